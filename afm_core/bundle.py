@@ -1,0 +1,110 @@
+"""A trained model on disk: a folder that torch and pyarrow alone can load, checked against its checksums.
+
+`weights.safetensors`, `settings.yaml`, `features.parquet`, `metrics.json`, `card.md`, and `checksum.json` over them.
+"""
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+
+from afm_core.errors import AfmError, BundleError
+from afm_core.features import FeatureMap
+from afm_core.models import AnyModel, build_model
+from afm_core.publish import staged
+from afm_core.settings import Settings, read_settings, write_settings
+
+_WEIGHTS, _SETTINGS, _FEATURES = "weights.safetensors", "settings.yaml", "features.parquet"
+_METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
+_CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle."""
+
+    path: Path
+    model: AnyModel
+    settings: Settings
+    feature_map: FeatureMap
+    metrics: dict[str, Any]
+    fingerprint: str
+    """Digest over every file of the bundle; names the model in scores."""
+
+    @property
+    def features_path(self) -> Path:
+        """The feature table, for the encoder."""
+        return self.path / _FEATURES
+
+
+def write_bundle(
+    path: Path, model: AnyModel, settings: Settings, features: Path, metrics: dict[str, Any], card: str
+) -> str:
+    """Write a bundle beside `path`, then put it in place in one step. Returns its fingerprint.
+
+    Args:
+        features: the feature table of the dataset that the model was trained on; copied.
+    """
+    with staged(path) as stage:
+        save_model(model, str(stage / _WEIGHTS))
+        write_settings(settings, stage / _SETTINGS)
+        shutil.copyfile(features, stage / _FEATURES)
+        (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        (stage / _CARD).write_text(card, encoding="utf-8")
+        checksums = {name: _sha256(stage / name) for name in _CONTENT}
+        fingerprint = _overall(checksums)
+        (stage / _CHECKSUM).write_text(json.dumps({"fingerprint": fingerprint, "files": checksums}, indent=2) + "\n")
+    return fingerprint
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Load and verify a bundle.
+
+    Raises:
+        BundleError: no bundle there, a file missing or changed, or weights that do not fit its own feature map.
+    """
+    fingerprint = verify_bundle(path)
+    try:
+        settings = read_settings(path / _SETTINGS)
+        feature_map = FeatureMap.read(path / _FEATURES)
+        model = build_model(settings.model, feature_map.n_ids)
+        load_model(model, str(path / _WEIGHTS))
+        metrics = json.loads((path / _METRICS).read_text(encoding="utf-8"))
+    except (AfmError, SafetensorError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}; train it again") from error
+    model.eval()
+    return Bundle(path, model, settings, feature_map, metrics, fingerprint)
+
+
+def verify_bundle(path: Path) -> str:
+    """Compare every file of a bundle with its checksum; return the fingerprint.
+
+    Raises:
+        BundleError: naming the first file that is missing or differs.
+    """
+    try:
+        recorded = json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))
+        expected = {name: recorded["files"][name] for name in _CONTENT}
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{path}: no complete bundle there; write one with jobs/train.py") from error
+    for name, checksum in expected.items():
+        if not (path / name).is_file() or _sha256(path / name) != checksum:
+            raise BundleError(f"{path / name}: missing or changed since the bundle was written; train it again")
+    if _overall(expected) != recorded.get("fingerprint"):
+        raise BundleError(f"{path / _CHECKSUM}: changed since the bundle was written; train it again")
+    return str(recorded["fingerprint"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _overall(checksums: dict[str, str]) -> str:
+    joined = "".join(f"{name}:{checksums[name]}\n" for name in sorted(checksums))
+    return hashlib.sha256(joined.encode()).hexdigest()[:16]

@@ -1,0 +1,29 @@
+"""What can go wrong for a user. Every message is one line: what, where, what was allowed, what to do."""
+
+
+class AfmError(Exception):
+    """Base of every error that a user can mend. Jobs print it on one line and exit with 2."""
+
+
+class SettingsError(AfmError):
+    """The settings are wrong. Holds one line a problem, so that all of them are shown at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class MachineError(AfmError):
+    """The machine lacks something that the job needs, such as Java."""
+
+
+class LogsError(AfmError):
+    """The raw logs cannot be used: absent, empty, unreadable, a column missing, or too many rejected rows."""
+
+
+class DatasetError(AfmError):
+    """A prepared dataset is absent, incomplete or does not fit the settings."""
+
+
+class BundleError(AfmError):
+    """A bundle is absent, damaged, or belongs to another feature map."""

@@ -1,0 +1,55 @@
+"""Attentional factorization machine (Xiao et al., IJCAI 2017, arXiv 1708.04617)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from afm_core.kernels import pair_attention
+from afm_core.models.batch import EncodedBatch
+from afm_core.models.fm import FM, Factors
+from afm_core.settings.tree import Model as ModelSettings
+
+
+class AFM(nn.Module):
+    """y = w_0 + sum_i w_i x_i + p^T sum_{i<j} a_ij (v_i * v_j) x_i x_j (the paper's equation 6).
+
+    The softmax runs over the pairs of a row, as equation 5 says. The authors' published code takes it over an axis of
+    size 1, which makes every weight 1.
+
+    Parameters and their start, the authors': W (t, k) and b (t,) ~ N(0, 2/(t+k)), h (t,) ~ N(0, 1), p (k,) = 1.
+    """
+
+    def __init__(self, settings: ModelSettings, n_ids: int) -> None:
+        super().__init__()
+        t, k = settings.attention_dim, settings.embedding_dim
+        std = math.sqrt(2.0 / (t + k))
+        self.factors = Factors(n_ids, k)
+        self.W = nn.Parameter(torch.randn(t, k) * std)
+        self.b = nn.Parameter(torch.randn(t) * std)
+        self.h = nn.Parameter(torch.randn(t))
+        self.p = nn.Parameter(torch.ones(k))
+        self.pooled_dropout = settings.pooled_dropout
+        self.attention_dropout = settings.attention_dropout
+        self.attention_l2 = settings.attention_l2
+
+    def attend(self, batch: EncodedBatch) -> tuple[Tensor, Tensor]:
+        """The pooled vector sum a_ij (v_i * v_j) x_i x_j (B, k), and the attention weights a_ij (B, pairs)."""
+        dropout = self.attention_dropout if self.training else 0.0
+        v = self.factors.embedding(batch.ids)
+        return pair_attention(v, batch.values, batch.mask, self.W, self.b, self.h, attention_dropout=dropout)
+
+    def forward(self, batch: EncodedBatch) -> Tensor:
+        """One real number a row: (B,)."""
+        pooled_BK, _ = self.attend(batch)
+        pooled_BK = functional.dropout(pooled_BK, self.pooled_dropout, self.training)
+        return self.factors.first_order(batch) + pooled_BK @ self.p
+
+    def penalty(self) -> Tensor:
+        """The paper's L2 on W (section 3.2), added to the mean squared error."""
+        return self.attention_l2 * self.W.square().sum()
+
+    def start_from(self, fm: FM) -> None:
+        """Take over bias, linear weights and embeddings of a trained FM over the same feature map."""
+        self.factors.load_state_dict(fm.factors.state_dict())

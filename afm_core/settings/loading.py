@@ -1,0 +1,120 @@
+"""Reading settings: YAML file, then `--set a.b=c`, then the typed tree; every problem at once, a line each."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from afm_core.errors import SettingsError
+from afm_core.settings.tree import Settings
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read `path`, apply `overrides` (each `a.b=value`, the value read as YAML) and check the whole tree.
+
+    Raises:
+        SettingsError: with one line for each problem: file, key, what was found, what is allowed, the nearest key.
+    """
+    tree = _parse(path)
+    problems = [line for text in overrides if (line := _override(tree, text))]
+    if problems:
+        raise SettingsError(problems)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise SettingsError([_explain(path, detail) for detail in error.errors()]) from error
+
+
+def read_settings(path: Path) -> Settings:
+    """Read settings that a job wrote beside its output."""
+    return load_settings(path)
+
+
+def write_settings(settings: Settings, path: Path) -> None:
+    """Write the effective settings, defaults and overrides included, so that they load again."""
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read ({error.strerror}); name a YAML file with --config"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(tree, dict):
+        raise SettingsError([f"{path}: a mapping of sections is needed, found {type(tree).__name__}"])
+    return tree
+
+
+def _override(tree: dict[str, Any], text: str) -> str | None:
+    """Apply one `a.b=value` to `tree`; return what is wrong with it, or None."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        return f"--set {text}: found no '=', allowed is section.key=value"
+    *parents, last = key.split(".")
+    node = tree
+    for depth, parent in enumerate(parents):
+        child = node.setdefault(parent, {})
+        if isinstance(child, str) and parent == "warm_start":  # the short form of a section
+            child = node[parent] = {"model": child}
+        if not isinstance(child, dict):
+            return f"--set {text}: {'.'.join(parents[: depth + 1])} is a value, not a section"
+        node = child
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return f"--set {text}: the value is not valid YAML; quote it"
+    return None
+
+
+def _explain(path: Path, detail: ErrorDetails) -> str:
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        known = list(_keys_at(location[:-1]))
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5) or _nearest_elsewhere(location[-1])
+        hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
+        return f"{path}: {key}: unknown key; {hint}"
+    if detail["type"] == "missing":
+        return f"{path}: {key}: required and not found; add it"
+    message = detail["msg"].removeprefix("Value error, ")
+    if not key:
+        return f"{path}: {message}"
+    if detail["type"] == "value_error":
+        return f"{path}: {key}: {message}"
+    return f"{path}: {key}: found {detail['input']!r}; {message[0].lower() + message[1:]}"
+
+
+def _keys_at(location: Iterable[str]) -> Iterable[str]:
+    """Keys that the tree allows under `location`; list positions are skipped."""
+    section: type[BaseModel] = Settings
+    for part in location:
+        if part.isdigit():
+            continue
+        found = _section_of(section.model_fields[part].annotation)
+        if found is None:
+            return ()
+        section = found
+    return section.model_fields
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+
+
+def _nearest_elsewhere(name: str) -> list[str]:
+    """The nearest full key of any section, for a key that was put into the wrong one."""
+    paths = {
+        key: f"{section}.{key}"
+        for section, info in Settings.model_fields.items()
+        if (found := _section_of(info.annotation))
+        for key in found.model_fields
+    }
+    return [paths[match] for match in difflib.get_close_matches(name, paths, n=1, cutoff=0.8)]

@@ -1,0 +1,29 @@
+"""Measure a run's models on the test split: RMSE, MAE, log loss, AUC, and what the attention looks at."""
+
+import argparse
+
+from afm_core.settings import Settings
+from jobs._command import parser, run
+from pipelines.console import screen
+from pipelines.evaluation.job import evaluate
+from pipelines.evaluation.report import attention_table, metrics_table, plan_table
+
+
+def main() -> None:
+    """Run the job."""
+    run(parser(__doc__, "python jobs/evaluate.py --config conf/demo.yaml"), job)
+
+
+def job(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Evaluate and show the tables."""
+    if arguments.dry_run:
+        screen.print(plan_table(settings))
+        return
+    evaluation = evaluate(settings)
+    screen.print(metrics_table(evaluation))
+    if evaluation.attention:
+        screen.print(attention_table(evaluation))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Train the model of the settings on a prepared dataset and write a bundle. Alone, or on N ranks under horovodrun."""
+
+import argparse
+
+from afm_core.settings import Settings
+from jobs._command import parser, run
+from pipelines.console import screen
+from pipelines.training.communicator import communicator
+from pipelines.training.job import train
+from pipelines.training.report import fit_table, plan_table
+
+
+def main() -> None:
+    """Run the job."""
+    made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml")
+    made.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
+    run(made, job)
+
+
+def job(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Train and show the outcome."""
+    if arguments.dry_run:
+        screen.print(plan_table(settings, arguments.ranks))
+        return
+    ranks = communicator()
+    fits = train(settings, ranks)
+    if ranks.rank == 0:
+        screen.print(fit_table(settings, fits, ranks.size))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The stages that move data, from raw logs to nightly scores."""

@@ -1,0 +1,75 @@
+"""Every table that passes between stages: its columns, and what is unique in it."""
+
+from collections.abc import Iterable
+
+from pyspark.sql import DataFrame
+from pyspark.sql.types import (
+    FloatType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+ROW_KEY, LABEL, SCORE, MODEL = "row_key", "label", "score", "model"
+
+REJECTS = StructType(
+    [
+        StructField("rule", StringType(), nullable=False),  # malformed, missing, not_an_integer, not_utf8
+        StructField("column", StringType()),  # null where the whole line is at fault
+        StructField("raw", StringType()),  # the line, or the row as JSON
+        StructField("file", StringType()),
+    ]
+)
+"""Rows that could not be used, one row each. Nothing is unique."""
+
+FEATURES = StructType(
+    [
+        StructField("id", IntegerType(), nullable=False),
+        StructField("field", StringType()),  # null for padding
+        StructField("value", StringType()),  # null for padding and unknown ids
+        StructField("count", LongType(), nullable=False),  # logs that map to this id
+    ]
+)
+"""The feature map. `id` is unique and consecutive from 0; so is (field, value)."""
+
+
+def log_columns(columns: Iterable[str]) -> StructType:
+    """Accepted logs: every column a string, missing values null. Nothing is unique."""
+    return StructType([StructField(name, StringType()) for name in columns])
+
+
+def instances(fields: Iterable[str]) -> StructType:
+    """Labelled, encoded rows. `row_key` is unique over all splits."""
+    ids = [StructField(name, IntegerType(), nullable=False) for name in fields]
+    return StructType([StructField(ROW_KEY, LongType(), False), *ids, StructField(LABEL, FloatType(), False)])
+
+
+def scores(keys: Iterable[str]) -> StructType:
+    """One row for each accepted log of a night. The keys are as unique as they are in the logs."""
+    return StructType(
+        [
+            *[StructField(name, StringType()) for name in keys],
+            StructField(SCORE, FloatType(), nullable=False),
+            StructField(MODEL, StringType(), nullable=False),  # the bundle's fingerprint
+        ]
+    )
+
+
+def conform(frame: DataFrame, contract: StructType) -> DataFrame:
+    """Select exactly the columns of `contract`, in its order.
+
+    Raises:
+        AssertionError: a column is absent or of another type. That is a defect of the stage, not of the input.
+    """
+    found = {field.name: field.dataType for field in frame.schema}
+    wrong = [
+        f"{field.name}: {field.dataType.simpleString()} declared, {found[field.name].simpleString()} found"
+        if field.name in found
+        else f"{field.name}: absent"
+        for field in contract
+        if found.get(field.name) != field.dataType
+    ]
+    assert not wrong, "; ".join(wrong)
+    return frame.select(contract.names)

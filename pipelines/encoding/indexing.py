@@ -1,0 +1,60 @@
+"""Consecutive numbers for the rows of a distributed table."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+_POSITION_BITS = 33  # monotonically_increasing_id holds the partition above these, the position in it below
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A table with a column `index`, and the rows of each group."""
+
+    frame: DataFrame
+    rows: dict[int, int]
+
+
+def index_within_groups(frame: DataFrame, group: str, order: list[Column]) -> Indexed:
+    """Number the rows of each group from 0, in `order`, without bringing a group together in one task.
+
+    `group` must be an integer column, and (group, order) a total order: then the numbers do not depend on the
+    partitioning. Cost: one range shuffle and one sort of N rows, cached; the driver sees counts, partitions x groups.
+
+    monotonically_increasing_id is neither stable nor consecutive in general. Here it is read from the cached, sorted
+    rows, so its low bits are the position in the partition; the counts turn that into a position in the group.
+    """
+    ordered = frame.repartitionByRange(F.col(group), *order).sortWithinPartitions(F.col(group), *order)
+    ordered = ordered.withColumn("_at", F.monotonically_increasing_id()).persist()
+    partition = F.shiftright("_at", _POSITION_BITS).cast("int")
+    position = F.col("_at").bitwiseAND(F.lit((1 << _POSITION_BITS) - 1))
+    counts = ordered.groupBy(partition.alias("_part"), group).count().collect()
+
+    rows: dict[int, int] = {}
+    for count in counts:
+        rows[count[group]] = rows.get(count[group], 0) + count["count"]
+    in_partition: dict[int, int] = {}
+    for count in counts:
+        in_partition[count["_part"]] = in_partition.get(count["_part"], 0) + count["count"]
+    group_start = _starts(rows)
+    partition_start = _starts(in_partition)
+
+    shifts = [(row["_part"], row[group], partition_start[row["_part"]] - group_start[row[group]]) for row in counts]
+    shift = frame.sparkSession.createDataFrame(shifts, f"_part int, {group} int, _shift long")
+    indexed = (
+        ordered.withColumn("_part", partition)
+        .withColumn("_position", position)
+        .join(F.broadcast(shift), ["_part", group])
+        .withColumn("index", F.col("_position") + F.col("_shift"))
+        .drop("_at", "_part", "_position", "_shift")
+    )
+    return Indexed(indexed, rows)
+
+
+def _starts(sizes: dict[int, int]) -> dict[int, int]:
+    """Where each key begins when the keys stand in ascending order."""
+    keys = sorted(sizes)
+    before = accumulate((sizes[key] for key in keys[:-1]), initial=0)
+    return dict(zip(keys, before, strict=True))

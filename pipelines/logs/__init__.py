@@ -1,0 +1,1 @@
+"""Raw rows in: reading, checking, quarantine."""

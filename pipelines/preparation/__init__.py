@@ -1,0 +1,1 @@
+"""From logs to a dataset: negatives, split, files, manifest."""

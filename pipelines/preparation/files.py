@@ -1,0 +1,93 @@
+"""Writing shuffled rows as equal files of one row group each."""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from pipelines.contracts import LABEL, ROW_KEY
+from pipelines.dataset import SPLITS, SplitManifest, file_name
+from pipelines.encoding.indexing import index_within_groups
+
+_WRITTEN = "split int, rows long, positives long"
+
+
+def write_splits(
+    rows: DataFrame, fields: tuple[str, ...], rows_per_file: int, folder: Path
+) -> dict[str, SplitManifest]:
+    """Write `folder/{train,valid,test}/part-*.parquet` in the order of `_split`, `_order`, `row_key`.
+
+    File f of a split holds rows f x rows_per_file and following, whatever the partitions, so a task that runs twice
+    writes the same bytes again. Cost: two shuffles of the instances, one to number them, one to bring files together.
+
+    Args:
+        rows: contract `instances`, plus `_split` (0, 1, 2) and `_order` (64-bit hash).
+    """
+    for name in SPLITS:
+        (folder / name).mkdir(parents=True)
+    numbered = index_within_groups(rows, "_split", [F.asc("_order"), F.asc(ROW_KEY)]).frame
+    numbered = numbered.withColumn("_file", F.floor(F.col("index") / rows_per_file).cast("int"))
+    files = numbered.repartition("_split", "_file").sortWithinPartitions("_split", "_file", "index")
+    content = [ROW_KEY, *fields, LABEL]
+    written = files.select("_split", "_file", *content).mapInArrow(_FileWriter(str(folder), content), _WRITTEN)
+    totals = written.groupBy("split").agg(
+        F.count(F.lit(1)).alias("files"), F.sum("rows").alias("rows"), F.sum("positives").alias("positives")
+    )
+    found = {SPLITS[row["split"]]: row for row in totals.collect()}
+    return {
+        name: SplitManifest(rows=found[name]["rows"], files=found[name]["files"], positives=found[name]["positives"])
+        if name in found
+        else SplitManifest(rows=0, files=0, positives=0)
+        for name in SPLITS
+    }
+
+
+class _FileWriter:
+    """Cuts a sorted stream of batches into files; yields one row a file."""
+
+    def __init__(self, folder: str, content: list[str]) -> None:
+        self._folder, self._content = Path(folder), content
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        pieces: list[pa.RecordBatch] = []
+        current: tuple[int, int] | None = None
+        for batch in batches:
+            for key, piece in _runs(batch):
+                if key != current and current is not None:
+                    yield self._write(current, pieces)
+                    pieces = []
+                current = key
+                pieces.append(piece)
+        if current is not None:
+            yield self._write(current, pieces)
+
+    def _write(self, key: tuple[int, int], pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+        split, number = key
+        table = pa.Table.from_batches(pieces).select(self._content).replace_schema_metadata(None)
+        path = self._folder / SPLITS[split] / file_name(number)
+        unfinished = path.with_suffix(".unfinished")
+        pq.write_table(table, unfinished, compression="zstd", row_group_size=table.num_rows)
+        footer = pq.read_metadata(unfinished)
+        assert (footer.num_row_groups, footer.num_rows) == (1, table.num_rows), f"{path}: not one whole row group"
+        unfinished.replace(path)
+        positives = int((table[LABEL].to_numpy() > 0).sum())
+        return pa.RecordBatch.from_pydict(
+            {
+                "split": pa.array([split], pa.int32()),
+                "rows": pa.array([table.num_rows], pa.int64()),
+                "positives": pa.array([positives], pa.int64()),
+            }
+        )
+
+
+def _runs(batch: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], pa.RecordBatch]]:
+    """The stretches of a sorted batch that belong to one file, as ((split, file), rows)."""
+    split, file = batch.column("_split").to_numpy(), batch.column("_file").to_numpy()
+    starts = [0, *((split[1:] != split[:-1]) | (file[1:] != file[:-1])).nonzero()[0] + 1, batch.num_rows]
+    for start, end in pairwise(starts):
+        if end > start:
+            yield (int(split[start]), int(file[start])), batch.slice(start, end - start)

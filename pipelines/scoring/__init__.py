@@ -1,0 +1,1 @@
+"""From a night of logs and a bundle to scores."""

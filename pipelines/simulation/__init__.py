@@ -1,0 +1,1 @@
+"""App-usage logs with a planted truth and realistic dirt."""

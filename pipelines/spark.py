@@ -1,0 +1,124 @@
+"""Starting Spark, and turning its errors into one line."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from afm_core.errors import LogsError, MachineError
+
+_JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
+_FIXED = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.csv.parser.columnPruning.enabled": "false",  # a line is malformed whichever columns are asked for
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # dt stays the text that names the folder
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+    "spark.speculation": "false",
+}
+_LOCAL_DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "localhost",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "2g",
+    "spark.sql.shuffle.partitions": "8",
+}
+
+
+@contextmanager
+def spark_session(name: str, log: Path) -> Iterator[SparkSession]:
+    """A Spark session for one job, stopped at the end.
+
+    Under spark-submit, master and resources are those of its command line; alone, the job runs on this machine. There
+    the JVM's own messages go to the file `log`, so that the job's are not lost among them.
+
+    Raises:
+        MachineError: Java is missing or too old.
+        LogsError: Spark could not read the input.
+    """
+    with one_line_errors(log):
+        spark = _start(name, log)
+        try:
+            yield spark
+        finally:
+            spark.stop()
+
+
+def _start(name: str, log: Path) -> SparkSession:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a task slot is one core
+    builder = SparkSession.builder.appName(name)
+    for key, value in _FIXED.items():
+        builder = builder.config(key, value)
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM
+        return builder.getOrCreate()
+    check_java()
+    for key, value in _LOCAL_DEFAULTS.items():
+        builder = builder.config(key, value)
+    properties = (Path(__file__).parent / "log4j2.properties").as_uri()
+    builder = builder.config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties}")
+    master = os.environ.get("SPARK_MASTER", "local[*]")
+    with _stderr_into(log):
+        return builder.master(master).getOrCreate()
+
+
+def check_java() -> None:
+    """Raise MachineError unless the Java that Spark would use is version 17 or 21."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which(str(Path(home) / "bin" / "java")) if home else shutil.which("java")
+    if java is None:
+        where = f"JAVA_HOME is {home}, which holds no bin/java" if home else "Java not found"
+        raise MachineError(f"{where}: Spark needs it; {_JAVA_HELP}")
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', answer)
+    if found is None or found.group(1) not in ("17", "21"):
+        version = found.group(1) if found else "unknown"
+        raise MachineError(f"Java {version} found at {java}: Spark needs 17 or 21; {_JAVA_HELP}")
+
+
+@contextmanager
+def _stderr_into(log: Path) -> Iterator[None]:
+    """Let processes started inside the block write their standard error into `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    ours = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+
+
+@contextmanager
+def one_line_errors(log: Path) -> Iterator[None]:
+    """Turn what Spark says of unreadable input into a LogsError."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        raise LogsError(f"{_essence(str(error))} (Spark's own log: {log})") from error
+
+
+def _essence(text: str) -> str:
+    """The line of a Spark error that says what happened, and to which file."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ours = [line for line in lines if line.startswith("afm_core.errors.")]
+    if ours:
+        return ours[-1].partition(": ")[2]
+    causes = [
+        line
+        for line in lines
+        if line.startswith("Caused by:") and not line.startswith("Caused by: org.apache.spark.SparkException: Job")
+    ]
+    named = [line for line in lines if "file:" in line and not line.startswith("at ")]
+    chosen = (named or causes or lines or ["Spark failed without a message"])[0]
+    return re.sub(r"\s*SQLSTATE: \w+", "", chosen.removeprefix("Caused by: ")).strip()[:400]

@@ -1,0 +1,1 @@
+"""From batches to a bundle, on any number of ranks."""

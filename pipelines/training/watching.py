@@ -1,0 +1,60 @@
+"""What a person and a log see of a training: a progress bar, a line an epoch, and a file of JSON lines."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines.console import bar, messages
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch brought, over all ranks."""
+
+    model: str
+    number: int
+    steps: int
+    train_rmse: float
+    """Of the training outputs as they came, dropout included."""
+    valid_rmse: float
+    rows_per_second: float
+
+
+class Watcher:
+    """Follows a training. On ranks other than 0 it keeps silent and writes nothing."""
+
+    def __init__(self, history: Path, rank: int) -> None:
+        self._history, self._speaks = history, rank == 0
+        if self._speaks:
+            history.parent.mkdir(parents=True, exist_ok=True)
+            history.write_text("", encoding="utf-8")
+
+    @contextmanager
+    def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
+        """Follow one epoch of `rows` rows. The callable takes the rows and the mean squared error of each step."""
+        look = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        shown = self._speaks and messages.is_terminal
+        with Progress(*look, console=messages, transient=True, disable=not shown) as progress:
+            task = progress.add_task(f"{model} epoch {number}", total=rows, rate="")
+
+            def advance(step_rows: int, squared_error: float) -> None:
+                speed = progress.tasks[0].speed or 0.0
+                progress.update(task, advance=step_rows, rate=f"{speed:,.0f} rows/s  mse {squared_error:.4f}")
+
+            yield advance
+
+    def epoch_done(self, epoch: Epoch, is_best: bool) -> None:
+        """Print a line and append it to the history."""
+        if not self._speaks:
+            return
+        with self._history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+        mark = "*" if is_best else " "
+        messages.print(
+            f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train_rmse:.4f}  valid {epoch.valid_rmse:.4f}  "
+            f"{bar(epoch.valid_rmse):<20} {epoch.rows_per_second:>8,.0f} rows/s"
+        )
