@@ -34,25 +34,24 @@ _LOCAL_DEFAULTS = {
 
 
 @contextmanager
-def spark_session(name: str, log: Path) -> Iterator[SparkSession]:
+def spark_session(name: str, log: Path, master: str = "local[*]") -> Iterator[SparkSession]:
     """A Spark session for one job, stopped at the end.
 
-    Under spark-submit, master and resources are those of its command line; alone, the job runs on this machine. There
-    the JVM's own messages go to the file `log`, so that the job's are not lost among them.
+    Under spark-submit, master and resources are those of its command line; alone, the job runs on `master`. There the JVM's own messages go to the file `log`, so that the job's are not lost among them.
 
     Raises:
         MachineError: Java is missing or too old.
         LogsError: Spark could not read the input.
     """
     with one_line_errors(log):
-        spark = _start(name, log)
+        spark = _start(name, log, master)
         try:
             yield spark
         finally:
             spark.stop()
 
 
-def _start(name: str, log: Path) -> SparkSession:
+def _start(name: str, log: Path, master: str) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a task slot is one core
     builder = SparkSession.builder.appName(name)
@@ -65,9 +64,13 @@ def _start(name: str, log: Path) -> SparkSession:
         builder = builder.config(key, value)
     properties = (Path(__file__).parent / "log4j2.properties").as_uri()
     builder = builder.config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties}")
-    master = os.environ.get("SPARK_MASTER", "local[*]")
     with _stderr_into(log):
         return builder.master(master).getOrCreate()
+
+
+def literal(path: Path) -> str:
+    """`path` as Spark reads it: exactly that, although it may hold characters that Spark takes for a pattern."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
 
 
 def check_java() -> None:

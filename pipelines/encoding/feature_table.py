@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.contracts import FEATURES, conform
 from pipelines.encoding.fitting import FittedMap
+from pipelines.spark import literal
 
 _ARROW = pa.schema(
     [
@@ -41,4 +42,4 @@ def write_feature_table(fitted: FittedMap, path: Path) -> None:
 
 def read_feature_table(spark: SparkSession, path: Path) -> DataFrame:
     """The table as Spark sees it: contract `FEATURES`."""
-    return conform(spark.read.parquet(str(path)), FEATURES)
+    return conform(spark.read.parquet(literal(path)), FEATURES)

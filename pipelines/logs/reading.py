@@ -9,6 +9,7 @@ from pyspark.sql.types import AtomicType, StringType, StructField, StructType
 from afm_core.errors import LogsError
 from afm_core.settings import Settings
 from afm_core.settings.tree import Logs
+from pipelines.spark import literal
 
 CORRUPT = "_corrupt"
 """The raw line where the reader could not parse it, else null."""
@@ -58,18 +59,18 @@ def _read_csv(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) ->
         names = list(logs.columns)
     else:
         reader = reader.option("header", True).option("enforceSchema", False)  # each file's header is compared
-        names = reader.csv(str(path)).columns
+        names = reader.csv(literal(path)).columns
         names = [name for name in names if not (name == PARTITION and path.is_dir())]
     _require(wanted, names, path)
-    return reader.schema(_text(names)).csv(str(path))
+    return reader.schema(_text(names)).csv(literal(path))
 
 
 def _read_json(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) -> DataFrame:
-    return spark.read.option("columnNameOfCorruptRecord", CORRUPT).schema(_text(wanted)).json(str(path))
+    return spark.read.option("columnNameOfCorruptRecord", CORRUPT).schema(_text(wanted)).json(literal(path))
 
 
 def _read_parquet(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) -> DataFrame:
-    raw = spark.read.parquet(str(path))
+    raw = spark.read.parquet(literal(path))
     _require(wanted, raw.columns, path)
     for field in raw.schema:
         if field.name in wanted and not isinstance(field.dataType, AtomicType):

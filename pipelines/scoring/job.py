@@ -19,6 +19,7 @@ from pipelines.logs.checking import check_logs
 from pipelines.logs.reading import read_logs
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
+from pipelines.spark import literal
 
 MANIFEST, REJECTS, SETTINGS = "_manifest.json", "_rejects", "_settings.yaml"  # Spark reads past names that begin with _
 
@@ -113,7 +114,7 @@ def _encode_beside_keys(spark: SparkSession, logs: DataFrame, bundle: Bundle, ke
 
 def _read_back(spark: SparkSession, stage: Path) -> tuple[int, float]:
     """Rows and mean score of what was written, from the files themselves."""
-    found = spark.read.parquet(str(stage)).agg(F.count(F.lit(1)), F.avg(SCORE)).first()
+    found = spark.read.parquet(literal(stage)).agg(F.count(F.lit(1)), F.avg(SCORE)).first()
     assert found is not None
     return found[0], float(found[1] or 0.0)
 

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from afm_core.errors import SettingsError
+from afm_core.settings import load_settings, read_settings, write_settings
+from tests.conftest import write_config
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path, tmp_path / "logs")
+
+
+def problems(config: Path, *overrides: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config, overrides)
+    assert all("\n" not in line for line in caught.value.problems)
+    return caught.value.problems
+
+
+def test_every_settings_file_of_the_project_loads() -> None:
+    found = sorted((ROOT / "conf").glob("*.yaml"))
+    assert {path.stem for path in found} >= {"demo", "frappe"}
+    for path in found:
+        assert load_settings(path).name == path.stem
+
+
+def test_an_unknown_key_names_the_nearest_known_one(config: Path) -> None:
+    (line,) = problems(config, "train.batchsize=4")
+    assert line == f"{config}: train.batchsize: unknown key; did you mean batch_size?"
+
+
+def test_a_key_in_the_wrong_section_names_the_right_one(config: Path) -> None:
+    (line,) = problems(config, "model.batch_size=4")
+    assert "did you mean train.batch_size?" in line
+
+
+def test_all_problems_come_at_once(config: Path) -> None:
+    lines = problems(config, "train.epochs=0", "model.pooled_dropout=1.5", "logs.format=xml")
+    assert len(lines) == 3
+    assert any("train.epochs: found 0; input should be greater than or equal to 1" in line for line in lines)
+    assert any("logs.format: found 'xml'" in line and "'parquet'" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("negatives.replace=song", "found 'song', allowed is one of the fields: user, app"),
+        ("negatives.replace=user", "must be two fields"),
+        ("split.train=0.9", "must sum to 1"),
+        ("fields=[user, user, app]", "user declared more than once"),
+        ("fields=[user, app, label]", "label is a column that the pipeline writes itself"),
+        ("seed=0", "seed: found 0"),
+        ("novalue", "found no '='"),
+        ("name.deeper=1", "name is a value, not a section"),
+    ],
+)
+def test_impossible_values_are_refused(config: Path, override: str, part: str) -> None:
+    (line,) = problems(config, override)
+    assert part in line
+
+
+def test_a_missing_file_and_bad_yaml_are_one_line(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path / "none.yaml")
+    assert "cannot be read" in line
+    (tmp_path / "bad.yaml").write_text("a: [1\nb: {")
+    (line,) = problems(tmp_path / "bad.yaml")
+    assert "not valid YAML" in line
+
+
+def test_yaml_cannot_build_objects(tmp_path: Path) -> None:
+    (tmp_path / "evil.yaml").write_text("name: !!python/object/apply:os.getcwd []")
+    (line,) = problems(tmp_path / "evil.yaml")
+    assert "not valid YAML" in line
+
+
+def test_overrides_reach_into_a_section_given_in_short_form(config: Path) -> None:
+    settings = load_settings(config, ["train.warm_start=fm", "train.warm_start.epochs=7"])
+    assert settings.train.warm_start is not None
+    assert settings.train.warm_start.epochs == 7
+
+
+def test_effective_settings_load_again_unchanged(config: Path, tmp_path: Path) -> None:
+    settings = load_settings(config, ["train.learning_rate=0.1", "logs.first_date=2026-01-02"])
+    write_settings(settings, tmp_path / "written.yaml")
+    assert read_settings(tmp_path / "written.yaml") == settings
+    assert yaml.safe_load((tmp_path / "written.yaml").read_text())["train"]["patience"] == settings.train.patience
