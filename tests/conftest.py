@@ -39,18 +39,18 @@ class Outcome:
 RunJob = Callable[..., Outcome]
 
 
-def write_config(folder: Path, logs: Path, **overrides: dict) -> Path:
+def write_config(folder: Path, source: Path, **overrides: object) -> Path:
     """A settings file for simulated logs, everything else below `folder`; overrides are merged a section at a time."""
     tree = {
         "name": "small",
-        "logs": {"path": str(logs), "keys": ["event_id"], "max_rejected": 0.01, "last_date": "2026-01-03"},
+        "logs": {"path": str(source), "keys": ["event_id"], "max_rejected": 0.01, "last_date": "2026-01-03"},
         "fields": [{"name": "user", "min_count": 2}, {"name": "app", "min_count": 2}, *FIELDS[2:]],
         "negatives": {"per_positive": 2, "replace": "app", "never_seen_by": "user"},
         "dataset": {"path": str(folder / "dataset"), "rows_per_file": 256},
         "model": {"name": "afm", "embedding_dim": 8, "attention_dim": 8, "pooled_dropout": 0.1, "attention_l2": 0.001},
         "train": {"warm_start": {"model": "fm", "epochs": 2}, "batch_size": 64, "epochs": 2},
         "run": {"path": str(folder / "run")},
-        "score": {"logs": str(logs), "path": str(folder / "scores")},
+        "score": {"logs": str(source), "path": str(folder / "scores")},
     }
     for section, values in overrides.items():
         tree[section] = {**tree[section], **values} if isinstance(values, dict) else values

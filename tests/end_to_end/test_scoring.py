@@ -1,0 +1,88 @@
+"""A night of scores against the trainer's own evaluation."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from afm_core.bundle import read_bundle
+from pipelines.dataset import Dataset
+from pipelines.evaluation.predictions import score_split
+from pipelines.scoring.job import NightManifest
+from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
+from tests.pipelines.test_preparation import decoded
+
+
+def read_night(scores: Path, night: str = NIGHT) -> pd.DataFrame:
+    return pq.read_table(scores / f"dt={night}").to_pandas()
+
+
+def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
+    run_job: RunJob, small: Small, tmp_path: Path
+) -> None:
+    """The test split's rows, decoded to the values they came from, go through the whole scoring job."""
+    dataset = Dataset.open(small.settings.dataset.path)
+    rows = decoded(small.settings.dataset.path)
+    rows = rows[rows["split"] == "test"]
+    for name in ("user", "app"):
+        rows[name] = rows[name].fillna("a value that no log holds")
+    night = tmp_path / "nights" / f"dt={NIGHT}"
+    night.mkdir(parents=True)
+    rows.rename(columns={"row_key": "event_id"})[["event_id", *dataset.feature_map.names]].to_csv(night / "a.csv", index=False)
+    config = write_config(tmp_path, tmp_path / "nights", run={"path": str(small.settings.run.path)})
+
+    assert run_job("score", config, "--date", NIGHT).code == 0
+
+    scored = read_night(tmp_path / "scores").assign(row_key=lambda frame: frame["event_id"].astype(np.int64))
+    trainers = score_split(read_bundle(small.settings.run.bundle).model, dataset, "test")
+    expected = pd.DataFrame({"row_key": trainers.row_key, "expected": trainers.score})
+    both = scored.merge(expected, on="row_key", validate="one_to_one")
+    assert len(both) == len(rows) == dataset.manifest.splits["test"].rows
+    assert np.abs(both["score"] - both["expected"]).max() < 1e-5
+    assert both["score"].std() > 0.1, "scores that are all alike prove nothing"
+
+
+def test_every_accepted_log_of_the_night_has_one_score(small: Small) -> None:
+    manifest = NightManifest.model_validate_json(
+        (small.settings.score.path / f"dt={NIGHT}" / "_manifest.json").read_text()
+    )
+    scored = read_night(small.settings.score.path)
+    lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()[1:]
+    fields = [line.split(",") for line in lines]
+    whole = {row[0] for row in fields if len(row) == 9 and row[1]}
+    assert set(scored["event_id"]) == whole
+    assert scored["event_id"].is_unique
+    assert manifest.rows_in == len(lines) == manifest.scored + sum(manifest.rejected.values())
+    assert manifest.scored == len(scored)
+    assert set(scored["model"]) == {manifest.model} == {read_bundle(small.settings.run.bundle).fingerprint}
+    assert scored["score"].between(-1, 1).all()
+    assert manifest.unknown["user"] > 0, "the last night brings users that the training did not see"
+
+
+def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_path: Path) -> None:
+    config = write_config(tmp_path, small.settings.score.logs, run={"path": str(small.settings.run.path)})
+    assert run_job("score", config, "--date", NIGHT).code == 0
+    first = read_night(tmp_path / "scores").sort_values("event_id", ignore_index=True)
+    stray = tmp_path / "scores" / f"dt={NIGHT}" / "part-stray.parquet"
+    pq.write_table(pq.read_table(tmp_path / "scores" / f"dt={NIGHT}"), stray)
+    assert run_job("score", config, "--date", NIGHT).code == 0
+    again = read_night(tmp_path / "scores").sort_values("event_id", ignore_index=True)
+    assert again.equals(first)
+    assert not stray.exists()
+    assert [path.name for path in (tmp_path / "scores").iterdir()] == [f"dt={NIGHT}"]
+
+
+@pytest.mark.parametrize("name", ["dataset/settings.yaml", "run/bundle/settings.yaml", f"scores/dt={NIGHT}/_settings.yaml"])
+def test_the_effective_settings_lie_beside_every_output(small: Small, name: str) -> None:
+    assert f"name: {small.settings.name}" in (small.folder / name).read_text()
+
+
+def test_dry_runs_write_nothing(run_job: RunJob, small: Small) -> None:
+    before = snapshot(small.folder)
+    for name, *arguments in (("prepare",), ("train", "--ranks", "2"), ("evaluate",), ("score", "--date", NIGHT)):
+        outcome = run_job(name, small.config, "--dry-run", *arguments)
+        assert outcome.code == 0
+        assert "would" in outcome.out
+    assert snapshot(small.folder) == before

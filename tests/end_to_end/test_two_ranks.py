@@ -1,0 +1,79 @@
+"""Two real Horovod processes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from afm_core.bundle import read_bundle
+from tests.conftest import Small, write_config
+
+ROOT = Path(__file__).parents[2]
+HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
+
+pytestmark = pytest.mark.skipif(HOROVODRUN is None, reason="Horovod is not installed; make setup builds it")
+
+
+def two_ranks(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [HOROVODRUN, "-np", "2", sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Small, tmp_path: Path) -> None:
+    found = two_ranks(ROOT / "tests" / "end_to_end" / "epoch_keys.py", small.config, 1, tmp_path)
+    assert found.returncode == 0, found.stderr
+    ranks = [(tmp_path / f"rank-{rank}").read_text().splitlines() for rank in range(2)]
+    assert len(ranks[0]) == len(ranks[1]), "one step each, or a rank waits for ever"
+    seen = [int(key) for lines in ranks for line in lines for key in line.split()]
+    stored = pq.read_table(small.settings.dataset.path / "train", columns=["row_key"])["row_key"].to_pylist()
+    assert sorted(seen) == sorted(stored)
+
+
+def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: Path) -> None:
+    """The ranks agree bit for bit at the end, or the job fails; and the result is as good as one rank's."""
+    config = write_config(tmp_path, small.settings.logs.path, dataset={"path": str(small.settings.dataset.path)})
+    found = two_ranks(ROOT / "jobs" / "train.py", "--config", config)
+    assert found.returncode == 0, found.stderr
+    assert "2 rank(s)" in found.stdout
+    ours, alone = read_bundle(tmp_path / "run" / "bundle"), read_bundle(small.settings.run.bundle)
+    assert ours.metrics["valid_rmse"] == pytest.approx(alone.metrics["valid_rmse"], abs=0.03)
+    steps = {epoch["steps"] for epoch in ours.metrics["epochs"]}
+    assert steps == {epoch["steps"] for epoch in alone.metrics["epochs"]}
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [(line["model"], line["number"]) for line in history] == [("fm", 1), ("fm", 2), ("afm", 1), ("afm", 2)]
+
+
+def test_ranks_that_disagree_are_noticed(tmp_path: Path) -> None:
+    script = tmp_path / "disagree.py"
+    script.write_text(
+        "import torch\n"
+        "from pipelines.training.communicator import communicator\n"
+        "ranks = communicator()\n"
+        "torch.manual_seed(ranks.rank)\n"
+        "layer = torch.nn.Linear(3, 3)\n"
+        "print('before', ranks.all_equal(layer))\n"
+        "ranks.broadcast(layer)\n"
+        "print('after', ranks.all_equal(layer))\n"
+        "layer(torch.ones(1, 3) * (1 + ranks.rank)).sum().backward()\n"
+        "ranks.sum_gradients(layer.parameters())\n"
+        "print('gradient', layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))\n"
+    )
+    found = two_ranks(script)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("before False") == 2
+    assert found.stdout.count("after True") == 2
+    assert found.stdout.count("gradient [3.0, 3.0, 3.0] [2.0, 1.0]") == 2
+
+
+def test_alone_is_reproducible_bit_for_bit(small: Small, tmp_path: Path) -> None:
+    config = write_config(tmp_path, small.settings.logs.path, dataset={"path": str(small.settings.dataset.path)})
+    command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config)]
+    subprocess.run(command, capture_output=True, check=True, timeout=300)
+    ours, first = read_bundle(tmp_path / "run" / "bundle").model, read_bundle(small.settings.run.bundle).model
+    for (name, one), other in zip(ours.state_dict().items(), first.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name

@@ -1,0 +1,34 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from afm_core.errors import DatasetError
+from pipelines.feeding.shard_plan import ShardPlan
+
+
+@given(
+    rows=st.integers(1, 500), rows_per_file=st.integers(1, 90), size=st.integers(1, 5), batch=st.integers(1, 20), data=st.data()
+)
+def test_every_row_is_read_once_and_all_ranks_take_the_same_steps(rows, rows_per_file, size, batch, data) -> None:
+    if rows < size:
+        return
+    plans = [ShardPlan(rows, rows_per_file, batch * size, rank, size) for rank in range(size)]
+    order = data.draw(st.permutations(range(plans[0].n_files)))
+    seen = [(piece.file, row) for plan in plans for piece in plan.slices(order) for row in range(piece.start, piece.stop)]
+    assert len(seen) == len(set(seen)) == rows
+    assert len({plan.steps for plan in plans}) == 1
+    for plan in plans:
+        assert sum(piece.stop - piece.start for piece in plan.slices(order)) == plan.rank_rows(plan.rank)
+        assert sum(plan.local_rows(step) for step in range(plan.steps)) == plan.rank_rows(plan.rank)
+    assert sum(plans[0].global_rows(step) for step in range(plans[0].steps)) == rows
+    assert all(plans[0].global_rows(step) == batch * size for step in range(plans[0].steps - 1))
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused_with_the_setting() -> None:
+    with pytest.raises(DatasetError, match=r"train\.batch_size = 10 does not divide between 3 ranks"):
+        ShardPlan(100, 10, 10, 0, 3)
+
+
+def test_fewer_rows_than_ranks_are_refused() -> None:
+    with pytest.raises(DatasetError, match="3 rows are not enough for 4 ranks"):
+        ShardPlan(3, 10, 8, 0, 4)
