@@ -112,16 +112,15 @@ def one_line_errors(log: Path) -> Iterator[None]:
 
 
 def _essence(text: str) -> str:
-    """The line of a Spark error that says what happened, and to which file."""
+    """What happened, and to which file, out of a Spark error of many lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("afm_core.errors.")]
     if ours:
         return ours[-1].partition(": ")[2]
-    causes = [
-        line
-        for line in lines
-        if line.startswith("Caused by:") and not line.startswith("Caused by: org.apache.spark.SparkException: Job")
-    ]
-    named = [line for line in lines if "file:" in line and not line.startswith("at ")]
-    chosen = (named or causes or lines or ["Spark failed without a message"])[0]
-    return re.sub(r"\s*SQLSTATE: \w+", "", chosen.removeprefix("Caused by: ")).strip()[:400]
+    causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
+    cause = (causes or lines or ["Spark failed without a message"])[0].removeprefix("Caused by: ")
+    cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]
+    file = re.search(r"reading file (\S+?)\.?\s", text)
+    if file is None:
+        return cause
+    return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair the file or take it away"

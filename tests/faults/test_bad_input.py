@@ -55,8 +55,8 @@ def two_headers(path: Path) -> dict:
 
 
 CASES: dict[str, tuple[Callable[[Path], dict], str]] = {
-    "truncated parquet": (truncated_parquet, "logs.parquet"),
-    "parquet damaged inside": (parquet_damaged_inside, "logs.parquet"),
+    "truncated parquet": (truncated_parquet, "logs.parquet: cannot be read: "),
+    "parquet damaged inside": (parquet_damaged_inside, "logs.parquet: cannot be read: "),
     "no such file": (lambda path: {"path": str(path / "none.csv")}, "no logs there"),
     "empty file": (lambda path: as_csv(path, ""), "column user, app missing; found: none"),
     "empty folder": (empty_folder, "an empty folder"),
@@ -71,7 +71,7 @@ CASES: dict[str, tuple[Callable[[Path], dict], str]] = {
         lambda path: as_csv(path, HEADER + GOOD[:-6] + "u1\nu2,a,x\n"),
         "2 of 101 rows rejected (1.98%; malformed 2), allowed is logs.max_rejected = 1.00%",
     ),
-    "files with other headers": (two_headers, "header"),
+    "files with other headers": (two_headers, "b.csv: cannot be read: CSV header does not conform to the schema"),
     "not a number": (lambda path: as_csv(path, HEADER + GOOD + "x9,a1\n" * 3), "not_an_integer user 103"),
 }
 

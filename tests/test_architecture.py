@@ -1,0 +1,21 @@
+"""The directions of imports, and the size of rooms."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_keep_their_directions() -> None:
+    command = [str(Path(sys.executable).parent / "lint-imports")]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+    assert "Contracts: 6 kept, 0 broken." in found.stdout
+
+
+def test_no_module_outgrows_its_room() -> None:
+    modules = [path for folder in ("afm_core", "pipelines", "jobs") for path in (ROOT / folder).rglob("*.py")]
+    assert len(modules) > 50
+    long = {str(path.relative_to(ROOT)): lines for path in modules if (lines := len(path.read_text().splitlines())) > 250}
+    assert not long
