@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from afm_core.errors import AfmError
-from afm_core.settings import Settings, load_settings
+from afm_core.settings import Settings, load_settings, settings_reference
 
 EXIT_CODES = """
 exit codes:
@@ -27,9 +27,10 @@ def bare_parser(description: str | None, example: str) -> argparse.ArgumentParse
     )
 
 
-def parser(description: str | None, example: str) -> argparse.ArgumentParser:
-    """A parser with the options of every job that reads settings."""
+def parser(description: str | None, example: str, sections: Sequence[str]) -> argparse.ArgumentParser:
+    """A parser with the options of every job that reads settings; its help explains those of `sections`."""
     made = bare_parser(description, example)
+    made.epilog = f"{made.epilog}\nsettings that this job reads:\n{settings_reference(sections)}"
     made.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="YAML settings, such as conf/demo.yaml"
     )

@@ -8,10 +8,12 @@ from pipelines.console import screen
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.report import attention_table, metrics_table, plan_table
 
+SECTIONS = ("dataset", "run")
+
 
 def main() -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/evaluate.py --config conf/demo.yaml"), job)
+    run(parser(__doc__, "python jobs/evaluate.py --config conf/demo.yaml", SECTIONS), job)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -9,10 +9,12 @@ from pipelines.preparation.job import prepare
 from pipelines.preparation.report import manifest_table, plan_table
 from pipelines.spark import spark_session
 
+SECTIONS = ("seed", "logs", "fields", "negatives", "split", "dataset")
+
 
 def main() -> None:
     """Run the job."""
-    run(parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml"), job)
+    run(parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS), job)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -10,10 +10,12 @@ from pipelines.scoring.job import score_night
 from pipelines.scoring.report import night_table, plan_table
 from pipelines.spark import spark_session
 
+SECTIONS = ("logs", "fields", "run", "score")
+
 
 def main() -> None:
     """Run the job."""
-    made = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15")
+    made = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15", SECTIONS)
     made.add_argument("--date", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="the night to score")
     run(made, job)
 

@@ -9,10 +9,12 @@ from pipelines.training.communicator import communicator
 from pipelines.training.job import train
 from pipelines.training.report import fit_table, plan_table
 
+SECTIONS = ("seed", "dataset", "model", "train", "run")
+
 
 def main() -> None:
     """Run the job."""
-    made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml")
+    made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml", SECTIONS)
     made.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
     run(made, job)
 

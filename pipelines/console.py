@@ -1,5 +1,6 @@
 """What a person sees while a job runs: its stages with their progress, and tables."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextCol
 from rich.table import Table
 from rich.text import Text
 
-screen = Console(highlight=False)
+_WIDTH_OF_FILES = 120
+
+screen = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 """Results."""
-messages = Console(stderr=True, highlight=False)
+messages = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OF_FILES)
 """Progress and errors."""
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

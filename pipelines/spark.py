@@ -37,7 +37,8 @@ _LOCAL_DEFAULTS = {
 def spark_session(name: str, log: Path, master: str = "local[*]") -> Iterator[SparkSession]:
     """A Spark session for one job, stopped at the end.
 
-    Under spark-submit, master and resources are those of its command line; alone, the job runs on `master`. There the JVM's own messages go to the file `log`, so that the job's are not lost among them.
+    Under spark-submit, master and resources are those of its command line; alone, the job runs on `master`. There the
+    JVM's own messages go to the file `log`, so that the job's are not lost among them.
 
     Raises:
         MachineError: Java is missing or too old.

@@ -17,5 +17,7 @@ def test_imports_keep_their_directions() -> None:
 def test_no_module_outgrows_its_room() -> None:
     modules = [path for folder in ("afm_core", "pipelines", "jobs") for path in (ROOT / folder).rglob("*.py")]
     assert len(modules) > 50
-    long = {str(path.relative_to(ROOT)): lines for path in modules if (lines := len(path.read_text().splitlines())) > 250}
+    long = {
+        str(path.relative_to(ROOT)): lines for path in modules if (lines := len(path.read_text().splitlines())) > 250
+    }
     assert not long

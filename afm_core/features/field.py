@@ -9,7 +9,7 @@ from pydantic import Field as Constrained
 class Field(BaseModel):
     """One column of the logs that becomes one id a row."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """Column of the logs, and of the dataset."""

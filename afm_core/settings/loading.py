@@ -3,13 +3,14 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
+from afm_core.settings.reference import section_of
 from afm_core.settings.tree import Settings
 
 
@@ -96,17 +97,11 @@ def _keys_at(location: Iterable[str]) -> Iterable[str]:
     for part in location:
         if part.isdigit():
             continue
-        found = _section_of(section.model_fields[part].annotation)
+        found = section_of(section.model_fields[part].annotation)
         if found is None:
             return ()
         section = found
     return section.model_fields
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
 
 
 def _nearest_elsewhere(name: str) -> list[str]:
@@ -114,7 +109,7 @@ def _nearest_elsewhere(name: str) -> list[str]:
     paths = {
         key: f"{section}.{key}"
         for section, info in Settings.model_fields.items()
-        if (found := _section_of(info.annotation))
+        if (found := section_of(info.annotation))
         for key in found.model_fields
     }
     return [paths[match] for match in difflib.get_close_matches(name, paths, n=1, cutoff=0.8)]

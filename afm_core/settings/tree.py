@@ -15,7 +15,7 @@ ColumnName = Annotated[str, Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Logs(_Section):
@@ -54,8 +54,11 @@ class Split(_Section):
     """Shares of the instances."""
 
     train: Share = 0.7
+    """To fit the weights."""
     valid: Share = 0.2
+    """To choose the epoch, and the settings."""
     test: Share = 0.1
+    """To measure the result, once."""
     by: Literal["random"] = "random"
     """`random`: every instance on its own, as in the paper."""
 
@@ -72,6 +75,7 @@ class Dataset(_Section):
     """Where the prepared Parquet goes, and its shape."""
 
     path: Path
+    """The dataset's folder, replaced whole by each preparation."""
     rows_per_file: Annotated[int, Field(ge=1, le=4_000_000)] = 16_384
     """Rows of each file, which is one row group."""
 
@@ -80,6 +84,7 @@ class Model(_Section):
     """The model and its regularisation."""
 
     name: Literal["afm", "fm"] = "afm"
+    """`afm`, or `fm`, a factorization machine without attention."""
     embedding_dim: Positive = 64
     """k, the length of every v_i."""
     attention_dim: Positive = 64
@@ -100,8 +105,11 @@ class WarmStart(_Section):
     """A model trained first, whose bias, linear weights and embeddings are where the main model starts."""
 
     model: Literal["fm"] = "fm"
+    """What is trained first."""
     epochs: Positive = 10
+    """At most."""
     pooled_dropout: Dropout = 0.3
+    """Dropout on its pooled vector, training only."""
 
 
 class Train(_Section):
@@ -112,7 +120,9 @@ class Train(_Section):
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout."""
     optimizer: Literal["adagrad"] = "adagrad"
+    """`adagrad`, as in the paper."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
+    """Of the optimiser, for the batch size below."""
     batch_size: Positive = 512
     """Rows of one step over all ranks."""
     epochs: Positive = 20

@@ -26,7 +26,9 @@ def test_a_bundle_gives_equal_outputs_bit_for_bit_after_a_round_trip(bundle: Pat
     assert torch.equal(first.model(batch), second.model(batch))
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "settings.yaml", "features.parquet", "metrics.json", "card.md"])
+@pytest.mark.parametrize(
+    "name", ["weights.safetensors", "settings.yaml", "features.parquet", "metrics.json", "card.md"]
+)
 def test_a_changed_or_missing_file_is_refused_by_name(bundle: Path, name: str) -> None:
     content = (bundle / name).read_bytes()
     (bundle / name).write_bytes(content + b" ")

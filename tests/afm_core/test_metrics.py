@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from afm_core.learning.metrics import all_metrics, auc, log_loss, mae, rmse
 
 SCORED = st.lists(
-    st.tuples(st.sampled_from([-1.0, -0.5, -0.1, 0.0, 0.2, 0.7, 1.0]), st.sampled_from([-1.0, 1.0])), min_size=2, max_size=40
+    st.tuples(st.sampled_from([-1.0, -0.5, -0.1, 0.0, 0.2, 0.7, 1.0]), st.sampled_from([-1.0, 1.0])),
+    min_size=2,
+    max_size=40,
 )
 
 

@@ -62,7 +62,9 @@ def loop_afm(model: AFM, ids: list[int], x: list[float]) -> float:
 
 
 @pytest.mark.parametrize(("name", "loop"), [("fm", loop_fm), ("afm", loop_afm)])
-@given(rows=st.integers(1, 4), fields=st.integers(2, 7), k=st.integers(1, 9), t=st.integers(1, 6), seed=st.integers(0, 99))
+@given(
+    rows=st.integers(1, 4), fields=st.integers(2, 7), k=st.integers(1, 9), t=st.integers(1, 6), seed=st.integers(0, 99)
+)
 @hypothesis_settings(max_examples=25, deadline=None)
 def test_a_model_equals_its_loop(name: str, loop, rows: int, fields: int, k: int, t: int, seed: int) -> None:
     model, batch = random_model(name, k, t, seed), random_batch(rows, fields, seed)
@@ -141,7 +143,9 @@ def test_padding_changes_nothing() -> None:
     model, batch = random_model("afm", 6, 4), random_batch(10, 4, 5)
     pad = torch.zeros(10, 2, dtype=torch.long)
     wider = EncodedBatch(
-        torch.cat([batch.ids, pad], 1), torch.cat([batch.values, pad.double() + 7], 1), torch.cat([batch.mask, pad > 0], 1)
+        torch.cat([batch.ids, pad], 1),
+        torch.cat([batch.values, pad.double() + 7], 1),
+        torch.cat([batch.mask, pad > 0], 1),
     )
     assert torch.allclose(model(batch), model(wider))
 

@@ -11,6 +11,12 @@ def fill(target: Path, text: str) -> None:
         (stage / "a").write_text(text)
 
 
+def fill_half(target: Path) -> None:
+    with staged(target) as stage:
+        (stage / "a").write_text("half")
+        raise RuntimeError
+
+
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path, monkeypatch, exchange: bool) -> None:
     if not exchange:
@@ -27,9 +33,8 @@ def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path, monkeypatch, ex
 def test_a_failure_leaves_the_old_folder_and_no_trace(tmp_path: Path) -> None:
     target = tmp_path / "out"
     fill(target, "old")
-    with pytest.raises(RuntimeError), staged(target) as stage:
-        (stage / "a").write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fill_half(target)
     assert (target / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from afm_core.errors import SettingsError
-from afm_core.settings import load_settings, read_settings, write_settings
+from afm_core.settings import Settings, load_settings, read_settings, settings_reference, write_settings
 from tests.conftest import write_config
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +89,11 @@ def test_effective_settings_load_again_unchanged(config: Path, tmp_path: Path) -
     write_settings(settings, tmp_path / "written.yaml")
     assert read_settings(tmp_path / "written.yaml") == settings
     assert yaml.safe_load((tmp_path / "written.yaml").read_text())["train"]["patience"] == settings.train.patience
+
+
+def test_help_explains_every_key() -> None:
+    lines = settings_reference(tuple(Settings.model_fields)).splitlines()
+    keys = [position for position, line in enumerate(lines) if not line.startswith("      ")]
+    assert len(keys) > 30
+    unexplained = [lines[at] for at in keys if at + 1 == len(lines) or not lines[at + 1].startswith("      ")]
+    assert unexplained == []

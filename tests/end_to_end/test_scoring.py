@@ -30,7 +30,9 @@ def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
         rows[name] = rows[name].fillna("a value that no log holds")
     night = tmp_path / "nights" / f"dt={NIGHT}"
     night.mkdir(parents=True)
-    rows.rename(columns={"row_key": "event_id"})[["event_id", *dataset.feature_map.names]].to_csv(night / "a.csv", index=False)
+    rows.rename(columns={"row_key": "event_id"})[["event_id", *dataset.feature_map.names]].to_csv(
+        night / "a.csv", index=False
+    )
     config = write_config(tmp_path, tmp_path / "nights", run={"path": str(small.settings.run.path)})
 
     assert run_job("score", config, "--date", NIGHT).code == 0
@@ -74,7 +76,9 @@ def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_
     assert [path.name for path in (tmp_path / "scores").iterdir()] == [f"dt={NIGHT}"]
 
 
-@pytest.mark.parametrize("name", ["dataset/settings.yaml", "run/bundle/settings.yaml", f"scores/dt={NIGHT}/_settings.yaml"])
+@pytest.mark.parametrize(
+    "name", ["dataset/settings.yaml", "run/bundle/settings.yaml", f"scores/dt={NIGHT}/_settings.yaml"]
+)
 def test_the_effective_settings_lie_beside_every_output(small: Small, name: str) -> None:
     assert f"name: {small.settings.name}" in (small.folder / name).read_text()
 

@@ -127,7 +127,16 @@ def test_a_night_with_too_many_malformed_lines_publishes_nothing(
 
 def test_a_bundle_of_other_fields_cannot_score(run_job: RunJob, own: Path) -> None:
     fields = "fields=[user, app, daypart, place]"
-    refused(run_job, own, "its feature map has the fields user, app, daypart, weekday, place", "score", "--date", NIGHT, "--set", fields)
+    refused(
+        run_job,
+        own,
+        "its feature map has the fields user, app, daypart, weekday, place",
+        "score",
+        "--date",
+        NIGHT,
+        "--set",
+        fields,
+    )
 
 
 def test_a_bundle_with_another_feature_map_inside_cannot_score(run_job: RunJob, own: Path) -> None:

@@ -26,7 +26,9 @@ def keys(batches: list[Batch]) -> list[int]:
 def stored(dataset: Dataset, split: str = "train") -> dict[int, tuple]:
     names = [*dataset.feature_map.names, "label"]
     table = pq.read_table(dataset.path / split)
-    return dict(zip(table["row_key"].to_pylist(), zip(*[table[n].to_pylist() for n in names], strict=True), strict=True))
+    return dict(
+        zip(table["row_key"].to_pylist(), zip(*[table[n].to_pylist() for n in names], strict=True), strict=True)
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -107,7 +109,10 @@ def test_a_file_of_other_rows_is_named(copy: Dataset) -> None:
 
 def test_the_feature_map_must_be_the_datasets(copy: Dataset, small: Small) -> None:
     table = pq.read_table(copy.features_path)
-    metadata = {key: value.replace(copy.feature_map.fingerprint.encode(), b"0-0") for key, value in table.schema.metadata.items()}
+    metadata = {
+        key: value.replace(copy.feature_map.fingerprint.encode(), b"0-0")
+        for key, value in table.schema.metadata.items()
+    }
     pq.write_table(table.replace_schema_metadata(metadata), copy.features_path)
     with pytest.raises(DatasetError, match="feature map 0-0, but the dataset was encoded with"):
         Dataset.open(copy.path)

@@ -156,7 +156,9 @@ def test_equal_logs_keep_a_row_each_and_few_items_give_few_negatives(spark: Spar
     assert frame["row_key"].is_unique
     assert len(frame) == 12
     negatives = frame[frame["label"] < 0]
-    assert sorted(negatives[["user", "app"]].itertuples(index=False, name=None)) == [("ann", "y")] * 3 + [("ann", "z")] * 3
+    assert (
+        sorted(negatives[["user", "app"]].itertuples(index=False, name=None)) == [("ann", "y")] * 3 + [("ann", "z")] * 3
+    )
 
 
 @pytest.mark.parametrize("partitions", [1, 3, 7])

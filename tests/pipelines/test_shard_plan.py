@@ -7,14 +7,20 @@ from pipelines.feeding.shard_plan import ShardPlan
 
 
 @given(
-    rows=st.integers(1, 500), rows_per_file=st.integers(1, 90), size=st.integers(1, 5), batch=st.integers(1, 20), data=st.data()
+    rows=st.integers(1, 500),
+    rows_per_file=st.integers(1, 90),
+    size=st.integers(1, 5),
+    batch=st.integers(1, 20),
+    data=st.data(),
 )
 def test_every_row_is_read_once_and_all_ranks_take_the_same_steps(rows, rows_per_file, size, batch, data) -> None:
     if rows < size:
         return
     plans = [ShardPlan(rows, rows_per_file, batch * size, rank, size) for rank in range(size)]
     order = data.draw(st.permutations(range(plans[0].n_files)))
-    seen = [(piece.file, row) for plan in plans for piece in plan.slices(order) for row in range(piece.start, piece.stop)]
+    seen = [
+        (piece.file, row) for plan in plans for piece in plan.slices(order) for row in range(piece.start, piece.stop)
+    ]
     assert len(seen) == len(set(seen)) == rows
     assert len({plan.steps for plan in plans}) == 1
     for plan in plans:
