@@ -30,7 +30,9 @@ def mean_attention(model: AFM, batches: Iterable[EncodedBatch], names: tuple[str
     total = torch.zeros(len(pairs), dtype=torch.float64)
     rows = torch.zeros(len(pairs), dtype=torch.float64)
     for batch in batches:
-        total += model.attend(batch)[1].sum(dim=0, dtype=torch.float64)
+        _, weights = model.attend(batch)
+        assert weights is not None
+        total += weights.sum(dim=0, dtype=torch.float64)
         rows += (batch.mask[:, left] & batch.mask[:, right]).sum(dim=0, dtype=torch.float64)
     means = (total / rows.clamp(min=1)).tolist()
     found = [PairAttention((names[i], names[j]), mean) for (i, j), mean in zip(pairs, means, strict=True)]

@@ -1,5 +1,73 @@
-"""Pair attention: the pair-wise interactions of a batch and their attention."""
+"""Pair attention: the pair-wise interactions of a batch and their attention.
 
-from afm_core.kernels.reference import pair_attention, pair_indices
+One operator, several implementations, all held to `reference` by one test-suite.
+"""
 
-__all__ = ["pair_attention", "pair_indices"]
+import torch
+from torch import Tensor
+
+from afm_core.kernels import native_cpu, reference, tiled_cpu, triton
+from afm_core.kernels.choosing import choose, describe
+from afm_core.kernels.reference import pair_indices
+from afm_core.settings.tree import Kernel, Precision
+
+
+def pair_attention(
+    v: Tensor,
+    x: Tensor,
+    mask: Tensor,
+    W: Tensor,
+    b: Tensor,
+    h: Tensor,
+    *,
+    keep: Tensor | None = None,
+    need_weights: bool = True,
+    precision: Precision = "float32",
+    kernel: Kernel = "auto",
+) -> tuple[Tensor, Tensor | None]:
+    """Attention-weighted sum of the pair-wise interactions (Xiao et al. 2017, section 3, equations 2, 4 and 5).
+
+    a'_ij = h^T ReLU(W (v_i * v_j) x_i x_j + b), a = softmax of a' over the unmasked pairs of the row, and
+    pooled = sum over pairs of a_ij (v_i * v_j) x_i x_j.
+
+    Args:
+        v: (B, F, K) floats, the embeddings of the features of each row, F at least 2.
+        x: (B, F) floats, their values.
+        mask: (B, F) bool, False where the row has no feature; a pair is masked where either side is.
+        W: (A, K), b: (A,), h: (A,) floats, the attention network.
+        keep: (B, P) factors of the weights after the softmax, for attention dropout: 0 or 1 / (1 - rate).
+        need_weights: whether the weights are wanted.
+        precision: of the factors of the matrix products, where the machine has units for it; sums are float32.
+        kernel: the implementation; `auto` takes the fastest for device, dtype and number of fields.
+
+    Returns:
+        pooled (B, K) in the dtype of `v`, and the weights (B, P) before `keep`, or None: each row sums to 1, masked
+        pairs have 0, a row without any pair has only zeros and a pooled vector of zeros. Only the reference
+        differentiates the weights.
+
+    Raises:
+        MachineError: `kernel` cannot run here.
+    """
+    chosen = choose(kernel, v.device, v.dtype, v.shape[1])
+    gate = x * mask
+    if gate.requires_grad:  # the fast implementations take the values as data
+        v, gate = v * gate.unsqueeze(-1), mask.to(v.dtype)
+    if chosen == "reference":
+        pooled, weights = reference.attend(v, gate, mask, W, b, h, keep)
+        return pooled, weights if need_weights else None
+    if chosen == "triton":
+        narrow = torch.bfloat16 if precision == "bfloat16" else v.dtype
+        found, weights_or_none = triton.attend(v.to(narrow), gate.float(), mask, W.to(narrow), b, h, keep, need_weights)
+        return found.to(v.dtype), weights_or_none
+    v32, gate32, W32, b32, h32 = (tensor.float() for tensor in (v, gate, W, b, h))
+    if chosen == "tiled":
+        pooled, weights = tiled_cpu.attend(v32, gate32, mask, W32, b32, h32, keep)
+        return pooled.to(v.dtype), weights if need_weights else None
+    bfloat16 = precision == "bfloat16"
+    pooled, weights_or_none = native_cpu.attend(
+        v32, gate32, mask, W32, b32, h32, keep, bfloat16=bfloat16, need_weights=need_weights
+    )
+    return pooled.to(v.dtype), weights_or_none
+
+
+__all__ = ["choose", "describe", "pair_attention", "pair_indices"]

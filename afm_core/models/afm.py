@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from afm_core.kernels import pair_attention
+from afm_core.kernels import choose, describe, pair_attention
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.fm import FM, Factors
 from afm_core.settings.tree import Model as ModelSettings
@@ -33,18 +33,39 @@ class AFM(nn.Module):
         self.pooled_dropout = settings.pooled_dropout
         self.attention_dropout = settings.attention_dropout
         self.attention_l2 = settings.attention_l2
+        self.precision = settings.precision
+        self.kernel = settings.kernel
 
-    def attend(self, batch: EncodedBatch) -> tuple[Tensor, Tensor]:
-        """The pooled vector sum a_ij (v_i * v_j) x_i x_j (B, k), and the attention weights a_ij (B, pairs)."""
-        dropout = self.attention_dropout if self.training else 0.0
-        v = self.factors.embedding(batch.ids)
-        return pair_attention(v, batch.values, batch.mask, self.W, self.b, self.h, attention_dropout=dropout)
+    def attend(self, batch: EncodedBatch, need_weights: bool = True) -> tuple[Tensor, Tensor | None]:
+        """The pooled vector sum a_ij (v_i * v_j) x_i x_j (B, k), and the weights a_ij (B, pairs) if needed."""
+        return pair_attention(
+            self.factors.embedding(batch.ids),
+            batch.values,
+            batch.mask,
+            self.W,
+            self.b,
+            self.h,
+            keep=self._kept_pairs(batch),
+            need_weights=need_weights,
+            precision=self.precision,
+            kernel=self.kernel,
+        )
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """One real number a row: (B,)."""
-        pooled_BK, _ = self.attend(batch)
+        pooled_BK, _ = self.attend(batch, need_weights=False)
         pooled_BK = functional.dropout(pooled_BK, self.pooled_dropout, self.training)
         return self.factors.first_order(batch) + pooled_BK @ self.p
+
+    def _kept_pairs(self, batch: EncodedBatch) -> Tensor | None:
+        if not (self.training and self.attention_dropout):
+            return None
+        rows, m = batch.ids.shape
+        return functional.dropout(torch.ones(rows, m * (m - 1) // 2, device=batch.ids.device), self.attention_dropout)
+
+    def describe_kernel(self, n_fields: int) -> str:
+        """Which implementation computes the attention of rows of so many fields, and how precisely."""
+        return describe(choose(self.kernel, self.W.device, self.W.dtype, n_fields), self.precision)
 
     def penalty(self) -> Tensor:
         """The paper's L2 on W (section 3.2), added to the mean squared error."""

@@ -17,8 +17,10 @@ class Factors(nn.Module):
     def __init__(self, n_ids: int, embedding_dim: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(()))
-        self.linear = nn.Embedding(n_ids, 1, padding_idx=PADDING_ID)
-        self.embedding = nn.Embedding(n_ids, embedding_dim, padding_idx=PADDING_ID)
+        # Sparse gradients: a step costs the rows of its batch. No padding_idx: padding has the value 0, hence the
+        # gradient 0, and torch would copy every gradient to leave its rows out.
+        self.linear = nn.Embedding(n_ids, 1, sparse=True)
+        self.embedding = nn.Embedding(n_ids, embedding_dim, sparse=True)
         nn.init.zeros_(self.linear.weight)
         nn.init.normal_(self.embedding.weight, std=_EMBEDDING_STD)
         with torch.no_grad():

@@ -11,6 +11,8 @@ from afm_core.features.field import FieldOrName
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+Kernel = Literal["auto", "reference", "cpu", "triton"]
+Precision = Literal["float32", "bfloat16"]
 ColumnName = Annotated[str, Field(min_length=1)]
 
 
@@ -95,6 +97,10 @@ class Model(_Section):
     """Dropout on the attention weights after the softmax, training only (afm)."""
     attention_l2: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight of the squared norm of W in the loss, beside the mean squared error (afm)."""
+    precision: Precision = "float32"
+    """Of the factors in the attention's products, `bfloat16` where the machine has units for it; sums are float32."""
+    kernel: Kernel = "auto"
+    """Implementation of the attention; `auto` takes the fastest, `reference` plain torch."""
 
 
 def _warm_start_short_form(value: Any) -> Any:

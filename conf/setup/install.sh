@@ -6,7 +6,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/attentional-fm/wheels
 here=conf/setup
 stamp=.venv/.complete
 
-wanted=$(cat pyproject.toml $here/constraints.txt $here/install.sh $here/cxx20 | cksum)
+wanted=$(cat pyproject.toml $here/constraints.txt $here/install.sh $here/cxx20 afm_core/kernels/native/* | cksum)
 if [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ]; then exit 0; fi
 
 echo "setup: Python packages"

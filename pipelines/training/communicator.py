@@ -64,13 +64,22 @@ class Horovod:
         self.rank, self.size, self.local_size = hvd.rank(), hvd.size(), hvd.local_size()
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """One grouped all-reduce of all gradients."""
+        """One grouped all-reduce of the dense gradients; of the sparse ones every rank gets every row."""
         gradients = []
-        for parameter in parameters:
+        for number, parameter in enumerate(parameters):
             if parameter.grad is None:  # a rank that sent nothing would stall the others
                 parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
+            if parameter.grad.is_sparse:
+                parameter.grad = self._gather_rows(parameter.grad, f"rows.{number}")
+            else:
+                gradients.append(parameter.grad)
         self._hvd.grouped_allreduce_(gradients, op=self._hvd.Sum, name="gradients")
+
+    def _gather_rows(self, gradient: torch.Tensor, name: str) -> torch.Tensor:
+        """The rows of all ranks in the order of the ranks, so that every rank adds them up alike."""
+        ids = self._hvd.allgather(gradient._indices()[0].contiguous(), name=f"{name}.ids")
+        values = self._hvd.allgather(gradient._values().contiguous(), name=f"{name}.values")
+        return torch.sparse_coo_tensor(ids.unsqueeze(0), values, gradient.shape, check_invariants=False)
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise, in float64."""

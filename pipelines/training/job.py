@@ -39,6 +39,8 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
         model = build_model(stage.model, dataset.feature_map.n_ids)
         if isinstance(model, AFM) and isinstance(warm, FM):
             model.start_from(warm)
+        if isinstance(model, AFM):
+            watcher.starts(stage.model.name, f"attention by {model.describe_kernel(len(settings.fields))}")
         found = fit(model, stage, feeds[0], feeds[1], ranks, watcher)
         if ranks.rank == 0:
             metrics = {"valid_rmse": found.best.valid_rmse, "epochs": [asdict(epoch) for epoch in found.epochs]}

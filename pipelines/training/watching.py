@@ -33,6 +33,11 @@ class Watcher:
             history.parent.mkdir(parents=True, exist_ok=True)
             history.write_text("", encoding="utf-8")
 
+    def starts(self, model: str, how: str) -> None:
+        """Say what computes a model."""
+        if self._speaks:
+            messages.print(f"  {model:<4} {how}")
+
     @contextmanager
     def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
         """Follow one epoch of `rows` rows. The callable takes the rows and the mean squared error of each step."""

@@ -1,0 +1,40 @@
+"""Which implementation of pair attention runs where."""
+
+from typing import Literal
+
+import torch
+
+from afm_core.errors import MachineError
+from afm_core.kernels import native_cpu, triton
+from afm_core.settings.tree import Kernel, Precision
+
+Chosen = Literal["reference", "tiled", "native", "triton"]
+
+
+def choose(kernel: Kernel, device: torch.device, dtype: torch.dtype, n_fields: int) -> Chosen:
+    """The implementation for tensors of this device and dtype and rows of so many fields.
+
+    Raises:
+        MachineError: `kernel` names one that cannot run here.
+    """
+    if kernel == "reference" or dtype == torch.float64:
+        return "reference"
+    if kernel == "triton" and not triton.available():
+        raise MachineError("model.kernel: triton needs the package triton and a GPU; use auto")
+    if kernel == "cpu" and device.type != "cpu":
+        raise MachineError(f"model.kernel: cpu cannot run on {device}; use auto")
+    if kernel == "triton" or (device.type != "cpu" and triton.available()):
+        return "triton"
+    if device.type != "cpu":
+        return "reference"
+    return "native" if native_cpu.fits(n_fields) else "tiled"
+
+
+def describe(chosen: Chosen, precision: Precision) -> str:
+    """What a log says of it."""
+    if chosen == "native":
+        bfloat16 = precision == "bfloat16" and native_cpu.level() > 1
+        return f"C++ tiles, {'AVX512-BF16' if bfloat16 else 'AVX-512, float32'}"
+    if chosen == "triton":
+        return f"Triton, {precision}"
+    return "torch tiles, float32" if chosen == "tiled" else "plain torch"

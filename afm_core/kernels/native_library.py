@@ -1,0 +1,22 @@
+"""The compiled library of `native/`, if there is one."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import torch
+
+
+@cache
+def native_library() -> ctypes.CDLL | None:
+    """The library, or None where it was not compiled or does not load."""
+    assert torch.__version__  # torch first: the library then shares its OpenMP threads
+    for path in sorted(Path(__file__).parent.glob("_native*.so")):
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        library.afm_active_bits.restype = ctypes.c_int64
+        library.afm_forward.restype = library.afm_backward.restype = ctypes.c_bool
+        return library
+    return None
