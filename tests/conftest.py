@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from pyspark.sql import SparkSession
 
@@ -18,6 +19,9 @@ import jobs.train
 from afm_core.settings import Settings, load_settings
 from pipelines.simulation.job import Simulation, simulate
 from pipelines.spark import spark_session
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it then
 
 DAYS, EVENTS = 4, 400
 NIGHT = "2026-01-04"

@@ -3,7 +3,6 @@
 One operator, several implementations, all held to `reference` by one test-suite.
 """
 
-import torch
 from torch import Tensor
 
 from afm_core.kernels import native_cpu, reference, tiled_cpu, triton
@@ -55,16 +54,13 @@ def pair_attention(
     if chosen == "reference":
         pooled, weights = reference.attend(v, gate, mask, W, b, h, keep)
         return pooled, weights if need_weights else None
-    if chosen == "triton":
-        narrow = torch.bfloat16 if precision == "bfloat16" else v.dtype
-        found, weights_or_none = triton.attend(v.to(narrow), gate.float(), mask, W.to(narrow), b, h, keep, need_weights)
-        return found.to(v.dtype), weights_or_none
     v32, gate32, W32, b32, h32 = (tensor.float() for tensor in (v, gate, W, b, h))
     if chosen == "tiled":
         pooled, weights = tiled_cpu.attend(v32, gate32, mask, W32, b32, h32, keep)
         return pooled.to(v.dtype), weights if need_weights else None
+    implementation = triton if chosen == "triton" else native_cpu
     bfloat16 = precision == "bfloat16"
-    pooled, weights_or_none = native_cpu.attend(
+    pooled, weights_or_none = implementation.attend(
         v32, gate32, mask, W32, b32, h32, keep, bfloat16=bfloat16, need_weights=need_weights
     )
     return pooled.to(v.dtype), weights_or_none

@@ -24,7 +24,7 @@ def build_optimizer(parameters: Iterable[Parameter], train: Train) -> Optimizer:
 
 
 class RowAdagrad(Adagrad):
-    """torch's Adagrad; where a gradient is sparse, a step touches only the rows of its batch, duplicates summed once."""
+    """torch's Adagrad; a sparse gradient's step touches only the rows of its batch, duplicates summed once."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
