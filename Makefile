@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -euc
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check clean
+.PHONY: help setup demo test lint check bench clean
 
 BIN := .venv/bin
 DEMO := --config conf/demo.yaml
@@ -31,7 +31,11 @@ lint: setup  ## ruff, mypy, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+bench: setup  ## pair attention against DeepCTR-Torch, FuxiCTR, torch.compile and the limit; half an hour
+	@conf/setup/peers.sh
+	@$(BIN)/python -m tests.benchmarks.pair_attention
+
 check: lint test  ## what CI runs
 
 clean:  ## remove the environment and everything that jobs wrote
-	rm -rf .venv runs
+	rm -rf .venv .venv-peers runs

@@ -1,40 +1,67 @@
-"""Optimisers by name."""
+"""Optimisers by name. A sparse gradient's step touches only the rows of its batch, duplicates summed once."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Adagrad, Optimizer
+from torch.optim import Adagrad, Adam, Optimizer
 
-from afm_core.kernels.rows import adagrad_rows
+from afm_core.kernels.rows import adagrad_rows, adam_rows
 from afm_core.settings.tree import Train
 
 _AUTHORS_ACCUMULATOR = 1e-8  # for the gradient of half the summed squared error
 
 
 def build_optimizer(parameters: Iterable[Parameter], train: Train) -> Optimizer:
-    """Adagrad with the AFM authors' initial accumulator.
+    """The optimiser of the settings; Adagrad with the AFM authors' initial accumulator.
 
     Adagrad forgets the scale of the loss but for the accumulator. Ours is the mean over the batch, whose gradient is
     2 / batch_size times that of the authors' half sum, so their accumulator is scaled by the square of that.
     """
+    if train.optimizer == "adam":
+        return RowAdam(parameters, lr=train.learning_rate)
     accumulator = _AUTHORS_ACCUMULATOR * (2.0 / train.batch_size) ** 2
     return RowAdagrad(parameters, lr=train.learning_rate, initial_accumulator_value=accumulator)
 
 
 class RowAdagrad(Adagrad):
-    """torch's Adagrad; a sparse gradient's step touches only the rows of its batch, duplicates summed once."""
+    """torch's Adagrad, on the rows of the batch where a gradient is sparse: the outcome is that of a dense step."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """One step; sparse gradients are used up, so that what is left is dense."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                if gradient is not None and gradient.is_sparse:
-                    accumulator = self.state[parameter]["sum"]
-                    ids, values = gradient._indices()[0], gradient._values()
-                    adagrad_rows(parameter, accumulator, ids, values, group["lr"], group["eps"])
-                    parameter.grad = None
+        for group, parameter, ids, values in _take_sparse(self):
+            adagrad_rows(parameter, self.state[parameter]["sum"], ids, values, group["lr"], group["eps"])
         return super().step(closure)
+
+
+class RowAdam(Adam):
+    """torch's Adam; where a gradient is sparse, torch's SparseAdam: moments of other rows do not decay."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step; sparse gradients are used up, so that what is left is dense."""
+        for group, parameter, ids, values in _take_sparse(self):
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            state["step"] += 1
+            betas = group["betas"]
+            corrections = [1.0 - beta ** int(state["step"]) for beta in betas]
+            rate = group["lr"] * math.sqrt(corrections[1]) / corrections[0]
+            moments = state["exp_avg"], state["exp_avg_sq"]
+            adam_rows(parameter, *moments, ids, values, rate=rate, betas=betas, epsilon=group["eps"])
+        return super().step(closure)
+
+
+def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Tensor, Tensor]]:
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            gradient = parameter.grad
+            if gradient is not None and gradient.is_sparse:
+                parameter.grad = None
+                yield group, parameter, gradient._indices()[0], gradient._values()

@@ -125,8 +125,8 @@ class Train(_Section):
     """`regression`: squared error, labels -1 and 1; predictions are clipped to that range when evaluated."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout."""
-    optimizer: Literal["adagrad"] = "adagrad"
-    """`adagrad`, as in the paper."""
+    optimizer: Literal["adagrad", "adam"] = "adagrad"
+    """`adagrad`, as in the paper, or `adam`; both touch only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
     """Of the optimiser, for the batch size below."""
     batch_size: Positive = 512

@@ -1,0 +1,113 @@
+// Optimiser steps on the rows of a table that a batch has touched. Called from ../rows.py.
+#include <omp.h>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+constexpr int64_t STRIP = 64;  // columns summed at a time: they stay in registers
+
+// The positions of each distinct id, as chains: first[d] starts the d-th, next[position] goes on, -1 ends.
+struct Chains {
+    std::vector<int64_t> first, last, next;
+
+    Chains(const int64_t* ids, int64_t count) : next(count, -1) {
+        int bits = 4;
+        while ((int64_t{1} << bits) < 2 * count) ++bits;
+        std::vector<int64_t> slots(int64_t{1} << bits, -1);
+        const uint64_t mask = slots.size() - 1;
+        for (int64_t at = 0; at < count; ++at) {
+            uint64_t slot = (static_cast<uint64_t>(ids[at]) * 0x9E3779B97F4A7C15u) >> (64 - bits);
+            while (slots[slot] >= 0 && ids[first[slots[slot]]] != ids[at]) slot = (slot + 1) & mask;
+            if (slots[slot] < 0) {
+                slots[slot] = static_cast<int64_t>(first.size());
+                first.push_back(at);
+                last.push_back(at);
+            } else {
+                next[last[slots[slot]]] = at;
+                last[slots[slot]] = at;
+            }
+        }
+    }
+};
+
+// A table's gradient, as the batch left it: row `ids[at]` of the table has gradients[at], and may occur again.
+struct Gradient {
+    const int64_t* ids;
+    const float* values;  // [count][width]
+    int64_t width;
+    const Chains& chains;
+
+    __attribute__((always_inline)) void sum(int64_t distinct, int64_t c, int64_t columns, float (&to)[STRIP]) const {
+        for (int64_t x = 0; x < STRIP; ++x) to[x] = 0.0f;
+        for (int64_t at = chains.first[distinct]; at >= 0; at = chains.next[at])
+            for (int64_t x = 0; x < columns; ++x) to[x] += values[at * width + c + x];
+    }
+};
+
+// The compiler vectorises both for each kind of processor. A share is 1 - beta, which float32 could not subtract exactly.
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void adagrad_row(float* __restrict weight, float* __restrict squares, const Gradient& gradient, int64_t distinct,
+                 float rate, float epsilon) {
+    for (int64_t c = 0; c < gradient.width; c += STRIP) {
+        const int64_t columns = gradient.width - c < STRIP ? gradient.width - c : STRIP;
+        float sum[STRIP];
+        gradient.sum(distinct, c, columns, sum);
+        for (int64_t x = 0; x < columns; ++x) {
+            squares[c + x] += sum[x] * sum[x];
+            weight[c + x] -= rate * sum[x] / (std::sqrt(squares[c + x]) + epsilon);
+        }
+    }
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void adam_row(float* __restrict weight, float* __restrict mean, float* __restrict squares, const Gradient& gradient,
+              int64_t distinct, float rate, float share1, float share2, float epsilon) {
+    for (int64_t c = 0; c < gradient.width; c += STRIP) {
+        const int64_t columns = gradient.width - c < STRIP ? gradient.width - c : STRIP;
+        float sum[STRIP];
+        gradient.sum(distinct, c, columns, sum);
+        for (int64_t x = 0; x < columns; ++x) {
+            mean[c + x] += share1 * (sum[x] - mean[c + x]);
+            squares[c + x] += share2 * (sum[x] * sum[x] - squares[c + x]);
+            weight[c + x] -= rate * mean[c + x] / (std::sqrt(squares[c + x]) + epsilon);
+        }
+    }
+}
+
+// `step(distinct, offset)` for each distinct row; the next one's cache lines are asked for ahead: rows lie anywhere.
+template <int TABLES, class Step>
+void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int threads, const Step& step) {
+    const int64_t distinct = static_cast<int64_t>(gradient.chains.first.size());
+    const auto offset = [&](int64_t d) { return gradient.ids[gradient.chains.first[d]] * gradient.width; };
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t d = 0; d < distinct; ++d) {
+        if (d + 1 < distinct)
+            for (const float* table : tables)
+                for (int64_t c = 0; c < gradient.width; c += 16) __builtin_prefetch(table + offset(d + 1) + c, 1);
+        step(d, offset(d));
+    }
+}
+
+}  // namespace
+
+extern "C" void afm_adagrad_rows(float* weight, float* squares, const int64_t* ids, const float* gradients,
+                                 int64_t count, int64_t width, int threads, float rate, float epsilon) {
+    const Chains chains(ids, count);
+    const Gradient gradient{ids, gradients, width, chains};
+    for_each_row<2>(gradient, {weight, squares}, threads, [&](int64_t distinct, int64_t at) {
+        adagrad_row(weight + at, squares + at, gradient, distinct, rate, epsilon);
+    });
+}
+
+extern "C" void afm_adam_rows(float* weight, float* mean, float* squares, const int64_t* ids, const float* gradients,
+                              int64_t count, int64_t width, int threads, float rate, float share1, float share2,
+                              float epsilon) {
+    const Chains chains(ids, count);
+    const Gradient gradient{ids, gradients, width, chains};
+    for_each_row<3>(gradient, {weight, mean, squares}, threads, [&](int64_t distinct, int64_t at) {
+        adam_row(weight + at, mean + at, squares + at, gradient, distinct, rate, share1, share2, epsilon);
+    });
+}

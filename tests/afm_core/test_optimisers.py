@@ -1,0 +1,67 @@
+"""Steps on the rows of a batch equal torch's own optimisers."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from afm_core.kernels import rows
+from afm_core.learning.optimisers import RowAdagrad, RowAdam, build_optimizer
+from afm_core.settings.tree import Train
+
+
+def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, width: int) -> Tensor:
+    """A table after 30 batches, in which ids repeat, and most ids do not occur."""
+    generator = torch.Generator().manual_seed(1)
+    table = nn.Embedding(200, width, sparse=sparse)
+    with torch.no_grad():
+        table.weight.copy_(torch.randn(200, width, generator=generator))
+    optimizer = optimizer_of(table.parameters())
+    for _ in range(30):
+        ids = torch.randint(0, 60, (40, 3), generator=generator)
+        target = torch.randn(40, 3, width, generator=generator)
+        optimizer.zero_grad()
+        (table(ids) - target).square().mean().backward()
+        optimizer.step()
+    return table.weight.detach()
+
+
+@pytest.fixture(params=["native", "torch"])
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "torch":
+        monkeypatch.setattr(rows, "native_library", lambda: None)
+    elif rows.native_library() is None:
+        pytest.skip("this set-up has no compiled kernels")
+
+
+@pytest.mark.usefixtures("implementation")
+@pytest.mark.parametrize("width", [1, 3, 64, 100])
+def test_adagrad_on_rows_is_dense_adagrad(width: int) -> None:
+    options = {"lr": 0.05, "initial_accumulator_value": 1e-8}
+    found = learn(lambda parameters: RowAdagrad(parameters, **options), sparse=True, width=width)
+    wanted = learn(lambda parameters: torch.optim.Adagrad(parameters, **options), sparse=False, width=width)
+    assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("implementation")
+@pytest.mark.parametrize("width", [1, 3, 64, 100])
+def test_adam_on_rows_is_sparse_adam(width: int) -> None:
+    found = learn(lambda parameters: RowAdam(parameters, lr=0.05), sparse=True, width=width)
+    wanted = learn(lambda parameters: torch.optim.SparseAdam(list(parameters), lr=0.05), sparse=True, width=width)
+    assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_dense_parameters_take_torchs_own_step() -> None:
+    for ours, theirs in ((RowAdagrad, torch.optim.Adagrad), (RowAdam, torch.optim.Adam)):
+        found = learn(lambda parameters, of=ours: of(parameters, lr=0.05), sparse=False, width=4)
+        wanted = learn(lambda parameters, of=theirs: of(parameters, lr=0.05), sparse=False, width=4)
+        assert torch.equal(found, wanted)
+
+
+def test_an_optimiser_by_name() -> None:
+    parameters = [nn.Parameter(torch.zeros(3))]
+    assert isinstance(build_optimizer(parameters, Train(optimizer="adam")), RowAdam)
+    adagrad = build_optimizer(parameters, Train(batch_size=200))
+    assert isinstance(adagrad, RowAdagrad)
+    assert adagrad.defaults["initial_accumulator_value"] == pytest.approx(1e-8 * 1e-4)
