@@ -10,6 +10,7 @@ The map itself is a Parquet table `(id, field, value, count)` that may be large;
 a field, kept in the metadata of that file. It is all that a model, a trainer or an evaluation needs.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from afm_core.errors import AfmError
+from afm_core.features.field import Field
 
 PADDING_ID = 0
 _METADATA_KEY = b"afm.feature_map"
@@ -31,6 +33,8 @@ class FieldIds:
     unknown_id: int
     first_id: int
     size: int
+    ignore_case: bool = False
+    """The vocabulary is in lower case, and so must be what is looked up."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,11 @@ class FeatureMap:
     """Hexadecimal digest of every (id, field, value); equal fingerprints mean equal encodings."""
 
     @classmethod
-    def lay_out(cls, sizes: dict[str, int], fingerprint: str = "") -> "FeatureMap":
-        """Give each field its ids. `sizes`: vocabulary size by field name, in the order of the settings."""
-        fields, first = [], 1 + len(sizes)
-        for position, (name, size) in enumerate(sizes.items()):
-            fields.append(FieldIds(name, unknown_id=1 + position, first_id=first, size=size))
+    def lay_out(cls, declared: Sequence[Field], sizes: Sequence[int], fingerprint: str = "") -> "FeatureMap":
+        """Give each field its ids. `sizes`: of the vocabularies, in the order of the fields."""
+        fields, first = [], 1 + len(declared)
+        for position, (field, size) in enumerate(zip(declared, sizes, strict=True)):
+            fields.append(FieldIds(field.name, 1 + position, first, size, field.ignore_case))
             first += size
         return cls(tuple(fields), fingerprint)
 

@@ -20,6 +20,9 @@ class Field(BaseModel):
     type: Literal["string", "integer"] = "string"
     """What a value must look like; a row whose value does not is rejected."""
 
+    ignore_case: bool = False
+    """Values that differ in case only are one feature, kept in lower case."""
+
     min_count: Annotated[int, Constrained(ge=1)] = 1
     """Values that occur less often in the logs share the field's unknown id."""
 

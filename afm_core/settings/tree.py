@@ -16,6 +16,10 @@ Precision = Literal["float32", "bfloat16"]
 ColumnName = Annotated[str, Field(min_length=1)]
 
 
+def _names_short_form(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -31,6 +35,8 @@ class Logs(_Section):
     """Between the columns of a csv file."""
     columns: tuple[ColumnName, ...] = ()
     """Names of the columns of a csv file without a header. Empty: the first line of every file is a header."""
+    separator_in: ColumnName | None = None
+    """The column of a csv file without quotes whose text may hold the separator; it gets what the others leave."""
     keys: tuple[ColumnName, ...] = ()
     """Columns that identify a log; scores carry them. Empty: scores carry the fields themselves."""
     max_rejected: Share = 0.0
@@ -48,8 +54,10 @@ class Negatives(_Section):
     """How many."""
     replace: ColumnName = "item"
     """The field whose value is replaced by another of its vocabulary, each equally likely."""
-    never_seen_by: ColumnName = "user"
-    """A value that any log shows with this row's value of this field is never drawn."""
+    never_seen_by: Annotated[tuple[ColumnName, ...], Field(min_length=1), BeforeValidator(_names_short_form)] = (
+        "user",
+    )
+    """A field, or several: a value that any log shows with this row's values of all of them is never drawn."""
 
 
 class Split(_Section):
@@ -190,12 +198,16 @@ class Settings(_Section):
         reserved = sorted({"label", "row_key", "dt"} & set(names))
         if reserved:
             raise ValueError(f"fields: {', '.join(reserved)} is a column that the pipeline writes itself; rename it")
-        for key in ("replace", "never_seen_by"):
-            if getattr(self.negatives, key) not in names:
-                found = getattr(self.negatives, key)
-                raise ValueError(f"negatives.{key}: found {found!r}, allowed is one of the fields: {', '.join(names)}")
-        if self.negatives.replace == self.negatives.never_seen_by:
-            raise ValueError("negatives.replace and negatives.never_seen_by must be two fields")
+        for key, found in (("replace", (self.negatives.replace,)), ("never_seen_by", self.negatives.never_seen_by)):
+            for name in found:
+                if name not in names:
+                    raise ValueError(
+                        f"negatives.{key}: found {name!r}, allowed is one of the fields: {', '.join(names)}"
+                    )
+        if self.negatives.replace in self.negatives.never_seen_by:
+            raise ValueError("negatives.replace and negatives.never_seen_by must be different fields")
+        if self.logs.separator_in is not None and self.logs.separator_in not in self.logs.columns:
+            raise ValueError("logs.separator_in needs logs.columns, without a header, and must be one of them")
         return self
 
     @property
@@ -206,4 +218,4 @@ class Settings(_Section):
     @property
     def required_fields(self) -> tuple[str, ...]:
         """Fields without which a log says nothing: a row that lacks one is rejected."""
-        return (self.negatives.never_seen_by, self.negatives.replace)
+        return (*self.negatives.never_seen_by, self.negatives.replace)

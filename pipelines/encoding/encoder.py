@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds
+from pipelines.encoding.values import field_value
 
 _BROADCAST_VALUES = 500_000
 """Vocabularies up to this size are sent to every executor; a larger one is joined as Spark sees fit."""
@@ -25,6 +26,7 @@ def encode(logs: DataFrame, features: DataFrame, feature_map: FeatureMap) -> Dat
         )
         if field.size <= _BROADCAST_VALUES:
             vocabulary = F.broadcast(vocabulary)
+        logs = logs.withColumn(field.name, field_value(field))
         logs = logs.join(vocabulary, field.name, "left").withColumn(field.name, _known_or_unknown(field)).drop("_id")
     return logs
 

@@ -10,6 +10,7 @@ from afm_core.features.feature_map import PADDING_ID
 from pipelines.contracts import FEATURES, conform
 from pipelines.encoding.digest import digest
 from pipelines.encoding.indexing import index_within_groups
+from pipelines.encoding.values import field_value
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ def fit_feature_map(logs: DataFrame, fields: tuple[Field, ...], rows: int) -> Fi
     """
     counted = _count_values(logs, fields)
     indexed = index_within_groups(counted, "position", [F.desc("count"), F.asc("value")])
-    sizes = {field.name: indexed.rows.get(position, 0) for position, field in enumerate(fields)}
-    layout = FeatureMap.lay_out(sizes)
+    layout = FeatureMap.lay_out(fields, [indexed.rows.get(position, 0) for position in range(len(fields))])
     first_ids = F.array(*[F.lit(field.first_id) for field in layout.fields])
     names = F.array(*[F.lit(field.name) for field in layout.fields])
     vocabulary = indexed.frame.select(
@@ -50,7 +50,7 @@ def fit_feature_map(logs: DataFrame, fields: tuple[Field, ...], rows: int) -> Fi
 def _count_values(logs: DataFrame, fields: tuple[Field, ...]) -> DataFrame:
     """(position, value, count) of every value that occurs often enough; position is that of its field."""
     pairs = F.array(
-        *[F.struct(F.lit(at).alias("position"), F.col(field.name).alias("value")) for at, field in enumerate(fields)]
+        *[F.struct(F.lit(at).alias("position"), field_value(field).alias("value")) for at, field in enumerate(fields)]
     )
     minimum = F.array(*[F.lit(field.min_count) for field in fields])
     return (

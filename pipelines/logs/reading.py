@@ -1,5 +1,6 @@
 """Reading raw logs of any supported format as columns of text."""
 
+import re
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -55,6 +56,8 @@ def _text(names: list[str]) -> StructType:
 
 def _read_csv(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) -> DataFrame:
     reader = spark.read.option("sep", logs.separator).option("escape", '"').option("columnNameOfCorruptRecord", CORRUPT)
+    if logs.separator_in is not None:
+        return _read_unquoted(spark, logs, logs.separator_in, path, wanted)
     if logs.columns:
         names = list(logs.columns)
     else:
@@ -63,6 +66,18 @@ def _read_csv(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) ->
         names = [name for name in names if not (name == PARTITION and path.is_dir())]
     _require(wanted, names, path)
     return reader.schema(_text(names)).csv(literal(path))
+
+
+def _read_unquoted(spark: SparkSession, logs: Logs, greedy: str, path: Path, wanted: list[str]) -> DataFrame:
+    """Lines without quotes, one column of which may hold the separator: it takes what the columns beside it leave."""
+    _require(wanted, list(logs.columns), path)
+    separator = re.escape(logs.separator)
+    line = separator.join("(.*)" if name == greedy else f"([^{separator}]*)" for name in logs.columns)
+    text, pattern = F.col("value"), f"^{line}$"
+    raw = spark.read.text(literal(path)).where(text != "")
+    for group, name in enumerate(logs.columns, start=1):
+        raw = raw.withColumn(name, F.regexp_extract(text, pattern, group))
+    return raw.withColumn(CORRUPT, F.when(~text.rlike(pattern), text))
 
 
 def _read_json(spark: SparkSession, logs: Logs, path: Path, wanted: list[str]) -> DataFrame:

@@ -73,8 +73,8 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
 def _instances(spark: SparkSession, checked: CheckedLogs, settings: Settings, features: Path) -> DataFrame:
     """Contract `instances`, plus the split and the place in it."""
     feature_map = FeatureMap.read(features)
-    columns, group_by = wanted_columns(settings), settings.negatives.never_seen_by
-    hashed = with_content_hashes(checked.accepted, columns, group_by)
+    group_by = [field for field in settings.fields if field.name in settings.negatives.never_seen_by]
+    hashed = with_content_hashes(checked.accepted, wanted_columns(settings), group_by)
     encoded = encode(hashed, read_feature_table(spark, features), feature_map)
     rows = with_negatives(with_row_keys(encoded), feature_map, settings.negatives, settings.seed)
     return rows.withColumn("_split", split_number(settings.split, settings.seed)).withColumn(

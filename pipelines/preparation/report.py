@@ -41,7 +41,8 @@ def plan_table(settings: Settings) -> Table:
             ("fields", fields),
             (
                 "negatives",
-                f"{negatives.per_positive} a log: another {negatives.replace}, never seen by {negatives.never_seen_by}",
+                f"{negatives.per_positive} a log: another {negatives.replace}, "
+                f"never seen by {' and '.join(negatives.never_seen_by)}",
             ),
             ("split", f"train {split.train:.0%}, valid {split.valid:.0%}, test {split.test:.0%}, {split.by}"),
             ("write", f"{settings.dataset.path}, files of {settings.dataset.rows_per_file:,} rows"),

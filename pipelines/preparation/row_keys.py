@@ -1,21 +1,25 @@
 """Giving every log a key that depends on nothing but its content."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from afm_core.features import Field
 from pipelines.contracts import ROW_KEY
 from pipelines.encoding.digest import content_hash
+from pipelines.encoding.values import field_value
 
 GROUP = "_seen_by"
-"""Hash of the value whose logs decide what may be drawn as a negative (`negatives.never_seen_by`)."""
+"""Hash of the values whose logs decide what may be drawn as a negative (`negatives.never_seen_by`)."""
 
 
-def with_content_hashes(logs: DataFrame, columns: list[str], group_by: str) -> DataFrame:
+def with_content_hashes(logs: DataFrame, columns: list[str], group_by: Sequence[Field]) -> DataFrame:
     """Add what `with_row_keys` needs from the raw values, before they are encoded."""
     return (
-        logs.withColumn(GROUP, content_hash([group_by]))
-        .withColumn("_content", content_hash(columns))
-        .withColumn("_content_2", content_hash(columns, salt="second"))
+        logs.withColumn(GROUP, content_hash([field_value(field) for field in group_by]))
+        .withColumn("_content", content_hash([F.col(name) for name in columns]))
+        .withColumn("_content_2", content_hash([F.col(name) for name in columns], salt="second"))
     )
 
 

@@ -50,7 +50,7 @@ def test_all_problems_come_at_once(config: Path) -> None:
     ("override", "part"),
     [
         ("negatives.replace=song", "found 'song', allowed is one of the fields: user, app"),
-        ("negatives.replace=user", "must be two fields"),
+        ("negatives.replace=user", "must be different fields"),
         ("split.train=0.9", "must sum to 1"),
         ("fields=[user, user, app]", "user declared more than once"),
         ("fields=[user, app, label]", "label is a column that the pipeline writes itself"),

@@ -179,3 +179,50 @@ def test_the_digest_knows_nulls_and_counts_but_not_order(spark: SparkSession) ->
     assert of(("x", None), ("y", "z")) == of(("y", "z"), ("x", None))
     assert of(("x", None)) != of((None, "x"))
     assert of(("x", "y")) != of(("x", "y"), ("x", "y"))
+
+
+def test_a_column_may_hold_the_separator_and_fields_may_ignore_case(spark: SparkSession, tmp_path: Path) -> None:
+    """Two users and two movies share all tags but one, so that what may be drawn for each pair is a single tag."""
+    lines = [
+        "u1;m1;A;B;7",
+        "u1;m2;a;b;8",
+        "u2;m1;plain;9",
+        "u2;m2;PLAIN;9",
+        "u1;m1;Plain;9",
+        "u1;m1",
+        "",
+        "u2;m2; x ;9",
+    ]
+    (tmp_path / "tags.dat").write_text("\n".join(lines) + "\n")
+    config = write_config(
+        tmp_path,
+        tmp_path / "tags.dat",
+        logs={
+            "separator": ";",
+            "columns": ["user", "movie", "tag", "seconds"],
+            "separator_in": "tag",
+            "keys": [],
+            "max_rejected": 0.2,
+            "last_date": None,
+        },
+        fields=["user", "movie", {"name": "tag", "ignore_case": True}],
+        negatives={"per_positive": 3, "replace": "tag", "never_seen_by": ["user", "movie"]},
+    )
+    manifest = prepare(spark, load_settings(config))
+    assert (manifest.rows_in, manifest.rejected) == (7, {"malformed": 1})
+    rejects = pq.read_table(tmp_path / "dataset" / "rejects").to_pandas()
+    assert rejects[["raw", "rule"]].to_numpy().tolist() == [["u1;m1", "malformed"]]
+    frame = decoded(tmp_path / "dataset")
+    tags = frame.groupby([frame["label"] > 0, "user", "movie"])["tag"].agg(sorted)
+    assert tags[True].to_dict() == {
+        ("u1", "m1"): ["a;b", "plain"],
+        ("u1", "m2"): ["a;b"],
+        ("u2", "m1"): ["plain"],
+        ("u2", "m2"): ["plain", "x"],
+    }
+    assert tags[False].to_dict() == {
+        ("u1", "m1"): ["x", "x"],
+        ("u1", "m2"): ["plain", "x"],
+        ("u2", "m1"): ["a;b", "x"],
+        ("u2", "m2"): ["a;b", "a;b"],
+    }
