@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLITS = ("train", "valid", "test")
 MANIFEST, FEATURES, SETTINGS, REJECTS = "manifest.json", "features.parquet", "settings.yaml", "rejects"
 
@@ -48,6 +48,10 @@ class Manifest(BaseModel):
     negatives_found: int
     instances: int
     rows_per_file: int
+    split_by: str
+    """What stayed together: nothing (random), a positive with its negatives, or the instances of a field's value."""
+    units_in_several_splits: int
+    """How many of those are in more than one split, as counted."""
     splits: dict[str, SplitManifest]
     digest: str
     """Order-independent digest of all instances, their split included."""

@@ -69,8 +69,9 @@ class Split(_Section):
     """To choose the epoch, and the settings."""
     test: Share = 0.1
     """To measure the result, once."""
-    by: Literal["random"] = "random"
-    """`random`: every instance on its own, as in the paper."""
+    by: ColumnName = "random"
+    """What stays together: `random`, nothing, as in the paper; `positive`, a log and its negatives; or a field, all
+    instances with the same value of it, say those of a user."""
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> "Split":
@@ -206,6 +207,9 @@ class Settings(_Section):
                     )
         if self.negatives.replace in self.negatives.never_seen_by:
             raise ValueError("negatives.replace and negatives.never_seen_by must be different fields")
+        if self.split.by not in ("random", "positive", *names):
+            allowed = ", ".join(["random", "positive", *names])
+            raise ValueError(f"split.by: found {self.split.by!r}, allowed is one of {allowed}")
         if self.logs.separator_in is not None and self.logs.separator_in not in self.logs.columns:
             raise ValueError("logs.separator_in needs logs.columns, without a header, and must be one of them")
         return self

@@ -16,9 +16,9 @@ from pipelines.encoding.fitting import fit_feature_map
 from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.preparation.files import write_splits
-from pipelines.preparation.negatives import with_negatives
+from pipelines.preparation.negatives import POSITIVE_KEY, with_negatives
 from pipelines.preparation.row_keys import with_content_hashes, with_row_keys
-from pipelines.preparation.splitting import shuffle_key, split_number
+from pipelines.preparation.splitting import SPLIT, shuffle_key, split_number, units_in_several_splits
 
 
 def prepare(spark: SparkSession, settings: Settings) -> Manifest:
@@ -41,8 +41,10 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
             say(f"{fitted.feature_map.n_features:,} features")
         with stages("encode and draw negatives") as say:
             rows = _instances(spark, checked, settings, stage / FEATURES).persist()
-            content_digest, instances = digest(rows.drop("_order")), rows.count()
+            content_digest, instances = digest(rows.drop("_order", POSITIVE_KEY)), rows.count()
             say(f"{instances:,} instances")
+            shared = units_in_several_splits(rows, settings.split)
+            assert not shared, f"{shared} values of {settings.split.by} are in several splits"
         with stages("shuffle and write") as say:
             splits = write_splits(rows, settings.field_names, settings.dataset.rows_per_file, stage)
             say(f"{sum(split.files for split in splits.values()):,} files")
@@ -60,6 +62,8 @@ def prepare(spark: SparkSession, settings: Settings) -> Manifest:
             negatives_found=instances - checked.rows_accepted,
             instances=instances,
             rows_per_file=settings.dataset.rows_per_file,
+            split_by=settings.split.by,
+            units_in_several_splits=shared,
             splits=splits,
             digest=content_digest,
             seconds=stages.seconds,
@@ -77,6 +81,6 @@ def _instances(spark: SparkSession, checked: CheckedLogs, settings: Settings, fe
     hashed = with_content_hashes(checked.accepted, wanted_columns(settings), group_by)
     encoded = encode(hashed, read_feature_table(spark, features), feature_map)
     rows = with_negatives(with_row_keys(encoded), feature_map, settings.negatives, settings.seed)
-    return rows.withColumn("_split", split_number(settings.split, settings.seed)).withColumn(
+    return rows.withColumn(SPLIT, split_number(settings.split, settings.seed)).withColumn(
         "_order", shuffle_key(settings.seed)
     )

@@ -10,13 +10,16 @@ from pyspark.sql import functions as F
 from afm_core.features import FeatureMap
 from afm_core.learning.prediction import NEGATIVE, POSITIVE
 from afm_core.settings.tree import Negatives
-from pipelines.contracts import LABEL, ROW_KEY, conform, instances
+from pipelines.contracts import LABEL, ROW_KEY, instances
 from pipelines.preparation.drawing import draw_unseen
 from pipelines.preparation.row_keys import GROUP
 
+POSITIVE_KEY = "_positive_key"
+"""The `row_key` of an instance's positive, its own for a positive."""
+
 
 def with_negatives(positives: DataFrame, feature_map: FeatureMap, negatives: Negatives, seed: int) -> DataFrame:
-    """Each positive and its negatives: contract `instances`.
+    """Each positive and its negatives: contract `instances`, and `POSITIVE_KEY`.
 
     A negative is its positive with `negatives.replace` set to an item of the vocabulary that no log of the same
     `never_seen_by` value holds, in whichever split. Draws are hashes of (seed, row_key, draw number).
@@ -57,7 +60,7 @@ def with_negatives(positives: DataFrame, feature_map: FeatureMap, negatives: Neg
 
     expanded = drawn.mapInArrow(expand, _with_copy(schema.simpleString()))
     own_key = F.when(F.col("_copy") > 0, F.xxhash64(ROW_KEY, "_copy")).otherwise(F.col(ROW_KEY))
-    return conform(expanded.withColumn(ROW_KEY, own_key), schema)
+    return expanded.select(F.col(ROW_KEY).alias(POSITIVE_KEY), own_key.alias(ROW_KEY), *names, LABEL)
 
 
 def _with_copy(schema: str) -> str:

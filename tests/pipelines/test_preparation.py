@@ -226,3 +226,18 @@ def test_a_column_may_hold_the_separator_and_fields_may_ignore_case(spark: Spark
         ("u2", "m1"): ["a;b", "x"],
         ("u2", "m2"): ["a;b", "a;b"],
     }
+
+
+@pytest.mark.parametrize("by", ["positive", "user"])
+def test_what_must_stay_together_is_in_one_split(small: Small, spark: SparkSession, tmp_path: Path, by: str) -> None:
+    config = write_config(tmp_path, small.settings.logs.path, split={"by": by})
+    manifest = prepare(spark, load_settings(config))
+    assert (manifest.split_by, manifest.units_in_several_splits) == (by, 0)
+    assert manifest.digest != Dataset.open(small.settings.dataset.path).manifest.digest
+    assert all(split.rows for split in manifest.splits.values())
+    frame = instances(tmp_path / "dataset")
+    if by == "user":
+        assert (frame.groupby("user")["split"].nunique() == 1).all()
+    else:
+        labels = frame.groupby("split")["label"].value_counts().unstack()
+        assert (labels[-1.0] == 2 * labels[1.0]).all()
