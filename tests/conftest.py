@@ -57,7 +57,7 @@ def write_config(folder: Path, source: Path, **overrides: object) -> Path:
         "score": {"logs": str(source), "path": str(folder / "scores")},
     }
     for section, values in overrides.items():
-        tree[section] = {**tree[section], **values} if isinstance(values, dict) else values
+        tree[section] = {**tree.get(section, {}), **values} if isinstance(values, dict) else values
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "settings.yaml"
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")

@@ -1,4 +1,4 @@
-// Pair attention on processors with AVX-512, in bfloat16 where they have AVX512-BF16. Called from ../cpu.py.
+// Pair attention on processors with AVX-512, in bfloat16 where they have AVX512-BF16. Called from ../native_cpu.py.
 // Only the functions between the pragmas use those instructions; `afm_level` says whether they may be called.
 #include <omp.h>
 
