@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -euc
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench clean
+.PHONY: help setup demo test lint check bench dist clean
 
 BIN := .venv/bin
 DEMO := --config conf/demo.yaml
@@ -34,6 +34,9 @@ lint: setup  ## ruff, mypy, import-linter
 bench: setup  ## pair attention against DeepCTR-Torch, FuxiCTR, torch.compile and the limit; half an hour
 	@conf/setup/peers.sh
 	@$(BIN)/python -m tests.benchmarks.pair_attention
+
+dist: setup  ## the project as one file for spark-submit --py-files
+	@$(BIN)/python conf/setup/dist.py dist/attentional_fm.zip
 
 check: lint test  ## what CI runs
 

@@ -1,6 +1,7 @@
 """A trained model on disk: a folder that torch and pyarrow alone can load, checked against its checksums.
 
-`weights.safetensors`, `settings.yaml`, `features.parquet`, `metrics.json`, `card.md`, and `checksum.json` over them.
+`weights.safetensors`, `settings.yaml`, `features.parquet`, `counts.parquet` where the map has count fields,
+`metrics.json`, `card.md`, and `checksum.json` over them.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from afm_core.publish import staged
 from afm_core.settings import Settings, read_settings, write_settings
 
 _WEIGHTS, _SETTINGS, _FEATURES = "weights.safetensors", "settings.yaml", "features.parquet"
-_METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
+_COUNTS, _METRICS, _CARD, _CHECKSUM = "counts.parquet", "metrics.json", "card.md", "checksum.json"
 _CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD)
 
 
@@ -41,22 +42,37 @@ class Bundle:
         """The feature table, for the encoder."""
         return self.path / _FEATURES
 
+    @property
+    def counts_path(self) -> Path | None:
+        """The table of count fields, for the encoder; None where there are none."""
+        return self.path / _COUNTS if self.feature_map.counted else None
+
 
 def write_bundle(
-    path: Path, model: AnyModel, settings: Settings, features: Path, metrics: dict[str, Any], card: str
+    path: Path,
+    model: AnyModel,
+    settings: Settings,
+    features: Path,
+    counts: Path | None,
+    metrics: dict[str, Any],
+    card: str,
 ) -> str:
     """Write a bundle beside `path`, then put it in place in one step. Returns its fingerprint.
 
     Args:
         features: the feature table of the dataset that the model was trained on; copied.
+        counts: its table of count fields, if any; copied.
     """
     with staged(path) as stage:
         save_model(model, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         shutil.copyfile(features, stage / _FEATURES)
+        if counts:
+            shutil.copyfile(counts, stage / _COUNTS)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         (stage / _CARD).write_text(card, encoding="utf-8")
-        checksums = {name: _sha256(stage / name) for name in _CONTENT}
+        content = (*_CONTENT, _COUNTS) if counts else _CONTENT
+        checksums = {name: _sha256(stage / name) for name in content}
         fingerprint = _overall(checksums)
         (stage / _CHECKSUM).write_text(json.dumps({"fingerprint": fingerprint, "files": checksums}, indent=2) + "\n")
     return fingerprint
@@ -89,7 +105,8 @@ def verify_bundle(path: Path) -> str:
     """
     try:
         recorded = json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))
-        expected = {name: recorded["files"][name] for name in _CONTENT}
+        optional = [_COUNTS] if _COUNTS in recorded["files"] else []
+        expected = {name: recorded["files"][name] for name in [*_CONTENT, *optional]}
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path}: no complete bundle there; write one with jobs/train.py") from error
     for name, checksum in expected.items():

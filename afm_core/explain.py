@@ -23,17 +23,29 @@ def mean_attention(model: AFM, batches: Iterable[EncodedBatch], names: tuple[str
     """Mean attention weight of each pair of fields over all rows, the most attended first.
 
     A uniform attention would give every pair 1 / number of pairs.
+
+    Args:
+        names: of the field of each column of a batch. A field with several columns, tags, has the sum of the weights
+            of their pairs, those among its own tags left out.
     """
     model.eval()
-    pairs = pair_indices(len(names))
-    left, right = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    fields = tuple(dict.fromkeys(names))
+    columns = [(i, j) for i, j in pair_indices(len(names)) if names[i] != names[j]]
+    at = [position for position, (i, j) in enumerate(pair_indices(len(names))) if names[i] != names[j]]
+    pairs = pair_indices(len(fields))
+    number = {pair: position for position, pair in enumerate(pairs)}
+    place = {name: position for position, name in enumerate(fields)}
+    of_column = torch.tensor([number[place[names[i]], place[names[j]]] for i, j in columns])
+    left, right = (torch.tensor(side) for side in zip(*columns, strict=True))
     total = torch.zeros(len(pairs), dtype=torch.float64)
     rows = torch.zeros(len(pairs), dtype=torch.float64)
     for batch in batches:
         _, weights = model.attend(batch)
         assert weights is not None
-        total += weights.sum(dim=0, dtype=torch.float64)
-        rows += (batch.mask[:, left] & batch.mask[:, right]).sum(dim=0, dtype=torch.float64)
+        total.index_add_(0, of_column, weights[:, at].sum(dim=0, dtype=torch.float64))
+        both = (batch.mask[:, left] & batch.mask[:, right]).float()
+        per_pair = torch.zeros(len(both), len(pairs)).index_add_(1, of_column, both)
+        rows += (per_pair > 0).sum(dim=0, dtype=torch.float64)
     means = (total / rows.clamp(min=1)).tolist()
-    found = [PairAttention((names[i], names[j]), mean) for (i, j), mean in zip(pairs, means, strict=True)]
+    found = [PairAttention((fields[i], fields[j]), mean) for (i, j), mean in zip(pairs, means, strict=True)]
     return sorted(found, key=lambda pair: -pair.mean_weight)

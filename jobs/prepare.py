@@ -1,20 +1,28 @@
 """Turn raw logs into a dataset: check, fit the feature map, encode, draw negatives, split, shuffle, write Parquet."""
 
 import argparse
+from pathlib import Path
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
-from pipelines.console import screen
-from pipelines.preparation.job import prepare
-from pipelines.preparation.report import manifest_table, plan_table
+from pipelines.console import Stages, screen
+from pipelines.preparation.freshness import up_to_date
+from pipelines.preparation.job import fit, prepare
+from pipelines.preparation.report import encoding_table, manifest_table, plan_table
 from pipelines.spark import spark_session
 
-SECTIONS = ("seed", "logs", "fields", "negatives", "split", "dataset")
+SECTIONS = ("seed", "logs", "fields", "label", "negatives", "split", "dataset")
 
 
 def main() -> None:
     """Run the job."""
-    run(parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS), job)
+    made = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
+    made.add_argument(
+        "--extend", type=Path, metavar="MAP", help="a features.parquet whose ids stay; new values are appended"
+    )
+    made.add_argument("--explain", action="store_true", help="fit, say how each field would be encoded, and stop")
+    made.add_argument("--force", action="store_true", help="prepare even where the dataset is up to date")
+    run(made, job)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -22,8 +30,15 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return
+    manifest = None if arguments.force or arguments.explain else up_to_date(settings, arguments.extend)
+    if manifest is not None:
+        screen.print(f"{settings.dataset.path} is up to date with its logs and settings; --force prepares it again")
+        return
     with spark_session(f"prepare {settings.name}", settings.run.path / "spark.log") as spark:
-        manifest = prepare(spark, settings)
+        if arguments.explain:
+            screen.print(encoding_table(fit(spark, settings, Stages(spark), arguments.extend).fitted.feature_map))
+            return
+        manifest = prepare(spark, settings, arguments.extend)
     screen.print(manifest_table(settings, manifest))
 
 

@@ -12,11 +12,13 @@ from pyspark.sql.types import (
     StructType,
 )
 
-ROW_KEY, LABEL, SCORE, MODEL = "row_key", "label", "score", "model"
+from afm_core.features import FeatureMap
+
+ROW_KEY, LABEL, WEIGHT, SCORE, MODEL = "row_key", "label", "weight", "score", "model"
 
 REJECTS = StructType(
     [
-        StructField("rule", StringType(), nullable=False),  # malformed, missing, not_an_integer, not_utf8
+        StructField("rule", StringType(), nullable=False),  # malformed, missing, not_utf8, too_long, not_a_number, ...
         StructField("column", StringType()),  # null where the whole line is at fault
         StructField("raw", StringType()),  # the line, or the row as JSON
         StructField("file", StringType()),
@@ -29,10 +31,19 @@ FEATURES = StructType(
         StructField("id", IntegerType(), nullable=False),
         StructField("field", StringType()),  # null for padding
         StructField("value", StringType()),  # null for padding and unknown ids
-        StructField("count", LongType(), nullable=False),  # logs that map to this id
+        StructField("count", LongType()),  # logs that map to this id; null where that is not known when it is fitted
     ]
 )
 """The feature map. `id` is unique and consecutive from 0; so is (field, value)."""
+
+COUNTS = StructType(
+    [
+        StructField("field", StringType(), nullable=False),
+        StructField("key", LongType(), nullable=False),  # hash of the ids that were counted together
+        StructField("count", LongType(), nullable=False),
+    ]
+)
+"""What count fields know: positives of the training split by combination of ids. (field, key) is unique."""
 
 
 def log_columns(columns: Iterable[str]) -> StructType:
@@ -40,10 +51,16 @@ def log_columns(columns: Iterable[str]) -> StructType:
     return StructType([StructField(name, StringType()) for name in columns])
 
 
-def instances(fields: Iterable[str]) -> StructType:
+def instances(feature_map: FeatureMap, weighted: bool) -> StructType:
     """Labelled, encoded rows. `row_key` is unique over all splits."""
-    ids = [StructField(name, IntegerType(), nullable=False) for name in fields]
-    return StructType([StructField(ROW_KEY, LongType(), False), *ids, StructField(LABEL, FloatType(), False)])
+    columns = [StructField(ROW_KEY, LongType(), False), *encoded(feature_map), StructField(LABEL, FloatType(), False)]
+    return StructType([*columns, StructField(WEIGHT, FloatType(), False)] if weighted else columns)
+
+
+def encoded(feature_map: FeatureMap) -> StructType:
+    """Ids and x_i of the fields. Nothing is unique."""
+    ids = [StructField(name, IntegerType(), nullable=False) for name in feature_map.id_columns]
+    return StructType([*ids, *[StructField(name, FloatType(), nullable=False) for name in feature_map.x_columns]])
 
 
 def scores(keys: Iterable[str]) -> StructType:

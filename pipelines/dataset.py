@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
-MANIFEST, FEATURES, SETTINGS, REJECTS = "manifest.json", "features.parquet", "settings.yaml", "rejects"
+MANIFEST, FEATURES, COUNTS, PROFILE = "manifest.json", "features.parquet", "counts.parquet", "profile.parquet"
+SETTINGS, REJECTS = "settings.yaml", "rejects"
 
 
 def file_name(number: int) -> str:
@@ -40,21 +41,31 @@ class Manifest(BaseModel):
     """Fingerprint."""
     fields: list[dict[str, Any]]
     features: int
+    features_added: int | None = None
+    """To the map that was extended; None where a new one was fitted."""
+    extends: str | None = None
+    """Fingerprint of that map."""
     rows_in: int
     rejected: dict[str, int]
     """Rows by reason."""
     positives: int
+    """Logs with a positive label."""
     negatives_asked: int
     negatives_found: int
+    """Those that were drawn; fewer than asked where users have seen almost everything."""
+    weighted: bool = False
+    """Whether instances have a weight."""
     instances: int
     rows_per_file: int
     split_by: str
-    """What stayed together: nothing (random), a positive with its negatives, or the instances of a field's value."""
+    """The rule: random, positive, time, leave_one_out, or the field whose instances stay together."""
     units_in_several_splits: int
-    """How many of those are in more than one split, as counted."""
+    """How many units of the rule (instances, positives, days or values) are in more than one split, as counted."""
     splits: dict[str, SplitManifest]
     digest: str
     """Order-independent digest of all instances, their split included."""
+    made_from: str | None = None
+    """Fingerprint of the logs' files, the settings and the version of this software; None for a table."""
     seconds: dict[str, float]
     """Of each stage of the preparation."""
 
@@ -94,6 +105,11 @@ class Dataset:
     def features_path(self) -> Path:
         """The feature table."""
         return self.path / FEATURES
+
+    @property
+    def counts_path(self) -> Path | None:
+        """The table of count fields, None where there are none."""
+        return self.path / COUNTS if self.feature_map.counted else None
 
     def files(self, split: str) -> list[Path]:
         """The files of a split in the order of their rows.

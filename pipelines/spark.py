@@ -22,7 +22,10 @@ _FIXED = {
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # dt stays the text that names the folder
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.speculation": "false",
+    # Constraints on renamed columns double with every field that is encoded: 20 of them filled a 2 GiB heap.
+    "spark.sql.constraintPropagation.enabled": "false",
 }
+_ROWS_PER_PARTITION = 250_000
 _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -69,9 +72,21 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
         return builder.master(master).getOrCreate()
 
 
+def size_shuffles(spark: SparkSession, rows: int) -> None:
+    """Let shuffles of so many rows have enough partitions for each to fit a task; never fewer than were set."""
+    key = "spark.sql.shuffle.partitions"
+    wanted = max(int(spark.conf.get(key) or 0), -(-rows // _ROWS_PER_PARTITION))
+    spark.conf.set(key, str(wanted))
+
+
+def url(path: Path) -> str:
+    """`path` for Spark to write to: on this machine's file systems, whatever the cluster's default one is."""
+    return f"file://{path.absolute()}"
+
+
 def literal(path: Path) -> str:
-    """`path` as Spark reads it: exactly that, although it may hold characters that Spark takes for a pattern."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
+    """`path` for Spark to read: exactly that, although it may hold characters that Spark takes for a pattern."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url(path))
 
 
 def check_java() -> None:
@@ -118,6 +133,9 @@ def _essence(text: str) -> str:
     ours = [line for line in lines if line.startswith("afm_core.errors.")]
     if ours:
         return ours[-1].partition(": ")[2]
+    python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Invalid): ", line) and "spark" not in line]
+    if python:
+        return python[-1].partition(": ")[2][:300]
     causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
     cause = (causes or lines or ["Spark failed without a message"])[0].removeprefix("Caused by: ")
     cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]

@@ -1,6 +1,19 @@
 """What an id means: field declarations and the feature map fitted from them."""
 
-from afm_core.features.feature_map import FeatureMap, FieldIds
-from afm_core.features.field import Field
+from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling
+from afm_core.features.field import Categorical, Count, Crossed, Field, Hashed, Numeric, Tags, Time
 
-__all__ = ["FeatureMap", "Field", "FieldIds"]
+__all__ = [
+    "Categorical",
+    "Count",
+    "Crossed",
+    "FeatureMap",
+    "Field",
+    "FieldIds",
+    "Hashed",
+    "IdRange",
+    "Numeric",
+    "Scaling",
+    "Tags",
+    "Time",
+]

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from torch.optim import Adagrad, Adam, Optimizer
 
 from afm_core.kernels.rows import adagrad_rows, adam_rows
-from afm_core.settings.tree import Train
+from afm_core.settings.training import Train
 
 _AUTHORS_ACCUMULATOR = 1e-8  # for the gradient of half the summed squared error
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from afm_core.labels import NEGATIVE, POSITIVE
 from afm_core.models import AnyModel, EncodedBatch
 
-NEGATIVE, POSITIVE = -1.0, 1.0
 _SCORING_ROWS = 1024  # rows at a time: 45 pairs x 256 floats of 1,024 rows are 47 MB
 
 
@@ -20,13 +20,18 @@ def predict(model: AnyModel, batch: EncodedBatch) -> Tensor:
     return output.clamp(NEGATIVE, POSITIVE)
 
 
-def predict_ids(model: AnyModel, ids: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Scores of any number of rows of categorical ids, (N, F) to (N,) float32, in pieces that bound memory."""
+def predict_columns(
+    model: AnyModel, ids: NDArray[np.int32], x: NDArray[np.float32], x_of_slots: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Scores of any number of rows, ids (N, F) and x (N, X) to (N,) float32, in pieces that bound memory."""
     model.eval()
     scores = np.empty(len(ids), dtype=np.float32)
     for start in range(0, len(ids), _SCORING_ROWS):
-        piece = torch.from_numpy(ids[start : start + _SCORING_ROWS].astype(np.int64))
-        scores[start : start + _SCORING_ROWS] = predict(model, EncodedBatch.of_ids(piece)).numpy()
+        rows = slice(start, start + _SCORING_ROWS)
+        piece = EncodedBatch.of_columns(
+            torch.from_numpy(ids[rows].astype(np.int64)), torch.from_numpy(x[rows]), x_of_slots
+        )
+        scores[rows] = predict(model, piece).numpy()
     return scores
 
 

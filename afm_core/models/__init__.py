@@ -3,7 +3,7 @@
 from afm_core.models.afm import AFM
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.fm import FM
-from afm_core.settings.tree import Model as ModelSettings
+from afm_core.settings.training import Model as ModelSettings
 
 AnyModel = FM | AFM
 _REGISTRY: dict[str, type[FM] | type[AFM]] = {"fm": FM, "afm": AFM}

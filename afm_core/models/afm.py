@@ -9,7 +9,7 @@ from torch.nn import functional
 from afm_core.kernels import choose, describe, pair_attention
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.fm import FM, Factors
-from afm_core.settings.tree import Model as ModelSettings
+from afm_core.settings.training import Model as ModelSettings
 
 
 class AFM(nn.Module):

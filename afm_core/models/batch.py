@@ -20,5 +20,20 @@ class EncodedBatch(NamedTuple):
 
     @classmethod
     def of_ids(cls, ids: Tensor) -> "EncodedBatch":
-        """A batch of categorical fields only."""
+        """A batch in which every x_i is 1."""
         return cls(ids, torch.ones(ids.shape, dtype=torch.float32), ids != PADDING_ID)
+
+    @classmethod
+    def of_columns(cls, ids: Tensor, x: Tensor, x_of_slots: tuple[int, ...]) -> "EncodedBatch":
+        """A batch from the columns of a dataset.
+
+        Args:
+            ids: (B, F) int64.
+            x: (B, X) float32, the columns of x_i, of which there may be none.
+            x_of_slots: (F) the position in `x` of each column's x_i, -1 where x_i is 1 (`FeatureMap.x_of_slots`).
+        """
+        batch = cls.of_ids(ids)
+        for slot, at in enumerate(x_of_slots):
+            if at >= 0:
+                batch.values[:, slot] = x[:, at]
+        return batch

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from afm_core.features.feature_map import PADDING_ID
 from afm_core.models.batch import EncodedBatch
-from afm_core.settings.tree import Model as ModelSettings
+from afm_core.settings.training import Model as ModelSettings
 
 _EMBEDDING_STD = 0.01  # of the AFM authors' published code, as is the zero start of the linear part
 

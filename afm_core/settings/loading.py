@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
-from afm_core.settings.reference import section_of
+from afm_core.settings.reference import sections_of
 from afm_core.settings.tree import Settings
 
 
@@ -75,7 +75,7 @@ def _override(tree: dict[str, Any], text: str) -> str | None:
 
 def _explain(path: Path, detail: ErrorDetails) -> str:
     location = [str(part) for part in detail["loc"]]
-    key = ".".join(location)
+    key = ".".join(part for at, part in enumerate(location) if not (at == 2 and location[0] == "fields"))
     if detail["type"] == "extra_forbidden":
         known = list(_keys_at(location[:-1]))
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5) or _nearest_elsewhere(location[-1])
@@ -93,15 +93,17 @@ def _explain(path: Path, detail: ErrorDetails) -> str:
 
 def _keys_at(location: Iterable[str]) -> Iterable[str]:
     """Keys that the tree allows under `location`; list positions are skipped."""
-    section: type[BaseModel] = Settings
+    sections: list[type[BaseModel]] = [Settings]
     for part in location:
         if part.isdigit():
             continue
-        found = section_of(section.model_fields[part].annotation)
-        if found is None:
+        if len(sections) > 1:  # the part says which of several kinds
+            sections = [section for section in sections if section.__name__.lower() == part]
+        else:
+            sections = sections_of(sections[0].model_fields[part].annotation)
+        if not sections:
             return ()
-        section = found
-    return section.model_fields
+    return [key for section in sections for key in section.model_fields]
 
 
 def _nearest_elsewhere(name: str) -> list[str]:
@@ -109,7 +111,7 @@ def _nearest_elsewhere(name: str) -> list[str]:
     paths = {
         key: f"{section}.{key}"
         for section, info in Settings.model_fields.items()
-        if (found := section_of(info.annotation))
+        for found in sections_of(info.annotation)
         for key in found.model_fields
     }
     return [paths[match] for match in difflib.get_close_matches(name, paths, n=1, cutoff=0.8)]

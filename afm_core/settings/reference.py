@@ -1,6 +1,8 @@
 """The settings tree as text for a person: every key, its default and its meaning."""
 
+import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -25,24 +27,43 @@ def settings_reference(sections: Sequence[str], width: int = 100) -> str:
     return "\n".join(lines)
 
 
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key of this annotation holds, or None where it holds a value."""
+def sections_of(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a key of this annotation may hold; none where it holds a value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
+        return [annotation]
+    return list(dict.fromkeys(found for part in get_args(annotation) for found in sections_of(part)))
 
 
 def _keys(prefix: str, info: FieldInfo) -> Iterator[tuple[str, FieldInfo]]:
-    section = section_of(info.annotation)
-    if section is None or info.description:
+    sections = sections_of(info.annotation)
+    if not sections or info.description:
         yield prefix, info
-    if section is not None:
-        joint = "[]." if "tuple" in str(info.annotation) else "."
-        for name, inner in section.model_fields.items():
-            yield from _keys(f"{prefix}{joint}{name}", inner)
+    joint = "[]" if "tuple" in str(info.annotation) else ""
+    if len(sections) == 1:
+        for name, inner in sections[0].model_fields.items():
+            yield from _keys(f"{prefix}{joint}.{name}", inner)
+    elif sections:
+        yield from _keys_of_kinds(f"{prefix}{joint}", sections)
+
+
+def _keys_of_kinds(prefix: str, sections: Sequence[type[BaseModel]]) -> Iterator[tuple[str, FieldInfo]]:
+    """The keys that several kinds share, then for each kind what it is and its own keys."""
+    places = Counter((name, info.description) for section in sections for name, info in section.model_fields.items())
+    shared = {name: info for section in reversed(sections) for name, info in section.model_fields.items()}
+    for name, info in shared.items():
+        if name != "kind" and places[name, info.description] > 1:
+            yield f"{prefix}.{name}", info
+    for section in sections:
+        kind = section.__name__.lower()
+        yield f"{prefix} of kind {kind}", FieldInfo(default="", description=inspect.cleandoc(section.__doc__ or ""))
+        for name, info in section.model_fields.items():
+            if name != "kind" and places[name, info.description] == 1:
+                yield f"{prefix} {kind}.{name}", info
 
 
 def _default(info: FieldInfo) -> str:
+    if info.default == "":
+        return ""
     if info.is_required():
         return " (required)"
     match info.default:

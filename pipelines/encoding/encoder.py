@@ -1,35 +1,136 @@
 """Applying a feature map to logs."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import FeatureMap, FieldIds
-from pipelines.encoding.values import field_value
+from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
+from pipelines.contracts import COUNTS, conform
+from pipelines.encoding.derived import with_counts, with_crossed
+from pipelines.encoding.feature_table import read_feature_table
+from pipelines.encoding.numbers import number_id, scaled
+from pipelines.encoding.tags import with_tags
+from pipelines.encoding.values import has_vocabulary, text_value
+from pipelines.spark import literal
 
-_BROADCAST_VALUES = 500_000
-"""Vocabularies up to this size are sent to every executor; a larger one is joined as Spark sees fit."""
+BROADCAST_VALUES = 500_000
+"""Vocabularies up to this size are sent to every executor. Of a larger one, the most frequent values are."""
+_SALTS = 4096
 
 
-def encode(logs: DataFrame, features: DataFrame, feature_map: FeatureMap) -> DataFrame:
-    """Replace the text of every field by its id (int32, never null); other columns stay.
+@dataclass(frozen=True)
+class Encoding:
+    """A feature map with its tables, as found in a dataset or a bundle."""
+
+    feature_map: FeatureMap
+    features: Path
+    """The feature table."""
+    counts: Path | None = None
+    """The table of count fields, where the map has any."""
+
+
+def encode(logs: DataFrame, encoding: Encoding) -> DataFrame:
+    """All fields of a map: `encode_values`, then those that follow from others, as scoring needs them."""
+    encoded = with_crossed(encode_values(logs, encoding), encoding.feature_map)
+    return with_counts(encoded, read_counts(encoded, encoding), encoding.feature_map, F.lit(0))
+
+
+def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
+    """Give every field that reads the logs its ids (int32, never null) and x_i; columns of other names stay.
 
     A missing or unseen value becomes the field's unknown id, in Spark, so that no later stage meets a null.
     Cost: a hash look-up a row and field for small vocabularies, a shuffle of the rows for each large one.
 
     Args:
-        logs: has a text column for each field of the map.
-        features: contract `FEATURES`, the table of `feature_map`.
+        logs: has a text column for each source of the map's fields.
     """
-    for field in feature_map.fields:
-        vocabulary = features.where((F.col("field") == field.name) & F.col("value").isNotNull()).select(
-            F.col("value").alias(field.name), F.col("id").alias("_id")
-        )
-        if field.size <= _BROADCAST_VALUES:
-            vocabulary = F.broadcast(vocabulary)
-        logs = logs.withColumn(field.name, field_value(field))
-        logs = logs.join(vocabulary, field.name, "left").withColumn(field.name, _known_or_unknown(field)).drop("_id")
-    return logs
+    features = read_feature_table(logs.sparkSession, encoding.features)
+    fields = encoding.feature_map.fields
+    rows = with_tags(logs, encoding.feature_map, encoding.features)
+    single = [ids for ids in fields if ids.declared.sources and ids.declared.width == 1 and not _is_tags(ids)]
+    # Values before ids: a field's id takes the place of the column that another field may read too.
+    rows = rows.withColumns({column: value for ids in single for column, value in _computed(ids).items()})
+    for ids in single:
+        if has_vocabulary(ids.declared):
+            rows = _look_up(rows, features, ids)
+        else:
+            rows = rows.withColumn(ids.name, F.col(_id(ids)))
+            if ids.x_column:
+                rows = rows.withColumn(ids.x_column, F.col(_x(ids)))
+    return rows.drop(*[made(ids) for ids in single for made in (_value, _id, _x)])
 
 
-def _known_or_unknown(field: FieldIds) -> Column:
-    return F.coalesce(F.col("_id"), F.lit(field.unknown_id))
+def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
+    """Contract `COUNTS`, None for a map without count fields."""
+    if not encoding.feature_map.counted:
+        return None
+    assert encoding.counts is not None
+    return conform(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNTS)
+
+
+def how_encoded(ids: FieldIds) -> tuple[str, str]:
+    """What is done to encode a field, and why."""
+    kind = ids.declared.kind
+    if kind == "tags":
+        return "look-up in Python workers", "several values a row"
+    if not has_vocabulary(ids.declared):
+        return "expression", f"{kind}: ids follow from the declaration"
+    if ids.size <= BROADCAST_VALUES:
+        return "broadcast join", f"{ids.size:,} values, at most {BROADCAST_VALUES:,}"
+    rest = ids.size - BROADCAST_VALUES
+    return "broadcast of the head, join of the rest", f"{ids.size:,} values: the {rest:,} rarest cannot be skewed"
+
+
+def _is_tags(ids: FieldIds) -> bool:
+    return ids.declared.kind == "tags"
+
+
+def _value(ids: FieldIds) -> str:
+    return f"_value_{ids.name}"
+
+
+def _id(ids: FieldIds) -> str:
+    return f"_id_{ids.name}"
+
+
+def _x(ids: FieldIds) -> str:
+    return f"_x_{ids.name}"
+
+
+def _computed(ids: FieldIds) -> dict[str, Column]:
+    match ids.declared:
+        case Numeric():
+            x = {_x(ids): scaled(ids)} if ids.x_column else {}
+            return {_id(ids): number_id(ids), **x}
+        case Hashed():
+            bucket = text_value(ids.declared).cast("int")
+            return {_id(ids): F.coalesce(F.lit(ids.ranges[0].first) + bucket, F.lit(ids.unknown_id))}
+    return {_value(ids): text_value(ids.declared)}
+
+
+def _look_up(rows: DataFrame, features: DataFrame, ids: FieldIds) -> DataFrame:
+    """Replace a value by its id.
+
+    The ids of a large vocabulary fall by count, so its head holds every value that could make one task slow. Rows that
+    the head knows, or that have no value, are spread over the join of the rest by a salt.
+    """
+    vocabulary = features.where((F.col("field") == ids.name) & F.col("value").isNotNull()).select(
+        F.col("value").alias(_value(ids)), F.col("id").alias("_found")
+    )
+    if ids.size <= BROADCAST_VALUES:
+        rows = rows.join(F.broadcast(vocabulary), _value(ids), "left")
+        return rows.withColumn(ids.name, F.coalesce("_found", F.lit(ids.unknown_id))).drop("_found")
+    last_of_head = ids.ranges[0].first + BROADCAST_VALUES - 1
+    head = vocabulary.where(F.col("_found") <= last_of_head)
+    rest = vocabulary.where(F.col("_found") > last_of_head).withColumnsRenamed(
+        {_value(ids): "_rest", "_found": "_late"}
+    )
+    rows = rows.join(F.broadcast(head), _value(ids), "left")
+    others = [F.col(column) for column in rows.columns[:8]]
+    salt = F.concat(F.lit("\u0000"), F.pmod(F.xxhash64(*others), F.lit(_SALTS)).cast("string"))
+    searched = F.col("_found").isNull() & F.col(_value(ids)).isNotNull()
+    rows = rows.withColumn("_rest", F.when(searched, F.col(_value(ids))).otherwise(salt)).join(rest, "_rest", "left")
+    rows = rows.withColumn(ids.name, F.coalesce("_found", "_late", F.lit(ids.unknown_id)))
+    return rows.drop("_found", "_late", "_rest")

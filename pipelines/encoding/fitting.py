@@ -1,16 +1,42 @@
 """Fitting a feature map: which values get an id of their own, and which."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import FeatureMap, Field
-from afm_core.features.feature_map import PADDING_ID
+from afm_core.features import Count, Crossed, FeatureMap, Field, Hashed, Numeric, Scaling
+from afm_core.features.field import SINGLE_ID
 from pipelines.contracts import FEATURES, conform
-from pipelines.encoding.digest import digest
-from pipelines.encoding.indexing import index_within_groups
-from pipelines.encoding.values import field_value
+from pipelines.encoding.counting import FieldValues, count_values
+from pipelines.encoding.derived import COUNT_BUCKETS
+from pipelines.encoding.digest import digest, text_digest
+from pipelines.encoding.feature_rows import enumerated, known_values, new_values, old_features, special_rows
+from pipelines.encoding.numbers import NumberFacts, fit_scaling, number_facts
+from pipelines.encoding.values import has_vocabulary
+
+
+@dataclass(frozen=True)
+class OldMap:
+    """A map that is to grow."""
+
+    feature_map: FeatureMap
+    table: DataFrame
+    """Contract `FEATURES`."""
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """What fitting learnt of a field besides its ids."""
+
+    values: FieldValues
+    added: int
+    """Features that are not in the map that was extended."""
+    unknown: int | None
+    """Logs that get the unknown id, a missing value included; None where that is not known before encoding."""
+    numbers: NumberFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -20,52 +46,79 @@ class FittedMap:
     feature_map: FeatureMap
     table: DataFrame
     """Contract `FEATURES`."""
+    facts: dict[str, FieldFacts] = field(default_factory=dict)
 
 
-def fit_feature_map(logs: DataFrame, fields: tuple[Field, ...], rows: int) -> FittedMap:
+def fit_feature_map(logs: DataFrame, fields: Sequence[Field], rows: int, extends: OldMap | None = None) -> FittedMap:
     """Count the values of every field, and give ids by field, falling count, then value.
 
-    Cost: one shuffle of the distinct (field, value) pairs, at most N x m after partial aggregation, and one sort of the
-    kept ones. Counting, ordering and numbering happen on executors; the driver sees totals a field.
+    Cost: one shuffle of the distinct (field, value) pairs, at most N x m after partial aggregation, and one sort of
+    them. Counting, ordering and numbering happen on executors; the driver sees totals a field.
 
     Args:
         logs: contract `log_columns`.
         rows: number of rows of `logs`.
+        extends: a map over the same fields, whose ids and scalings stay.
     """
-    counted = _count_values(logs, fields)
-    indexed = index_within_groups(counted, "position", [F.desc("count"), F.asc("value")])
-    layout = FeatureMap.lay_out(fields, [indexed.rows.get(position, 0) for position in range(len(fields))])
-    first_ids = F.array(*[F.lit(field.first_id) for field in layout.fields])
-    names = F.array(*[F.lit(field.name) for field in layout.fields])
-    vocabulary = indexed.frame.select(
-        (F.get(first_ids, F.col("position")) + F.col("index")).cast("int").alias("id"),
-        F.get(names, F.col("position")).alias("field"),
-        "value",
-        "count",
-    )
-    table = conform(_special_rows(vocabulary, layout, rows).unionByName(vocabulary), FEATURES)
-    return FittedMap(FeatureMap(layout.fields, digest(table.select("id", "field", "value"))), table)
+    spark, old = logs.sparkSession, extends.feature_map if extends else None
+    counted = count_values(logs, fields, known_values(extends.table, fields) if extends else None)
+    numbers = number_facts(logs, [declared for declared in fields if isinstance(declared, Numeric)])
+    scalings = [_scaling(logs, declared, numbers, old) for declared in fields]
+    sizes = [
+        _new_size(declared, scalings[at], counted.fields[at], old.fields[at].size if old else None)
+        for at, declared in enumerate(fields)
+    ]
+    layout = FeatureMap.lay_out(fields, sizes, scalings, old)
+    parts = [new_values(counted, layout, sizes), *enumerated(spark, layout, sizes, counted)]
+    if extends:
+        parts.append(old_features(extends.table, counted))
+    features = reduce(DataFrame.unionByName, parts)
+    unknown = _unknown_logs(features, layout, rows, numbers)
+    table = conform(special_rows(spark, layout, unknown).unionByName(features), FEATURES)
+    fingerprint = text_digest(digest(table.select("id", "field", "value")), repr(layout.fields))
+    facts = {
+        name: FieldFacts(counted.fields[at], sizes[at], unknown[at], numbers.get(name))
+        for at, name in enumerate(layout.names)
+    }
+    return FittedMap(FeatureMap(layout.fields, fingerprint), table, facts)
 
 
-def _count_values(logs: DataFrame, fields: tuple[Field, ...]) -> DataFrame:
-    """(position, value, count) of every value that occurs often enough; position is that of its field."""
-    pairs = F.array(
-        *[F.struct(F.lit(at).alias("position"), field_value(field).alias("value")) for at, field in enumerate(fields)]
-    )
-    minimum = F.array(*[F.lit(field.min_count) for field in fields])
-    return (
-        logs.select(F.inline(pairs))
-        .where("value IS NOT NULL")
-        .groupBy("position", "value")
-        .agg(F.count(F.lit(1)).alias("count"))
-        .where(F.col("count") >= F.get(minimum, F.col("position")))
-    )
+def _scaling(
+    logs: DataFrame, declared: Field, numbers: dict[str, NumberFacts], old: FeatureMap | None
+) -> Scaling | None:
+    if not isinstance(declared, Numeric):
+        return None
+    return old[declared.name].scaling if old else fit_scaling(logs, declared, numbers[declared.name])
 
 
-def _special_rows(vocabulary: DataFrame, layout: FeatureMap, rows: int) -> DataFrame:
-    """The rows of padding and of each field's unknown id, counted as the rows that no vocabulary id covers."""
-    totals = vocabulary.groupBy("field").agg(F.sum("count").alias("covered")).collect()  # a row a field
-    covered = {row["field"]: row["covered"] for row in totals}
-    special: list[tuple[int, str | None, str | None, int]] = [(PADDING_ID, None, None, 0)]
-    special += [(field.unknown_id, field.name, None, rows - covered.get(field.name, 0)) for field in layout.fields]
-    return vocabulary.sparkSession.createDataFrame(special, FEATURES)
+def _new_size(declared: Field, scaling: Scaling | None, values: FieldValues, old_size: int | None) -> int:
+    if has_vocabulary(declared):
+        limit = getattr(declared, "max_size", None)
+        return values.kept if limit is None else max(0, min(values.kept, limit - (old_size or 0)))
+    if old_size is not None:
+        return 0
+    match declared:
+        case Hashed() | Crossed():
+            return declared.buckets
+        case Numeric(scale="quantiles"):
+            return 1 + len((scaling or Scaling()).edges)
+        case Count(scale="buckets"):
+            return COUNT_BUCKETS
+    return 1
+
+
+def _unknown_logs(
+    features: DataFrame, layout: FeatureMap, rows: int, numbers: dict[str, NumberFacts]
+) -> list[int | None]:
+    """Logs that no feature of a field accounts for."""
+    totals = features.where("count IS NOT NULL").groupBy("field").agg(F.sum("count").alias("covered")).collect()
+    covered = {row["field"]: int(row["covered"]) for row in totals}  # a row a field
+    unknown: list[int | None] = []
+    for ids in layout.fields:
+        if isinstance(ids.declared, SINGLE_ID):
+            unknown.append(rows - covered.get(ids.name, 0))
+        elif isinstance(ids.declared, Numeric):
+            unknown.append(0 if ids.declared.missing == "mean" else rows - numbers[ids.name].present)
+        else:
+            unknown.append(None)
+    return unknown

@@ -1,12 +1,25 @@
-"""What of a log's text tells one feature from another."""
+"""What of a log's text tells one feature of a field from another."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from afm_core.features import Field, FieldIds
+from afm_core.features import Categorical, Field, Hashed, Tags, Time
+from pipelines.logs.values import part_of_time
 
 
-def field_value(field: Field | FieldIds) -> Column:
-    """The text of a field as its vocabulary holds it."""
-    text = F.col(field.name)
-    return F.lower(text) if field.ignore_case else text
+def text_value(field: Field) -> Column:
+    """The text of a field as its vocabulary holds it; of a hashed field the number of its bucket, from 0."""
+    match field:
+        case Categorical():
+            return F.lower(field.source) if field.ignore_case else F.col(field.source)
+        case Time():
+            return part_of_time(field)
+        case Hashed():
+            text = F.lower(field.source) if field.ignore_case else F.col(field.source)
+            return F.when(text.isNotNull(), F.pmod(F.xxhash64(text), F.lit(field.buckets))).cast("string")
+    raise TypeError(f"{field.kind}: has no single value")
+
+
+def has_vocabulary(field: Field) -> bool:
+    """Whether the field's features are values that were found in the logs."""
+    return isinstance(field, Categorical | Time | Tags)

@@ -43,7 +43,8 @@ def evaluate(settings: Settings) -> Evaluation:
         scored = score_split(bundle.model, dataset, SPLIT)
         metrics[bundle.settings.model.name] = all_metrics(scored.score, scored.label)
         if isinstance(bundle.model, AFM):
-            attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), dataset.feature_map.names)
+            columns = tuple(field.name for field in dataset.feature_map.slots)
+            attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), columns)
     evaluation = Evaluation(dataset.manifest.splits[SPLIT].rows, metrics, attention)
     _write(evaluation, settings)
     return evaluation

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from pipelines.feeding.shard_plan import FileSlice, ShardPlan
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\b")
 from petastorm import make_batch_reader  # noqa: E402
 
-_LABEL, _ROW_KEY = "label", "row_key"
+_LABEL, _ROW_KEY, _WEIGHT = "label", "row_key", "weight"
 _ROW_GROUPS_AHEAD = 4
 
 
@@ -32,8 +33,27 @@ class Batch:
     encoded: EncodedBatch
     label: Tensor
     """(B,) float32."""
+    weight: Tensor | None
+    """(B,) float32, where the dataset has weights."""
     row_key: Tensor | None
     """(B,) int64, where the feed was asked for it."""
+
+
+class _Rows(NamedTuple):
+    """N rows as arrays of the same length."""
+
+    ids: NDArray[np.int64]
+    x: NDArray[np.float32]
+    label: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    row_key: NDArray[np.int64]
+
+    def take(self, rows: slice | NDArray[np.int64]) -> "_Rows":
+        return _Rows(*(column[rows] if len(column) else column for column in self))  # type: ignore[arg-type]
+
+    @staticmethod
+    def join(pieces: list["_Rows"]) -> "_Rows":
+        return pieces[0] if len(pieces) == 1 else _Rows(*map(np.concatenate, zip(*pieces, strict=True)))
 
 
 class Feed:
@@ -50,7 +70,8 @@ class Feed:
         Raises:
             DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
         """
-        self.plan, self.names = plan, dataset.feature_map.names
+        self.plan, self._map, self._weighted = plan, dataset.feature_map, dataset.manifest.weighted
+        self._x_of_slots = self._map.x_of_slots
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
@@ -58,20 +79,20 @@ class Feed:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """`plan.steps` batches. The same (seed, epoch, rank, size) gives the same batches."""
         slices = self.plan.slices(self._file_order(epoch))
-        pending = [np.empty((0, len(self.names) + 2), dtype=np.int64)]
-        waiting, step = 0, 0
+        size, step = self.plan.local_batch, 0
+        pending: list[_Rows] = []
+        waiting = 0
         for rows in self._read(slices, epoch):
             pending.append(rows)
-            waiting += len(rows)
-            if waiting >= self.plan.local_batch:
-                block, at = np.concatenate(pending), 0
-                while waiting >= self.plan.local_batch:
-                    size = self.plan.local_batch
-                    yield self._batch(block[at : at + size])
+            waiting += len(rows.label)
+            if waiting >= size:
+                block, at = _Rows.join(pending), 0
+                while waiting >= size:
+                    yield self._batch(block.take(slice(at, at + size)))
                     at, waiting, step = at + size, waiting - size, step + 1
-                pending = [block[at:]]
+                pending = [block.take(slice(at, None))]
         if step < self.plan.steps:
-            yield self._batch(np.concatenate(pending))
+            yield self._batch(_Rows.join(pending or [self._empty()]))
 
     def _file_order(self, epoch: int) -> list[int]:
         files = self.plan.n_files
@@ -80,10 +101,11 @@ class Feed:
     def _random(self, epoch: int, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self._seed or 0, epoch, *key]))
 
-    def _read(self, slices: list[FileSlice], epoch: int) -> Iterator[NDArray[np.int64]]:
-        """The rows of each slice: ids, label bits and row key side by side."""
+    def _read(self, slices: list[FileSlice], epoch: int) -> Iterator[_Rows]:
+        """The rows of each slice, in the order of the epoch."""
         urls = [self._files[piece.file].absolute().as_uri() for piece in slices]
-        columns = [*self.names, _LABEL, *([_ROW_KEY] if self._with_row_keys else [])]
+        columns = [*self._map.id_columns, *self._map.x_columns, _LABEL]
+        columns += [*([_WEIGHT] if self._weighted else []), *([_ROW_KEY] if self._with_row_keys else [])]
         reader = make_batch_reader(
             urls,
             schema_fields=columns,
@@ -96,26 +118,45 @@ class Feed:
         )
         with reader:
             for piece, group in zip(slices, reader, strict=True):
-                rows = self._pack(group)
-                assert len(rows) == piece.rows, f"{self._files[piece.file]}: {len(rows)} rows, {piece.rows} expected"
-                if self._seed is not None:
-                    rows = rows[self._random(epoch, 1 + piece.file).permutation(len(rows))]
-                yield rows[piece.start : piece.stop]
+                rows = self._rows(group)
+                found = len(rows.label)
+                assert found == piece.rows, f"{self._files[piece.file]}: {found} rows, {piece.rows} expected"
+                if self._seed is None:
+                    yield rows.take(slice(piece.start, piece.stop))
+                else:
+                    order = self._random(epoch, 1 + piece.file).permutation(found)
+                    yield rows.take(order[piece.start : piece.stop])
 
-    def _pack(self, group: object) -> NDArray[np.int64]:
-        label = getattr(group, _LABEL)
-        packed = np.empty((len(label), len(self.names) + 2), dtype=np.int64)
-        for at, name in enumerate(self.names):
-            packed[:, at] = getattr(group, name)
-        packed[:, -2] = label.astype(np.float32).view(np.int32)
-        packed[:, -1] = getattr(group, _ROW_KEY) if self._with_row_keys else 0
-        return packed
+    def _rows(self, group: object) -> _Rows:
+        label = getattr(group, _LABEL).astype(np.float32)
+        rows = self._empty(len(label))
+        for at, name in enumerate(self._map.id_columns):
+            rows.ids[:, at] = getattr(group, name)
+        for at, name in enumerate(self._map.x_columns):
+            rows.x[:, at] = getattr(group, name)
+        if self._weighted:
+            rows.weight[:] = getattr(group, _WEIGHT)
+        if self._with_row_keys:
+            rows.row_key[:] = getattr(group, _ROW_KEY)
+        return rows._replace(label=label)
 
-    def _batch(self, packed: NDArray[np.int64]) -> Batch:
-        ids = torch.from_numpy(np.ascontiguousarray(packed[:, :-2]))
-        label = torch.from_numpy(packed[:, -2].astype(np.int32).view(np.float32))
-        row_key = torch.from_numpy(packed[:, -1].copy()) if self._with_row_keys else None
-        return Batch(EncodedBatch.of_ids(ids), label, row_key)
+    def _empty(self, rows: int = 0) -> _Rows:
+        return _Rows(
+            np.empty((rows, len(self._map.id_columns)), dtype=np.int64),
+            np.empty((rows, len(self._map.x_columns)), dtype=np.float32),
+            np.empty(rows, dtype=np.float32),
+            np.empty(rows if self._weighted else 0, dtype=np.float32),
+            np.empty(rows if self._with_row_keys else 0, dtype=np.int64),
+        )
+
+    def _batch(self, rows: _Rows) -> Batch:
+        ids, x = torch.from_numpy(rows.ids), torch.from_numpy(rows.x)
+        return Batch(
+            EncodedBatch.of_columns(ids, x, self._x_of_slots),
+            torch.from_numpy(rows.label),
+            torch.from_numpy(rows.weight) if self._weighted else None,
+            torch.from_numpy(rows.row_key) if self._with_row_keys else None,
+        )
 
 
 def _check_footer(file: Path, rows: int) -> None:

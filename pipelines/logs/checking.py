@@ -1,5 +1,6 @@
 """Judging raw rows: each is either accepted or kept in the rejects table with a typed reason."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +8,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.errors import LogsError
+from afm_core.features import Categorical, Field, Numeric, Tags, Time
 from afm_core.settings import Settings
-from pipelines.contracts import REJECTS, conform, log_columns
-from pipelines.logs.reading import CORRUPT, FILE, wanted_columns
+from pipelines.contracts import REJECTS, conform
+from pipelines.logs.reading import CORRUPT, FILE, LIST, column, wanted_columns
+from pipelines.logs.values import is_label, is_number, timestamp
 
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
+_LONGEST = 32_768  # characters of a value; longer ones are a sign of lost quotes, and would fill the feature map
+_CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"  # all but tabs and line ends: signs of damage, and one is our own mark
+_REJECT = "_reject"
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class CheckedLogs:
     rows_in: int
     rejected: dict[str, int]
     """Rows by reason."""
+    present: dict[str, int]
+    """Accepted rows with a value, by column of the logs."""
 
     @property
     def rows_accepted(self) -> int:
@@ -32,54 +40,106 @@ class CheckedLogs:
         return self.rows_in - sum(self.rejected.values())
 
 
-def check_logs(raw: DataFrame, settings: Settings, path: Path) -> CheckedLogs:
+def check_logs(raw: DataFrame, settings: Settings, path: Path, labelled: bool = False) -> CheckedLogs:
     """Judge every row of `raw` (see `read_logs`) in one pass, and stop where too much of it is unusable.
 
     The pass over the input is cached; accepted rows, rejects and counts all come from it.
 
+    Args:
+        labelled: whether the rows must have a label and a weight, where the settings name columns of them.
+
     Raises:
         LogsError: no rows at all, a field empty in every row, or more rejects than `logs.max_rejected`.
     """
-    wanted = wanted_columns(settings)
+    wanted = wanted_columns(settings, labelled)
+    read = list(dict.fromkeys(source for field in settings.fields for source in field.sources))
     cleaned = raw.select(*[_clean(name) for name in wanted], CORRUPT, FILE)
-    judged = cleaned.withColumn("reject", _judge(settings)).persist()
-    counts = judged.groupBy("reject.rule", "reject.column").agg(
-        F.count(F.lit(1)).alias("rows"), *[F.count(name).alias(f"n_{name}") for name in settings.field_names]
+    judged = cleaned.withColumn(_REJECT, F.coalesce(*_rules(settings, labelled))).persist()
+    counts = judged.groupBy(f"{_REJECT}.rule", f"{_REJECT}.column").agg(
+        F.count(F.lit(1)).alias("rows"), *[F.count(column(name)).alias(f"n_{at}") for at, name in enumerate(read)]
     )
     rows = counts.collect()  # one row a reason
     rows_in = sum(row["rows"] for row in rows)
     rejected = {_reason(row["rule"], row["column"]): row["rows"] for row in rows if row["rule"] is not None}
     if not rows_in:
-        raise LogsError(f"{path}: holds no rows; there is nothing to do")
+        raise LogsError(_no_rows(settings, path))
     _stop_if_too_many(rejected, rows_in, settings, path)
-    for name in settings.field_names:
-        if not any(row[f"n_{name}"] for row in rows):
-            raise LogsError(f"{path}: column {name} is absent or empty in all {rows_in:,} rows; correct fields")
-    accepted = conform(judged.where("reject IS NULL"), log_columns(wanted))
-    as_json = F.to_json(F.struct(*wanted))
-    rejects = judged.where("reject IS NOT NULL").select(
-        "reject.rule", "reject.column", F.coalesce(CORRUPT, as_json).alias("raw"), F.col(FILE).alias("file")
+    present = {name: sum(row[f"n_{at}"] for row in rows if row["rule"] is None) for at, name in enumerate(read)}
+    for name in read:
+        if not present[name]:
+            accepted_rows = rows_in - sum(rejected.values())
+            raise LogsError(f"{path}: column {name} is absent or empty in all {accepted_rows:,} rows; correct fields")
+    accepted = judged.where(F.col(_REJECT).isNull()).select(*map(column, wanted))
+    as_json = F.to_json(F.struct(*map(column, wanted)))
+    rejects = judged.where(F.col(_REJECT).isNotNull()).select(
+        f"{_REJECT}.rule", f"{_REJECT}.column", F.coalesce(CORRUPT, as_json).alias("raw"), F.col(FILE).alias("file")
     )
-    return CheckedLogs(accepted, conform(rejects, REJECTS), rows_in, dict(sorted(rejected.items())))
+    return CheckedLogs(accepted, conform(rejects, REJECTS), rows_in, dict(sorted(rejected.items())), present)
 
 
 def _clean(name: str) -> Column:
     """Text without surrounding blanks; empty text is a missing value."""
-    text = F.trim(F.col(name))
+    text = F.trim(column(name))
     return F.when(text != "", text).alias(name)
 
 
-def _judge(settings: Settings) -> Column:
-    """The first rule that a row breaks, as a struct (rule, column), or null."""
-    rules = [F.when(F.col(CORRUPT).isNotNull(), _broken("malformed"))]
+def _rules(settings: Settings, labelled: bool) -> Iterator[Column]:
+    """For each rule a struct (rule, column) where the row breaks it, else null. The first broken one counts."""
+    yield F.when(F.col(CORRUPT).isNotNull(), _broken("malformed"))
+    yield from _rules_of_text(settings, labelled)
+    for name in settings.required_fields:
+        for source in settings.field(name).sources:
+            yield F.when(column(source).isNull(), _broken("missing", source))
     for field in settings.fields:
-        value = F.col(field.name)
-        rules.append(F.when(value.contains(_REPLACEMENT_CHARACTER), _broken("not_utf8", field.name)))
-        if field.name in settings.required_fields:
-            rules.append(F.when(value.isNull(), _broken("missing", field.name)))
-        if field.type == "integer":
-            rules.append(F.when(value.isNotNull() & ~value.rlike(r"^-?\d+$"), _broken("not_an_integer", field.name)))
-    return F.coalesce(*rules)
+        yield from _rules_of_kind(field)
+    label, time = settings.label, settings.split.time
+    if labelled and label.column:
+        yield F.when(column(label.column).isNull(), _broken("missing", label.column))
+        yield F.when(~is_label(label), _broken("not_a_label", label.column))
+    if labelled and label.weight:
+        value = column(label.weight)
+        is_weight = is_number(value) & (value.try_cast("float") >= 0) & (value.try_cast("float") < float("inf"))
+        yield F.when(~F.coalesce(is_weight, F.lit(False)), _broken("not_a_weight", label.weight))
+    if labelled and time:
+        yield F.when(timestamp(column(time)).isNull(), _broken("not_a_timestamp", time))
+
+
+def _rules_of_text(settings: Settings, labelled: bool) -> Iterator[Column]:
+    """Whatever a value means: it must be whole text, of one value."""
+    names = wanted_columns(settings, labelled)
+    lists = {field.source for field in settings.fields if isinstance(field, Tags)}
+    unmarked = {name: F.translate(column(name), LIST, "") if name in lists else column(name) for name in names}
+    some_control = F.concat_ws("", *unmarked.values()).rlike(_CONTROL)  # one search a row, not one a value
+    for name in names:
+        value, is_utf8 = column(name), ~column(name).contains(_REPLACEMENT_CHARACTER)
+        if settings.logs.format not in ("csv", "json"):  # whose readers leave no other sign of bytes that are not
+            is_utf8 &= F.is_valid_utf8(value)
+        yield F.when(~is_utf8, _broken("not_utf8", name))
+        yield F.when(F.length(value) > _LONGEST, _broken("too_long", name))
+        yield F.when(some_control & unmarked[name].rlike(_CONTROL), _broken("control_character", name))
+        if settings.logs.format == "json":
+            is_nested = F.exists(F.split(value, LIST), _is_nested) if name in lists else _is_nested(value)
+            yield F.when(is_nested, _broken("not_a_value", name))
+
+
+def _is_nested(text: Column) -> Column:
+    """Whether a text of JSON's is an object or a list: Spark's reader makes text of both."""
+    return (text.startswith("{") | text.startswith("[")) & F.try_parse_json(text).isNotNull()
+
+
+def _rules_of_kind(field: Field) -> Iterator[Column]:
+    match field:
+        case Categorical(type="integer"):
+            value = column(field.source)
+            yield F.when(value.isNotNull() & ~value.rlike(r"^-?\d+\z"), _broken("not_an_integer", field.source))
+        case Numeric():
+            value = column(field.source)
+            yield F.when(value.isNotNull() & ~is_number(value), _broken("not_a_number", field.source))
+            if field.missing == "reject":
+                yield F.when(value.isNull(), _broken("missing", field.source))
+        case Time():
+            value = column(field.of)
+            yield F.when(value.isNotNull() & timestamp(value).isNull(), _broken("not_a_timestamp", field.of))
 
 
 def _broken(rule: str, column: str | None = None) -> Column:
@@ -90,6 +150,14 @@ def _reason(rule: str, column: str | None) -> str:
     return f"{rule} {column}" if column else rule
 
 
+def _no_rows(settings: Settings, path: Path) -> str:
+    first, last = settings.logs.first_date, settings.logs.last_date
+    if path != settings.logs.path or not (first or last):
+        return f"{path}: holds no rows; there is nothing to do"
+    between = f"from {first or 'the first day'} to {last or 'the last'}"
+    return f"{path}: holds no rows {between}; correct logs.first_date and logs.last_date"
+
+
 def _stop_if_too_many(rejected: dict[str, int], rows_in: int, settings: Settings, path: Path) -> None:
     total, allowed = sum(rejected.values()), settings.logs.max_rejected
     if total > allowed * rows_in:
@@ -98,3 +166,5 @@ def _stop_if_too_many(rejected: dict[str, int], rows_in: int, settings: Settings
             f"{path}: {total:,} of {rows_in:,} rows rejected ({total / rows_in:.2%}; {reasons}), "
             f"allowed is logs.max_rejected = {allowed:.2%}; correct the logs, or allow more"
         )
+    if total == rows_in:
+        raise LogsError(f"{path}: all {rows_in:,} rows rejected ({', '.join(sorted(rejected))}); correct the logs")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,9 +17,7 @@ from pipelines.encoding.indexing import index_within_groups
 _WRITTEN = "split int, rows long, positives long"
 
 
-def write_splits(
-    rows: DataFrame, fields: tuple[str, ...], rows_per_file: int, folder: Path
-) -> dict[str, SplitManifest]:
+def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder: Path) -> dict[str, SplitManifest]:
     """Write `folder/{train,valid,test}/part-*.parquet` in the order of `_split`, `_order`, `row_key`.
 
     File f of a split holds rows f x rows_per_file and following, whatever the partitions, so a task that runs twice
@@ -26,13 +25,13 @@ def write_splits(
 
     Args:
         rows: contract `instances`, plus `_split` (0, 1, 2) and `_order` (64-bit hash).
+        content: the columns of that contract.
     """
     for name in SPLITS:
         (folder / name).mkdir(parents=True)
     numbered = index_within_groups(rows, "_split", [F.asc("_order"), F.asc(ROW_KEY)]).frame
     numbered = numbered.withColumn("_file", F.floor(F.col("index") / rows_per_file).cast("int"))
     files = numbered.repartition("_split", "_file").sortWithinPartitions("_split", "_file", "index")
-    content = [ROW_KEY, *fields, LABEL]
     written = files.select("_split", "_file", *content).mapInArrow(_FileWriter(str(folder), content), _WRITTEN)
     totals = written.groupBy("split").agg(
         F.count(F.lit(1)).alias("files"), F.sum("rows").alias("rows"), F.sum("positives").alias("positives")
@@ -69,7 +68,7 @@ class _FileWriter:
         split, number = key
         table = pa.Table.from_batches(pieces).select(self._content).replace_schema_metadata(None)
         path = self._folder / SPLITS[split] / file_name(number)
-        unfinished = path.with_suffix(".unfinished")
+        unfinished = path.with_suffix(f".{uuid4().hex}.unfinished")  # an orphaned task may still be writing its own
         pq.write_table(table, unfinished, compression="zstd", row_group_size=table.num_rows)
         footer = pq.read_metadata(unfinished)
         assert (footer.num_row_groups, footer.num_rows) == (1, table.num_rows), f"{path}: not one whole row group"

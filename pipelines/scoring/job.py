@@ -13,13 +13,12 @@ from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages
 from pipelines.contracts import SCORE, conform, scores
-from pipelines.encoding.encoder import encode
-from pipelines.encoding.feature_table import read_feature_table
+from pipelines.encoding.encoder import Encoding, encode
 from pipelines.logs.checking import check_logs
-from pipelines.logs.reading import read_logs
+from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
-from pipelines.spark import literal
+from pipelines.spark import literal, url
 
 MANIFEST, REJECTS, SETTINGS = "_manifest.json", "_rejects", "_settings.yaml"  # Spark reads past names that begin with _
 
@@ -51,18 +50,18 @@ def score_night(spark: SparkSession, settings: Settings, night: date) -> NightMa
     """
     folder = find_night(settings.score.logs, night)
     bundle = open_bundle(settings)
-    keys = list(settings.logs.keys or settings.field_names)
+    keys = list(settings.logs.keys or wanted_columns(settings, labelled=False))
     stages = Stages(spark)
     with staged(night_folder(settings.score.path, night)) as stage:
         with stages("read and check the logs") as say:
             checked = check_logs(read_logs(spark, settings, folder), settings, folder)
-            checked.rejects.write.parquet(str(stage / REJECTS), compression="zstd")
+            checked.rejects.write.parquet(url(stage / REJECTS), compression="zstd")
             say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
         with stages("encode and score") as say:
-            encoded = _encode_beside_keys(spark, checked.accepted, bundle, keys).persist()
+            encoded = _encode_beside_keys(checked.accepted, bundle, keys).persist()
             score = scorer(bundle, keys, [_kept(name) for name in keys])
             scored = conform(encoded.mapInArrow(score, scores(keys)), scores(keys))
-            scored.write.mode("append").parquet(str(stage), compression="zstd")
+            scored.write.mode("append").parquet(url(stage), compression="zstd")
             say(f"{checked.rows_accepted:,} rows")
         with stages("check the night"):
             rows, mean = _read_back(spark, stage)
@@ -105,11 +104,11 @@ def _kept(name: str) -> str:
     return f"_key_{name}"
 
 
-def _encode_beside_keys(spark: SparkSession, logs: DataFrame, bundle: Bundle, keys: list[str]) -> DataFrame:
-    features = read_feature_table(spark, bundle.features_path)
-    names = bundle.feature_map.names
-    kept = logs.select(*[F.col(name).alias(_kept(name)) for name in keys], *names)
-    return encode(kept, features, bundle.feature_map)
+def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> DataFrame:
+    kept = logs.select("*", *[F.col(name).alias(_kept(name)) for name in keys])
+    encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
+    columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
+    return encoded.select(*[_kept(name) for name in keys], *columns)
 
 
 def _read_back(spark: SparkSession, stage: Path) -> tuple[int, float]:
@@ -121,6 +120,6 @@ def _read_back(spark: SparkSession, stage: Path) -> tuple[int, float]:
 
 def _unknown_shares(encoded: DataFrame, bundle: Bundle, rows: int) -> dict[str, float]:
     fields = bundle.feature_map.fields
-    counts = encoded.agg(*[F.count_if(F.col(field.name) == field.unknown_id) for field in fields]).first()
+    counts = encoded.agg(*[F.count_if(F.col(field.id_columns[0]) == field.unknown_id) for field in fields]).first()
     assert counts is not None
     return {field.name: round(count / max(1, rows), 6) for field, count in zip(fields, counts, strict=True)}

@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from afm_core.errors import LogsError
-from pipelines.logs.reading import PARTITION
+from pipelines.logs.sources import PARTITION
 
 
 def night_folder(root: Path, night: date) -> Path:

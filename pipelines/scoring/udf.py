@@ -10,7 +10,7 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
-from afm_core.learning.prediction import predict_ids
+from afm_core.learning.prediction import predict_columns
 from pipelines.contracts import MODEL, SCORE
 
 Batches = Iterable[pa.RecordBatch]
@@ -23,15 +23,20 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str]) -> Callable[
         keys: names of the key columns in the output.
         key_columns: where they stand in the input.
     """
-    path, fingerprint, names = str(bundle.path.absolute()), bundle.fingerprint, bundle.feature_map.names
+    path, fingerprint = str(bundle.path.absolute()), bundle.fingerprint
+    id_columns, x_columns = bundle.feature_map.id_columns, bundle.feature_map.x_columns
+    x_of_slots = bundle.feature_map.x_of_slots
 
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
         model = _load(path, fingerprint).model
         for batch in batches:
-            ids = np.stack([batch.column(name).to_numpy() for name in names], axis=1)
+            ids = np.stack([batch.column(name).to_numpy() for name in id_columns], axis=1)
+            x = np.empty((len(ids), len(x_columns)), dtype=np.float32)
+            for at, name in enumerate(x_columns):
+                x[:, at] = batch.column(name).to_numpy()
             columns = {name: batch.column(column) for name, column in zip(keys, key_columns, strict=True)}
-            columns[SCORE] = pa.array(predict_ids(model, ids))
+            columns[SCORE] = pa.array(predict_columns(model, ids, x, x_of_slots))
             columns[MODEL] = pa.array([fingerprint]).take(pa.array(np.zeros(len(ids), dtype=np.int32)))
             yield pa.RecordBatch.from_pydict(columns)
 

@@ -40,12 +40,14 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
         if isinstance(model, AFM) and isinstance(warm, FM):
             model.start_from(warm)
         if isinstance(model, AFM):
-            watcher.starts(stage.model.name, f"attention by {model.describe_kernel(len(settings.fields))}")
+            watcher.starts(
+                stage.model.name, f"attention by {model.describe_kernel(len(dataset.feature_map.id_columns))}"
+            )
         found = fit(model, stage, feeds[0], feeds[1], ranks, watcher)
         if ranks.rank == 0:
             metrics = {"valid_rmse": found.best.valid_rmse, "epochs": [asdict(epoch) for epoch in found.epochs]}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
-            write_bundle(bundle, model, stage, dataset.features_path, metrics, card)
+            write_bundle(bundle, model, stage, dataset.features_path, dataset.counts_path, metrics, card)
         fits[stage.model.name] = found
         warm = model
     return fits

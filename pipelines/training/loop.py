@@ -69,7 +69,7 @@ def _train_epoch(
         for step, batch in enumerate(feed.epoch(number)):
             rows = feed.plan.global_rows(step)
             optimizer.zero_grad()
-            error = squared_error(model(batch.encoded), batch.label)
+            error = squared_error(model(batch.encoded), batch.label, batch.weight)
             loss = error / rows + model.penalty() / ranks.size
             loss.backward()  # type: ignore[no-untyped-call]
             ranks.sum_gradients(model.parameters())

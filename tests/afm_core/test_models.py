@@ -12,7 +12,7 @@ from torch import Tensor
 
 from afm_core.kernels import pair_attention, pair_indices
 from afm_core.models import AFM, FM, EncodedBatch, build_model
-from afm_core.settings.tree import Model
+from afm_core.settings.training import Model
 
 N_IDS = 23
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from afm_core.kernels import rows
 from afm_core.learning.optimisers import RowAdagrad, RowAdam, build_optimizer
-from afm_core.settings.tree import Train
+from afm_core.settings.training import Train
 
 
 def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, width: int) -> Tensor:

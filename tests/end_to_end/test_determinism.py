@@ -60,8 +60,8 @@ def test_a_task_that_fails_and_is_retried_changes_nothing(
 ) -> None:
     original, marker = getattr(pipelines.preparation.job, stage), tmp_path / "failed"
 
-    def failing(*arguments: object) -> DataFrame:
-        frame = original(*arguments)
+    def failing(*arguments: object, **options: object) -> DataFrame:
+        frame = original(*arguments, **options)
         return frame.mapInArrow(fails_once(marker), frame.schema)
 
     monkeypatch.setattr(pipelines.preparation.job, stage, failing)

@@ -28,7 +28,7 @@ def decoded(dataset: Path) -> pd.DataFrame:
     """Instances with values in the place of ids; unknown ids become None."""
     value = pq.read_table(dataset / "features.parquet").to_pandas().set_index("id")["value"]
     frame = instances(dataset)
-    for name in FeatureMap.read(dataset / "features.parquet").names:
+    for name in FeatureMap.read(dataset / "features.parquet").id_columns:
         frame[name] = frame[name].map(value).where(lambda column: column.notna(), None)
     return frame
 
@@ -88,7 +88,8 @@ def test_ids_are_consecutive_by_field_falling_count_then_value(small: Small) -> 
         counts = logs[field.name].value_counts()
         minimum = 2 if field.name in ("user", "app") else 1
         expected = sorted(((-n, value) for value, n in counts.items() if n >= minimum))
-        rows = table[table["id"].between(field.first_id, field.first_id + field.size - 1)]
+        (ids,) = field.ranges
+        rows = table[table["id"].between(ids.first, ids.first + ids.size - 1)]
         assert [(-n, value) for n, value in zip(rows["count"], rows["value"], strict=True)] == expected
         unknown = table.loc[field.unknown_id]
         assert unknown["field"] == field.name

@@ -1,0 +1,22 @@
+"""What all sections of the settings share."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ColumnName = Annotated[str, Field(min_length=1)]
+
+
+def _names_short_form(value: Any) -> Any:
+    return (value,) if isinstance(value, str) and value not in ("context", "nothing") else value
+
+
+Names = Annotated[tuple[ColumnName, ...], Field(min_length=1), BeforeValidator(_names_short_form)]
+
+
+class Section(BaseModel):
+    """Immutable; knows its keys and refuses others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

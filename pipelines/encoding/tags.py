@@ -1,0 +1,101 @@
+"""Encoding tags: the text of a row to ids in `length` columns. Numpy and pyarrow in Spark's Python workers."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
+
+from afm_core.features import FeatureMap, FieldIds, Tags
+from pipelines.logs.values import tag_values
+
+Batches = Iterable[pa.RecordBatch]
+
+
+def with_tags(rows: DataFrame, feature_map: FeatureMap, features: Path) -> DataFrame:
+    """Add the columns of the tags fields. Cost: rows pass through Python once; each worker holds the vocabularies.
+
+    Args:
+        features: the feature table, where every executor can read it.
+    """
+    fields = [ids for ids in feature_map.fields if isinstance(ids.declared, Tags)]
+    if not fields:
+        return rows
+    for ids in fields:
+        assert isinstance(ids.declared, Tags)
+        rows = rows.withColumn(_listed(ids), tag_values(ids.declared))
+    others = [field for field in rows.schema if field.name not in {_listed(ids) for ids in fields}]
+    added = [
+        StructField(column, kind, nullable=False)
+        for ids in fields
+        for column, kind in [*[(name, IntegerType()) for name in ids.id_columns], (f"{ids.name}_x", FloatType())]
+    ]
+    kept = [field for field in others if field.name not in {column.name for column in added}]
+    encoder = _encoder(fields, str(features), [field.name for field in kept], feature_map.fingerprint)
+    return rows.mapInArrow(encoder, StructType([*kept, *added]))
+
+
+def _listed(ids: FieldIds) -> str:
+    return f"_tags_{ids.name}"
+
+
+def _encoder(fields: list[FieldIds], features: str, kept: list[str], fingerprint: str) -> Callable[[Batches], Batches]:
+    def encode(batches: Batches) -> Iterator[pa.RecordBatch]:
+        vocabularies = [_vocabulary(features, ids.name, fingerprint) for ids in fields]
+        for batch in batches:
+            columns = {name: batch.column(name) for name in kept}
+            for ids, vocabulary in zip(fields, vocabularies, strict=True):
+                found, x = encode_lists(batch.column(_listed(ids)), vocabulary, ids.declared.width, ids.unknown_id)
+                columns |= {name: pa.array(found[:, slot]) for slot, name in enumerate(ids.id_columns)}
+                columns[f"{ids.name}_x"] = pa.array(x)
+            yield pa.RecordBatch.from_pydict(columns)
+
+    return encode
+
+
+def encode_lists(
+    lists: pa.ListArray, vocabulary: "Vocabulary", length: int, unknown_id: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The known tags of each row, the most frequent first, padded with 0; the unknown id alone where none is known.
+
+    Args:
+        lists: N lists of distinct text, or nulls.
+
+    Returns:
+        ids (N, length) int32 and x (N,) float32, 1 / number of ids.
+    """
+    row = pc.list_parent_indices(lists).to_numpy()
+    position = vocabulary.values.get_indexer(pd.Index(pc.list_flatten(lists).to_pandas(), dtype=object))
+    row, position = row[position >= 0], position[position >= 0]
+    order = np.lexsort((position, row))
+    row, position = row[order], position[order]
+    counts = np.bincount(row, minlength=len(lists))
+    slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    fits = slot < length
+    ids = np.zeros((len(lists), length), dtype=np.int32)
+    ids[row[fits], slot[fits]] = vocabulary.ids[position[fits]]
+    ids[counts == 0, 0] = unknown_id
+    return ids, (1.0 / np.clip(counts, 1, length)).astype(np.float32)
+
+
+class Vocabulary:
+    """The values of one field in the order of their ids."""
+
+    def __init__(self, values: pa.ChunkedArray, ids: NDArray[np.int32]) -> None:
+        self.values, self.ids = pd.Index(values.to_pandas(), dtype=object), ids
+
+
+@lru_cache(maxsize=16)
+def _vocabulary(features: str, field: str, fingerprint: str) -> Vocabulary:
+    """Once a Python worker, field and map."""
+    del fingerprint  # part of the cache's key: another map may come to lie at the same path
+    table = pq.read_table(features, columns=["id", "field", "value"], filters=[("field", "=", field)])
+    table = table.filter(pc.is_valid(table["value"])).sort_by("id")
+    return Vocabulary(table["value"], table["id"].to_numpy())
