@@ -16,7 +16,7 @@ from safetensors.torch import load_model, save_model
 
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
-from afm_core.models import AnyModel, build_model
+from afm_core.models import AnyModel, Shape, build_model
 from afm_core.publish import staged
 from afm_core.settings import Settings, read_settings, write_settings
 
@@ -88,7 +88,7 @@ def read_bundle(path: Path) -> Bundle:
     try:
         settings = read_settings(path / _SETTINGS)
         feature_map = FeatureMap.read(path / _FEATURES)
-        model = build_model(settings.model, feature_map.n_ids)
+        model = build_model(settings.model, Shape.of(feature_map))
         load_model(model, str(path / _WEIGHTS))
         metrics = json.loads((path / _METRICS).read_text(encoding="utf-8"))
     except (AfmError, SafetensorError, RuntimeError, ValueError) as error:

@@ -1,17 +1,53 @@
 """The models, one file each. All take an `EncodedBatch` and give one real number a row."""
 
+from torch import Tensor, nn
+
 from afm_core.models.afm import AFM
 from afm_core.models.batch import EncodedBatch
+from afm_core.models.dcn_v2 import DCNv2
+from afm_core.models.deep_afm import DeepAFM
+from afm_core.models.deep_cross import DeepCross
+from afm_core.models.deepfm import DeepFM
+from afm_core.models.ffm import FFM
 from afm_core.models.fm import FM
+from afm_core.models.hofm import HOFM
+from afm_core.models.linear import Linear
+from afm_core.models.nfm import NFM
+from afm_core.models.poly2 import Poly2
+from afm_core.models.shape import Shape
+from afm_core.models.wide_deep import WideDeep
 from afm_core.settings.training import Model as ModelSettings
 
-AnyModel = FM | AFM
-_REGISTRY: dict[str, type[FM] | type[AFM]] = {"fm": FM, "afm": AFM}
+AnyModel = Linear | Poly2 | FM | HOFM | FFM | AFM | DeepAFM | WideDeep | DeepCross | NFM | DeepFM | DCNv2
+REGISTRY: dict[str, type[AnyModel]] = {
+    "linear": Linear,
+    "poly2": Poly2,
+    "fm": FM,
+    "hofm": HOFM,
+    "ffm": FFM,
+    "afm": AFM,
+    "deep_afm": DeepAFM,
+    "wide_deep": WideDeep,
+    "deep_cross": DeepCross,
+    "nfm": NFM,
+    "deepfm": DeepFM,
+    "dcn_v2": DCNv2,
+}
 
 
-def build_model(settings: ModelSettings, n_ids: int) -> AnyModel:
+def build_model(settings: ModelSettings, shape: Shape) -> AnyModel:
     """The model that `settings.name` asks for, freshly initialised from torch's global generator."""
-    return _REGISTRY[settings.name](settings, n_ids)
+    return REGISTRY[settings.name](settings, shape)
 
 
-__all__ = ["AFM", "FM", "AnyModel", "EncodedBatch", "build_model"]
+def penalty(model: nn.Module, settings: ModelSettings) -> Tensor | float:
+    """What is added to the loss besides the error: the paper's L2 on W (section 3.2) for the models that have it."""
+    return settings.attention_l2 * model.W.square().sum() if isinstance(model, AFM) and settings.attention_l2 else 0.0
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Numbers that training fits."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+__all__ = ["AFM", "FM", "REGISTRY", "AnyModel", "EncodedBatch", "Shape", "build_model", "n_parameters", "penalty"]

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from afm_core.kernels import choose, describe, pair_attention
 from afm_core.models.batch import EncodedBatch
-from afm_core.models.fm import FM, Factors
+from afm_core.models.factors import Factors, pair_pool
+from afm_core.models.shape import Shape
 from afm_core.settings.training import Model as ModelSettings
 
 
@@ -21,18 +22,18 @@ class AFM(nn.Module):
     Parameters and their start, the authors': W (t, k) and b (t,) ~ N(0, 2/(t+k)), h (t,) ~ N(0, 1), p (k,) = 1.
     """
 
-    def __init__(self, settings: ModelSettings, n_ids: int) -> None:
+    def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
         t, k = settings.attention_dim, settings.embedding_dim
         std = math.sqrt(2.0 / (t + k))
-        self.factors = Factors(n_ids, k)
+        self.factors = Factors(shape.n_ids, k)
         self.W = nn.Parameter(torch.randn(t, k) * std)
         self.b = nn.Parameter(torch.randn(t) * std)
         self.h = nn.Parameter(torch.randn(t))
         self.p = nn.Parameter(torch.ones(k))
+        self.attention, self.temperature = settings.attention, settings.attention_temperature
         self.pooled_dropout = settings.pooled_dropout
         self.attention_dropout = settings.attention_dropout
-        self.attention_l2 = settings.attention_l2
         self.precision = settings.precision
         self.kernel = settings.kernel
 
@@ -44,7 +45,7 @@ class AFM(nn.Module):
             batch.mask,
             self.W,
             self.b,
-            self.h,
+            self.h / self.temperature,
             keep=self._kept_pairs(batch),
             need_weights=need_weights,
             precision=self.precision,
@@ -53,9 +54,14 @@ class AFM(nn.Module):
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """One real number a row: (B,)."""
-        pooled_BK, _ = self.attend(batch, need_weights=False)
-        pooled_BK = functional.dropout(pooled_BK, self.pooled_dropout, self.training)
-        return self.factors.first_order(batch) + pooled_BK @ self.p
+        return self.factors.first_order(batch) + self.pool(batch) @ self.p
+
+    def pool(self, batch: EncodedBatch) -> Tensor:
+        """The pooled vector after dropout: (B, k). Without attention the paper's sum pooling (its equation 3)."""
+        pooled_BK = (
+            self.attend(batch, need_weights=False)[0] if self.attention else pair_pool(self.factors.terms(batch))
+        )
+        return functional.dropout(pooled_BK, self.pooled_dropout, self.training)
 
     def _kept_pairs(self, batch: EncodedBatch) -> Tensor | None:
         if not (self.training and self.attention_dropout):
@@ -67,10 +73,17 @@ class AFM(nn.Module):
         """Which implementation computes the attention of rows of so many fields, and how precisely."""
         return describe(choose(self.kernel, self.W.device, self.W.dtype, n_fields), self.precision)
 
-    def penalty(self) -> Tensor:
-        """The paper's L2 on W (section 3.2), added to the mean squared error."""
-        return self.attention_l2 * self.W.square().sum()
+    @torch.no_grad()
+    def start_from(self, factors: Factors, start: str = "mean", n_columns: int = 0) -> None:
+        """Take over bias, linear weights and embeddings of a model over the same feature map, such as an FM.
 
-    def start_from(self, fm: FM) -> None:
-        """Take over bias, linear weights and embeddings of a trained FM over the same feature map."""
-        self.factors.load_state_dict(fm.factors.state_dict())
+        Args:
+            start: `mean` leaves p = 1, as the authors do: the first output is near the mean of the interactions where
+                the FM's is their sum. `sum` sets p to the number of pairs and h to 0, so that the first output of a
+                row without padding is the FM's; h learns first, then W and b.
+            n_columns: F, for `sum`.
+        """
+        self.factors.load_state_dict(factors.state_dict())
+        if start == "sum":
+            self.p.fill_(n_columns * (n_columns - 1) / 2)
+            self.h.zero_()

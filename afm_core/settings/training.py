@@ -15,8 +15,21 @@ Precision = Literal["float32", "bfloat16"]
 class Model(Section):
     """The model and its regularisation."""
 
-    name: Literal["afm", "fm"] = "afm"
-    """`afm`, or `fm`, a factorization machine without attention."""
+    name: Literal[
+        "afm",
+        "fm",
+        "linear",
+        "poly2",
+        "hofm",
+        "ffm",
+        "deep_afm",
+        "wide_deep",
+        "deep_cross",
+        "nfm",
+        "deepfm",
+        "dcn_v2",
+    ] = "afm"
+    """`afm`, or one of the models that it is compared with; `afm_core/models` has a file for each."""
     embedding_dim: Positive = 64
     """k, the length of every v_i."""
     attention_dim: Positive = 64
@@ -25,8 +38,20 @@ class Model(Section):
     """Dropout on the pooled vector, training only."""
     attention_dropout: Dropout = 0.0
     """Dropout on the attention weights after the softmax, training only (afm)."""
+    attention: bool = True
+    """False: the pooled vector is the plain sum of the interactions, the paper's sum pooling (afm, deep_afm)."""
+    attention_temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    """Divides the attention scores before the softmax; above 1 the weights are more even (afm, deep_afm)."""
     attention_l2: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight of the squared norm of W in the loss, beside the mean squared error (afm)."""
+    layers: tuple[Positive, ...] = (256, 128)
+    """Units of each layer of the perceptron; of each residual unit inside (deep_cross)."""
+    deep_dropout: Dropout = 0.0
+    """Dropout after each of those layers, training only."""
+    cross_layers: Positive = 3
+    """Cross layers (dcn_v2)."""
+    pair_buckets: Positive = 1_048_576
+    """Weights that the pairs of features are hashed into (poly2)."""
     precision: Precision = "float32"
     """Of the factors in the attention's products, `bfloat16` where the machine has units for it; sums are float32."""
     kernel: Kernel = "auto"
@@ -46,6 +71,8 @@ class WarmStart(Section):
     """At most."""
     pooled_dropout: Dropout = 0.3
     """Dropout on its pooled vector, training only."""
+    start: Literal["mean", "sum"] = "mean"
+    """`mean`: p = 1, as the authors; `sum`: p = the number of pairs and h = 0, so that the first output is the FM's."""
 
 
 class Train(Section):

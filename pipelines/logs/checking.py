@@ -1,6 +1,6 @@
 """Judging raw rows: each is either accepted or kept in the rejects table with a typed reason."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from afm_core.errors import LogsError
 from afm_core.features import Categorical, Field, Numeric, Tags, Time
 from afm_core.settings import Settings
 from pipelines.contracts import REJECTS, conform
-from pipelines.logs.reading import CORRUPT, FILE, LIST, column, wanted_columns
+from pipelines.logs.columns import CORRUPT, FILE, LIST, column
+from pipelines.logs.reading import wanted_columns
 from pipelines.logs.values import is_label, is_number, timestamp
 
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
@@ -105,26 +106,38 @@ def _rules(settings: Settings, labelled: bool) -> Iterator[Column]:
 
 
 def _rules_of_text(settings: Settings, labelled: bool) -> Iterator[Column]:
-    """Whatever a value means: it must be whole text, of one value."""
-    names = wanted_columns(settings, labelled)
+    """Whatever a value means: it must be whole text, of one value.
+
+    Hardly any row breaks these rules, so they look at the row as one text first: with a search for each column the
+    check of 20 columns took twice as long.
+    """
+    values = {name: column(name) for name in wanted_columns(settings, labelled)}
     lists = {field.source for field in settings.fields if isinstance(field, Tags)}
-    unmarked = {name: F.translate(column(name), LIST, "") if name in lists else column(name) for name in names}
-    some_control = F.concat_ws("", *unmarked.values()).rlike(_CONTROL)  # one search a row, not one a value
-    for name in names:
-        value, is_utf8 = column(name), ~column(name).contains(_REPLACEMENT_CHARACTER)
-        if settings.logs.format not in ("csv", "json"):  # whose readers leave no other sign of bytes that are not
-            is_utf8 &= F.is_valid_utf8(value)
-        yield F.when(~is_utf8, _broken("not_utf8", name))
-        yield F.when(F.length(value) > _LONGEST, _broken("too_long", name))
-        yield F.when(some_control & unmarked[name].rlike(_CONTROL), _broken("control_character", name))
-        if settings.logs.format == "json":
-            is_nested = F.exists(F.split(value, LIST), _is_nested) if name in lists else _is_nested(value)
-            yield F.when(is_nested, _broken("not_a_value", name))
+    unmarked = {name: F.translate(value, LIST, "") if name in lists else value for name, value in values.items()}
+    row = F.concat_ws(" ", *unmarked.values())
+    yield F.when(_is_not_utf8(row), _broken("not_utf8", _first(values, _is_not_utf8)))
+    longest = F.when(F.octet_length(row) > _LONGEST, _first(values, lambda text: F.length(text) > _LONGEST))
+    yield F.when(longest.isNotNull(), _broken("too_long", longest))
+    yield F.when(row.rlike(_CONTROL), _broken("control_character", _first(unmarked, lambda text: text.rlike(_CONTROL))))
+    if settings.logs.format == "json":
+        nested = F.when(row.contains("{") | row.contains("["), _first(values, _is_nested))
+        yield F.when(nested.isNotNull(), _broken("not_a_value", nested))
+
+
+def _first(values: dict[str, Column], is_broken: Callable[[Column], Column]) -> Column:
+    """Name of the first column whose value is broken, or null."""
+    pairs = F.array(*[F.struct(F.lit(name).alias("name"), text.alias("text")) for name, text in values.items()])
+    return F.get(F.filter(pairs, lambda pair: is_broken(pair.getField("text"))), F.lit(0)).getField("name")
+
+
+def _is_not_utf8(text: Column) -> Column:
+    return text.contains(_REPLACEMENT_CHARACTER) | ~F.is_valid_utf8(text)  # text of CSV and JSON | of other formats
 
 
 def _is_nested(text: Column) -> Column:
-    """Whether a text of JSON's is an object or a list: Spark's reader makes text of both."""
-    return (text.startswith("{") | text.startswith("[")) & F.try_parse_json(text).isNotNull()
+    """Whether a text of JSON's, or one of its tags, is an object or a list: Spark's reader makes text of both."""
+    parts = F.filter(F.split(text, LIST), lambda part: part.startswith("{") | part.startswith("["))
+    return F.exists(parts, lambda part: F.try_parse_json(part).isNotNull())
 
 
 def _rules_of_kind(field: Field) -> Iterator[Column]:
@@ -142,8 +155,8 @@ def _rules_of_kind(field: Field) -> Iterator[Column]:
             yield F.when(value.isNotNull() & timestamp(value).isNull(), _broken("not_a_timestamp", field.of))
 
 
-def _broken(rule: str, column: str | None = None) -> Column:
-    return F.struct(F.lit(rule).alias("rule"), F.lit(column).cast("string").alias("column"))
+def _broken(rule: str, name: Column | str | None = None) -> Column:
+    return F.struct(F.lit(rule).alias("rule"), F.lit(name).cast("string").alias("column"))
 
 
 def _reason(rule: str, column: str | None) -> str:

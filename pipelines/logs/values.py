@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from afm_core.features import Tags, Time
 from afm_core.labels import NEGATIVE, POSITIVE
 from afm_core.settings.data import Label
-from pipelines.logs.reading import LIST, column
+from pipelines.logs.columns import LIST, column
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
 _LARGEST = 1e150  # whose square is still a double

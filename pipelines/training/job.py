@@ -8,7 +8,7 @@ import torch
 
 from afm_core.bundle import write_bundle
 from afm_core.errors import DatasetError
-from afm_core.models import AFM, FM, AnyModel, build_model
+from afm_core.models import AFM, FM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
@@ -32,17 +32,16 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
         for split, seed in (("train", settings.seed), ("valid", None))
     ]
     watcher = Watcher(settings.run.path / "history.jsonl", ranks.rank)
-    fits: dict[str, Fit] = {}
+    shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
     warm: AnyModel | None = None
     for stage, bundle in training_stages(settings):
         torch.manual_seed(settings.seed)
-        model = build_model(stage.model, dataset.feature_map.n_ids)
+        model = build_model(stage.model, shape)
         if isinstance(model, AFM) and isinstance(warm, FM):
-            model.start_from(warm)
+            assert settings.train.warm_start is not None
+            model.start_from(warm.factors, settings.train.warm_start.start, shape.n_columns)
         if isinstance(model, AFM):
-            watcher.starts(
-                stage.model.name, f"attention by {model.describe_kernel(len(dataset.feature_map.id_columns))}"
-            )
+            watcher.starts(stage.model.name, f"attention by {model.describe_kernel(shape.n_columns)}")
         found = fit(model, stage, feeds[0], feeds[1], ranks, watcher)
         if ranks.rank == 0:
             metrics = {"valid_rmse": found.best.valid_rmse, "epochs": [asdict(epoch) for epoch in found.epochs]}

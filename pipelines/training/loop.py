@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from afm_core.learning.losses import squared_error
 from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.prediction import predict
-from afm_core.models import AnyModel
+from afm_core.models import AnyModel, penalty
 from afm_core.settings import Settings
 from pipelines.feeding.feed import Feed
 from pipelines.training.communicator import Communicator
@@ -70,7 +70,7 @@ def _train_epoch(
             rows = feed.plan.global_rows(step)
             optimizer.zero_grad()
             error = squared_error(model(batch.encoded), batch.label, batch.weight)
-            loss = error / rows + model.penalty() / ranks.size
+            loss = error / rows + penalty(model, settings.model) / ranks.size
             loss.backward()  # type: ignore[no-untyped-call]
             ranks.sum_gradients(model.parameters())
             optimizer.step()

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from afm_core.models import Shape
 from afm_core.settings import Settings
 from pipelines.console import facts
 from pipelines.training.job import open_dataset, shard_plan, training_stages
@@ -25,7 +26,7 @@ def plan_table(settings: Settings, ranks: int) -> Table:
     """What a training would do, from settings and manifest alone."""
     dataset = open_dataset(settings)
     plan = shard_plan(settings, dataset, "train", 0, ranks)
-    model, n_ids, m = settings.model, dataset.feature_map.n_ids, len(settings.fields)
+    model, (n_ids, m) = settings.model, Shape.of(dataset.feature_map)
     embedding = n_ids * (model.embedding_dim + 1) * _FLOAT_BYTES
     pairs = plan.local_batch * m * (m - 1) // 2 * model.embedding_dim * _FLOAT_BYTES
     return facts(

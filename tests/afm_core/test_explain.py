@@ -1,13 +1,13 @@
 import torch
 
 from afm_core.explain import mean_attention
-from afm_core.models import AFM, EncodedBatch
+from afm_core.models import AFM, EncodedBatch, Shape
 from afm_core.settings.training import Model
 
 
 def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
     torch.manual_seed(1)
-    model = AFM(Model(embedding_dim=4, attention_dim=4), 20)
+    model = AFM(Model(embedding_dim=4, attention_dim=4), Shape(20, 4))
     ids = torch.randint(1, 20, (50, 4))
     ids[:10, 2] = 0  # a row with one tag only
     batch = EncodedBatch.of_ids(ids)

@@ -1,18 +1,17 @@
 """The models against obvious loops in float64, and the identities that tie AFM to FM."""
 
-import itertools
-import math
+from typing import Any, get_args
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from afm_core.kernels import pair_attention, pair_indices
-from afm_core.models import AFM, FM, EncodedBatch, build_model
+from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, build_model, penalty
 from afm_core.settings.training import Model
+from tests.afm_core.loops import LOOPS
 
 N_IDS = 23
 
@@ -24,52 +23,71 @@ def random_batch(rows: int, fields: int, seed: int, masked: float = 0.3) -> Enco
     return EncodedBatch(ids, torch.randn(rows, fields, generator=generator).double(), ids != 0)
 
 
-def random_model(name: str, k: int, t: int, seed: int = 0) -> AFM | FM:
+def random_model(name: str, k: int, t: int, seed: int = 0, columns: int = 5, **options: Any) -> Any:
     torch.manual_seed(seed)
-    model = build_model(Model.model_validate({"name": name, "embedding_dim": k, "attention_dim": t}), N_IDS).double()
+    small = {"layers": [6, 3], "cross_layers": 2, "pair_buckets": 11}
+    settings = Model.model_validate({"name": name, "embedding_dim": k, "attention_dim": t, **small, **options})
+    model = build_model(settings, Shape(N_IDS, columns)).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter))
-        for table in (model.factors.linear, model.factors.embedding):
-            table.weight[0] = 0.0
+        for module in model.modules():
+            if isinstance(module, torch.nn.Embedding) and module.num_embeddings == N_IDS:
+                module.weight[0] = 0.0
     return model.eval()
 
 
-def loop_first_order(model: AFM | FM, ids: list[int], x: list[float]) -> float:
-    weights = model.factors.linear.weight
-    return model.factors.bias.item() + sum(weights[i].item() * value for i, value in zip(ids, x, strict=True) if i)
+CASES = [(name, {}) for name in REGISTRY]
+CASES += [("afm", {"attention": False}), ("afm", {"attention_temperature": 2.5}), ("deep_afm", {"attention": False})]
 
 
-def loop_pairs(model: AFM | FM, ids: list[int], x: list[float]) -> list[Tensor]:
-    v = model.factors.embedding.weight
-    present = [(i, value) for i, value in zip(ids, x, strict=True) if i]
-    return [v[i] * v[j] * a * b for (i, a), (j, b) in itertools.combinations(present, 2)]
+def test_every_model_has_a_loop() -> None:
+    assert set(LOOPS) == set(REGISTRY) == set(get_args(Model.model_fields["name"].annotation))
 
 
-def loop_fm(model: FM, ids: list[int], x: list[float]) -> float:
-    return loop_first_order(model, ids, x) + sum(pair.sum().item() for pair in loop_pairs(model, ids, x))
-
-
-def loop_afm(model: AFM, ids: list[int], x: list[float]) -> float:
-    pairs = loop_pairs(model, ids, x)
-    logits = [(model.h * torch.relu(model.W @ pair + model.b)).sum().item() for pair in pairs]
-    total = sum(math.exp(logit - max(logits)) for logit in logits)
-    attended = sum(
-        math.exp(logit - max(logits)) / total * (model.p * pair).sum().item()
-        for logit, pair in zip(logits, pairs, strict=True)
-    )
-    return loop_first_order(model, ids, x) + attended
-
-
-@pytest.mark.parametrize(("name", "loop"), [("fm", loop_fm), ("afm", loop_afm)])
+@pytest.mark.parametrize(("name", "options"), CASES)
 @given(
     rows=st.integers(1, 4), fields=st.integers(2, 7), k=st.integers(1, 9), t=st.integers(1, 6), seed=st.integers(0, 99)
 )
-@hypothesis_settings(max_examples=25, deadline=None)
-def test_a_model_equals_its_loop(name: str, loop, rows: int, fields: int, k: int, t: int, seed: int) -> None:
-    model, batch = random_model(name, k, t, seed), random_batch(rows, fields, seed)
-    expected = [loop(model, batch.ids[row].tolist(), batch.values[row].tolist()) for row in range(rows)]
+@hypothesis_settings(max_examples=15, deadline=None)
+def test_a_model_equals_its_loop(
+    name: str, options: dict[str, Any], rows: int, fields: int, k: int, t: int, seed: int
+) -> None:
+    model, batch = random_model(name, k, t, seed, fields, **options), random_batch(rows, fields, seed)
+    expected = [LOOPS[name](model, batch.ids[row].tolist(), batch.values[row].tolist()) for row in range(rows)]
     assert torch.allclose(model(batch), torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_every_parameter_learns_and_padding_does_not(name: str) -> None:
+    model, batch = random_model(name, 4, 3), random_batch(40, 5, 0)
+    model(batch).square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        gradient = parameter.grad.to_dense()
+        assert gradient.abs().sum() > 0, key
+        if gradient.dim() == 2 and len(gradient) == N_IDS:
+            assert not gradient[0].any(), key
+
+
+@pytest.mark.parametrize("name", sorted(set(REGISTRY) - {"wide_deep", "deep_cross", "deepfm", "dcn_v2", "ffm"}))
+def test_a_model_of_pairs_does_not_depend_on_the_order_of_the_fields(name: str) -> None:
+    model, batch = random_model(name, 4, 3), random_batch(10, 5, 1)
+    order = [3, 0, 4, 1, 2]
+    swapped = EncodedBatch(batch.ids[:, order], batch.values[:, order], batch.mask[:, order])
+    assert torch.allclose(model(batch), model(swapped))
+
+
+@pytest.mark.parametrize("name", ["afm", "deep_afm"])
+def test_a_sum_start_gives_the_output_of_its_fm(name: str) -> None:
+    fm, model = random_model("fm", 6, 4, 1), random_model(name, 6, 4, 2)
+    batch = random_batch(30, 5, 3, masked=0.0)
+    model.start_from(fm.factors, "sum", 5)
+    if name == "deep_afm":
+        torch.nn.init.zeros_(model.deep.output.weight)
+    assert torch.allclose(model(batch), fm(batch))
+    model(batch).sum().backward()
+    assert model.h.grad.abs().sum() > 0, "attention could never begin to learn"
 
 
 def test_weights_sum_to_one_over_the_unmasked_pairs_and_differ() -> None:
@@ -95,21 +113,6 @@ def test_a_row_without_pairs_has_only_its_first_order() -> None:
     assert torch.allclose(model(batch), model.factors.first_order(batch))
 
 
-@pytest.mark.parametrize("fields", [2, 5, 10])
-def test_uniform_attention_with_p_times_the_number_of_pairs_is_fm(fields: int) -> None:
-    settings = Model(name="afm", embedding_dim=16, attention_dim=8)
-    torch.manual_seed(1)
-    fm, afm = FM(settings, N_IDS).eval(), AFM(settings, N_IDS).eval()
-    torch.nn.init.normal_(fm.factors.embedding.weight, std=0.5)
-    afm.start_from(fm)
-    with torch.no_grad():
-        afm.h.zero_()
-        afm.p.mul_(fields * (fields - 1) / 2)
-    ids = torch.randint(1, N_IDS, (64, fields))
-    batch = EncodedBatch.of_ids(ids)
-    assert torch.allclose(afm(batch), fm(batch), atol=1e-5)
-
-
 def test_gradients_pass_gradcheck() -> None:
     torch.manual_seed(0)
     v, x = torch.randn(3, 4, 5).double(), torch.randn(3, 4).double()
@@ -117,14 +120,6 @@ def test_gradients_pass_gradcheck() -> None:
     mask = torch.tensor([[True] * 4, [True, False, True, True], [True, False, False, False]])
     inputs = [tensor.requires_grad_() for tensor in (v, x, W, b, h)]
     assert torch.autograd.gradcheck(lambda v, x, W, b, h: pair_attention(v, x, mask, W, b, h), inputs)
-
-
-def test_every_parameter_of_afm_learns() -> None:
-    model = random_model("afm", 4, 3)
-    model(random_batch(20, 5, 0, masked=0.0)).square().sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
 
 
 def test_swapping_two_fields_swaps_their_attention_and_leaves_the_output() -> None:
@@ -152,7 +147,7 @@ def test_padding_changes_nothing() -> None:
 
 def test_dropout_is_for_training_only() -> None:
     settings = Model(name="afm", embedding_dim=8, attention_dim=8, pooled_dropout=0.5, attention_dropout=0.5)
-    model, batch = AFM(settings, N_IDS), EncodedBatch.of_ids(torch.randint(1, N_IDS, (32, 5)))
+    model, batch = AFM(settings, Shape(N_IDS, 5)), EncodedBatch.of_ids(torch.randint(1, N_IDS, (32, 5)))
     torch.nn.init.normal_(model.factors.embedding.weight)
     model.train()
     assert not torch.equal(model(batch), model(batch))
@@ -161,7 +156,9 @@ def test_dropout_is_for_training_only() -> None:
 
 
 def test_the_penalty_is_l2_on_w_only() -> None:
-    model = AFM(Model(name="afm", embedding_dim=4, attention_dim=4, attention_l2=0.5), N_IDS)
-    model.penalty().backward()
+    settings = Model(name="afm", embedding_dim=4, attention_dim=4, attention_l2=0.5)
+    model = AFM(settings, Shape(N_IDS, 5))
+    penalty(model, settings).backward()
     assert torch.allclose(model.W.grad, model.W)
     assert all(p.grad is None for name, p in model.named_parameters() if name != "W")
+    assert penalty(random_model("fm", 4, 4), settings) == 0.0

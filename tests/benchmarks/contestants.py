@@ -62,10 +62,11 @@ def steps(model: nn.Module, predict: Step, labels: Tensor, optimizer: torch.opti
 def ours(shape: Shape, precision: str) -> tuple[nn.Module, dict[str, Step]]:
     from afm_core.learning.optimisers import build_optimizer
     from afm_core.models import EncodedBatch, build_model
-    from afm_core.settings.tree import Model, Train
+    from afm_core.models import Shape as ModelShape
+    from afm_core.settings.training import Model, Train
 
     settings = Model(name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision)
-    model = build_model(settings, FEATURES + 1).to(DEVICE)
+    model = build_model(settings, ModelShape(FEATURES + 1, shape.m)).to(DEVICE)
     ids, labels = draw(shape)
     ids = global_ids(ids, shape) + 1
     optimizer = build_optimizer(model.parameters(), Train())

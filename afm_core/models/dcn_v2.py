@@ -1,0 +1,32 @@
+"""Deep & Cross network, version 2 (Wang et al., WWW 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+from afm_core.models.batch import EncodedBatch
+from afm_core.models.factors import Factors
+from afm_core.models.layers import Perceptron
+from afm_core.models.shape import Shape
+from afm_core.settings.training import Model as ModelSettings
+
+
+class DCNv2(nn.Module):
+    """Cross layers x_{l+1} = x_0 * (W_l x_l + b_l) + x_l (equation 1), then a perceptron: the stacked structure.
+
+    The linear part is as in the other models.
+    """
+
+    def __init__(self, settings: ModelSettings, shape: Shape) -> None:
+        super().__init__()
+        self.factors = Factors(shape.n_ids, settings.embedding_dim)
+        width = shape.n_columns * settings.embedding_dim
+        self.cross = nn.ModuleList(nn.Linear(width, width) for _ in range(settings.cross_layers))
+        self.deep = Perceptron(width, settings.layers, settings.deep_dropout)
+
+    def forward(self, batch: EncodedBatch) -> Tensor:
+        """One real number a row: (B,)."""
+        start = crossed = self.factors.terms(batch).flatten(1)
+        for layer in self.cross:
+            crossed = torch.addcmul(crossed, start, layer(crossed))
+        deep: Tensor = self.deep(crossed)
+        return self.factors.first_order(batch) + deep

@@ -1,0 +1,44 @@
+"""Deep Crossing (Shan et al., KDD 2016)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from afm_core.models.batch import EncodedBatch
+from afm_core.models.factors import Factors
+from afm_core.models.shape import Shape
+from afm_core.settings.training import Model as ModelSettings
+
+
+class DeepCross(nn.Module):
+    """Embeddings side by side through residual units, then one linear unit; w_0 and w_i as in the other models."""
+
+    def __init__(self, settings: ModelSettings, shape: Shape) -> None:
+        super().__init__()
+        self.factors = Factors(shape.n_ids, settings.embedding_dim)
+        width = shape.n_columns * settings.embedding_dim
+        self.units = nn.Sequential(*_units(width, settings.layers))
+        self.dropout = nn.Dropout(settings.deep_dropout)
+        self.output = nn.Linear(width, 1, bias=False)
+
+    def forward(self, batch: EncodedBatch) -> Tensor:
+        """One real number a row: (B,)."""
+        found: Tensor = self.output(self.dropout(self.units(self.factors.terms(batch).flatten(1)))).squeeze(-1)
+        return self.factors.first_order(batch) + found
+
+
+class ResidualUnit(nn.Module):
+    """x + W_1 ReLU(W_0 x + b_0) + b_1, through ReLU (equation 4)."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.into, self.back = nn.Linear(width, inner), nn.Linear(inner, width)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, width) to (B, width)."""
+        change: Tensor = self.back(self.into(inputs).relu())
+        return (inputs + change).relu()
+
+
+def _units(width: int, layers: Sequence[int]) -> list[nn.Module]:
+    return [ResidualUnit(width, inner) for inner in layers]

@@ -1,0 +1,60 @@
+"""What the models share: the linear part, and embeddings."""
+
+import torch
+from torch import Tensor, nn
+
+from afm_core.features.feature_map import PADDING_ID
+from afm_core.models.batch import EncodedBatch
+
+_EMBEDDING_STD = 0.01  # of the AFM authors' published code, as is the zero start of the linear part
+
+
+def embedding_table(n_ids: int, length: int) -> nn.Embedding:
+    """A table of vectors with sparse gradients, so that a step costs the rows of its batch.
+
+    No padding_idx: padding has the value 0, hence the gradient 0, and torch would copy every gradient to leave its rows
+    out.
+    """
+    table = nn.Embedding(n_ids, length, sparse=True)
+    nn.init.normal_(table.weight, std=_EMBEDDING_STD)
+    with torch.no_grad():
+        table.weight[PADDING_ID] = 0.0
+    return table
+
+
+class LinearPart(nn.Module):
+    """w_0 + sum_i w_i x_i."""
+
+    def __init__(self, n_ids: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.linear = nn.Embedding(n_ids, 1, sparse=True)
+        nn.init.zeros_(self.linear.weight)
+
+    def first_order(self, batch: EncodedBatch) -> Tensor:
+        """w_0 + sum_i w_i x_i: (B,)."""
+        terms_BF: Tensor = self.linear(batch.ids).squeeze(-1) * batch.values * batch.mask
+        return self.bias + terms_BF.sum(dim=1)
+
+
+class Factors(LinearPart):
+    """The linear part, and an embedding v_i of length k for every id."""
+
+    def __init__(self, n_ids: int, embedding_dim: int) -> None:
+        super().__init__(n_ids)
+        self.embedding = embedding_table(n_ids, embedding_dim)
+
+    def terms(self, batch: EncodedBatch) -> Tensor:
+        """v_i x_i, 0 for padding: (B, F, k)."""
+        return scaled(self.embedding, batch)
+
+
+def scaled(table: nn.Embedding, batch: EncodedBatch) -> Tensor:
+    """The vectors of a batch times x_i, 0 for padding: (B, F, length)."""
+    terms_BFK: Tensor = table(batch.ids) * (batch.values * batch.mask).unsqueeze(-1)
+    return terms_BFK
+
+
+def pair_pool(terms_BFK: Tensor) -> Tensor:
+    """sum_{i<j} (v_i * v_j) x_i x_j in O(F k), from the terms v_i x_i: (B, k) (Rendle 2010, section 3.1)."""
+    return 0.5 * (terms_BFK.sum(dim=1).square() - terms_BFK.square().sum(dim=1))

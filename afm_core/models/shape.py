@@ -1,0 +1,19 @@
+"""The sizes of the data that a model is made for."""
+
+from typing import NamedTuple
+
+from afm_core.features import FeatureMap
+
+
+class Shape(NamedTuple):
+    """What a model must know of a feature map."""
+
+    n_ids: int
+    """Rows of an embedding table."""
+    n_columns: int
+    """F, columns of a batch."""
+
+    @classmethod
+    def of(cls, feature_map: FeatureMap) -> "Shape":
+        """Of the batches that a map encodes."""
+        return cls(feature_map.n_ids, len(feature_map.id_columns))
