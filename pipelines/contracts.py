@@ -89,4 +89,4 @@ def conform(frame: DataFrame, contract: StructType) -> DataFrame:
         if found.get(field.name) != field.dataType
     ]
     assert not wrong, "; ".join(wrong)
-    return frame.select(contract.names)
+    return frame.select([f"`{name}`" for name in contract.names])

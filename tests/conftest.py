@@ -23,6 +23,9 @@ from pipelines.spark import spark_session
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it then
 
+# The JVMs of the tests live for seconds: the second compiler costs them more than it brings.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 DAYS, EVENTS = 4, 400
 NIGHT = "2026-01-04"
 FIELDS = ["user", "app", "daypart", "weekday", "place"]

@@ -17,7 +17,7 @@ from pipelines.spark import literal
 
 BROADCAST_VALUES = 500_000
 """Vocabularies up to this size are sent to every executor. Of a larger one, the most frequent values are."""
-_SALTS = 4096
+_SALTS, _SALTED_BY = 4096, 8
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
         logs: has a text column for each source of the map's fields.
     """
     features = read_feature_table(logs.sparkSession, encoding.features)
-    fields = encoding.feature_map.fields
     rows = with_tags(logs, encoding.feature_map, encoding.features)
-    single = [ids for ids in fields if ids.declared.sources and ids.declared.width == 1 and not _is_tags(ids)]
+    single = [ids for ids in encoding.feature_map.fields if ids.declared.sources and ids.declared.kind != "tags"]
     # Values before ids: a field's id takes the place of the column that another field may read too.
-    rows = rows.withColumns({column: value for ids in single for column, value in _computed(ids).items()})
+    rows = rows.withColumns({name: column for ids in single for name, column in _computed(ids).items()})
     for ids in single:
         if has_vocabulary(ids.declared):
             rows = _look_up(rows, features, ids)
-        else:
-            rows = rows.withColumn(ids.name, F.col(_id(ids)))
-            if ids.x_column:
-                rows = rows.withColumn(ids.x_column, F.col(_x(ids)))
-    return rows.drop(*[made(ids) for ids in single for made in (_value, _id, _x)])
+    # One projection for all fields: the optimiser's work would grow with the square of their number.
+    made = {ids.name: F.coalesce(_id(ids), F.lit(ids.unknown_id)).cast("int") for ids in single}
+    made |= {ids.x_column: F.col(_x(ids)) for ids in single if ids.x_column}
+    temporary = {name for ids in single for name in (_value(ids), _id(ids), _x(ids))}
+    kept = [F.col(f"`{name}`") for name in rows.columns if name not in temporary and name not in made]
+    return rows.select(*kept, *[column.alias(name) for name, column in made.items()])
 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
@@ -83,10 +83,6 @@ def how_encoded(ids: FieldIds) -> tuple[str, str]:
     return "broadcast of the head, join of the rest", f"{ids.size:,} values: the {rest:,} rarest cannot be skewed"
 
 
-def _is_tags(ids: FieldIds) -> bool:
-    return ids.declared.kind == "tags"
-
-
 def _value(ids: FieldIds) -> str:
     return f"_value_{ids.name}"
 
@@ -106,31 +102,28 @@ def _computed(ids: FieldIds) -> dict[str, Column]:
             return {_id(ids): number_id(ids), **x}
         case Hashed():
             bucket = text_value(ids.declared).cast("int")
-            return {_id(ids): F.coalesce(F.lit(ids.ranges[0].first) + bucket, F.lit(ids.unknown_id))}
+            return {_id(ids): F.lit(ids.ranges[0].first) + bucket}
     return {_value(ids): text_value(ids.declared)}
 
 
 def _look_up(rows: DataFrame, features: DataFrame, ids: FieldIds) -> DataFrame:
-    """Replace a value by its id.
+    """Add the id of a value, null where the vocabulary has none.
 
     The ids of a large vocabulary fall by count, so its head holds every value that could make one task slow. Rows that
     the head knows, or that have no value, are spread over the join of the rest by a salt.
     """
     vocabulary = features.where((F.col("field") == ids.name) & F.col("value").isNotNull()).select(
-        F.col("value").alias(_value(ids)), F.col("id").alias("_found")
+        F.col("value").alias(_value(ids)), F.col("id").alias(_id(ids))
     )
     if ids.size <= BROADCAST_VALUES:
-        rows = rows.join(F.broadcast(vocabulary), _value(ids), "left")
-        return rows.withColumn(ids.name, F.coalesce("_found", F.lit(ids.unknown_id))).drop("_found")
+        return rows.join(F.broadcast(vocabulary), _value(ids), "left")
     last_of_head = ids.ranges[0].first + BROADCAST_VALUES - 1
-    head = vocabulary.where(F.col("_found") <= last_of_head)
-    rest = vocabulary.where(F.col("_found") > last_of_head).withColumnsRenamed(
-        {_value(ids): "_rest", "_found": "_late"}
+    head = vocabulary.where(F.col(_id(ids)) <= last_of_head)
+    rest = vocabulary.where(F.col(_id(ids)) > last_of_head).withColumnsRenamed(
+        {_value(ids): "_rest", _id(ids): "_late"}
     )
     rows = rows.join(F.broadcast(head), _value(ids), "left")
-    others = [F.col(column) for column in rows.columns[:8]]
-    salt = F.concat(F.lit("\u0000"), F.pmod(F.xxhash64(*others), F.lit(_SALTS)).cast("string"))
-    searched = F.col("_found").isNull() & F.col(_value(ids)).isNotNull()
-    rows = rows.withColumn("_rest", F.when(searched, F.col(_value(ids))).otherwise(salt)).join(rest, "_rest", "left")
-    rows = rows.withColumn(ids.name, F.coalesce("_found", "_late", F.lit(ids.unknown_id)))
-    return rows.drop("_found", "_late", "_rest")
+    salt = F.concat(F.lit("\u0000"), F.pmod(F.xxhash64(*rows.columns[:_SALTED_BY]), F.lit(_SALTS)).cast("string"))
+    is_searched = F.col(_id(ids)).isNull() & F.col(_value(ids)).isNotNull()
+    rows = rows.withColumn("_rest", F.when(is_searched, F.col(_value(ids))).otherwise(salt)).join(rest, "_rest", "left")
+    return rows.withColumn(_id(ids), F.coalesce(_id(ids), "_late")).drop("_late", "_rest")

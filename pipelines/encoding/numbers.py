@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from afm_core.features import FieldIds, Numeric, Scaling
 from pipelines.encoding.indexing import index_within_groups
+from pipelines.logs.columns import column as exactly
 
 _MANTISSA = 52
 _SMALLEST = -900  # exponents below are cut off: 2^(52 + 900) is still a double
@@ -29,7 +30,7 @@ class NumberFacts:
 
 def number(field: Numeric) -> Column:
     """The number of a row as a double, null where it is missing."""
-    return F.col(field.source).try_cast("double")
+    return exactly(field.source).try_cast("double")
 
 
 def number_facts(logs: DataFrame, fields: Sequence[Numeric]) -> dict[str, NumberFacts]:

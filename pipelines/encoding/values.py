@@ -4,6 +4,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from afm_core.features import Categorical, Field, Hashed, Tags, Time
+from pipelines.logs.columns import column
 from pipelines.logs.values import part_of_time
 
 
@@ -11,11 +12,11 @@ def text_value(field: Field) -> Column:
     """The text of a field as its vocabulary holds it; of a hashed field the number of its bucket, from 0."""
     match field:
         case Categorical():
-            return F.lower(field.source) if field.ignore_case else F.col(field.source)
+            return F.lower(column(field.source)) if field.ignore_case else column(field.source)
         case Time():
             return part_of_time(field)
         case Hashed():
-            text = F.lower(field.source) if field.ignore_case else F.col(field.source)
+            text = F.lower(column(field.source)) if field.ignore_case else column(field.source)
             return F.when(text.isNotNull(), F.pmod(F.xxhash64(text), F.lit(field.buckets))).cast("string")
     raise TypeError(f"{field.kind}: has no single value")
 

@@ -9,6 +9,7 @@ from afm_core.features import Field
 from pipelines.contracts import ROW_KEY
 from pipelines.encoding.digest import content_hash
 from pipelines.encoding.values import text_value
+from pipelines.logs.columns import column
 
 GROUP = "_seen_by"
 """Hash of the values whose logs decide what may be drawn as a negative (`negatives.never_seen_by`)."""
@@ -22,13 +23,13 @@ HEAVY = 1_000_000
 
 def with_content_hashes(logs: DataFrame, columns: list[str], seen_by: Sequence[Field]) -> DataFrame:
     """Add what `with_row_keys` needs from the raw values, before they are encoded."""
-    content = content_hash([F.col(name) for name in columns])
+    content = content_hash([column(name) for name in columns])
     group = content_hash([text_value(field) for field in seen_by]) if seen_by else content
     return logs.withColumns(
         {
             GROUP: group,
             "_content": content,
-            "_content_2": content_hash([F.col(name) for name in columns], salt="second"),
+            "_content_2": content_hash([column(name) for name in columns], salt="second"),
         }
     )
 

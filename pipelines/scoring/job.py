@@ -15,6 +15,7 @@ from pipelines.console import Stages
 from pipelines.contracts import SCORE, conform, scores
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.logs.checking import check_logs
+from pipelines.logs.columns import column
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
@@ -105,10 +106,10 @@ def _kept(name: str) -> str:
 
 
 def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> DataFrame:
-    kept = logs.select("*", *[F.col(name).alias(_kept(name)) for name in keys])
+    kept = logs.select("*", *[column(name).alias(_kept(name)) for name in keys])
     encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
     columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
-    return encoded.select(*[_kept(name) for name in keys], *columns)
+    return encoded.select(*[column(_kept(name)) for name in keys], *columns)
 
 
 def _read_back(spark: SparkSession, stage: Path) -> tuple[int, float]:
