@@ -32,7 +32,7 @@ _LOCAL_DEFAULTS = {
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
-    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),  # more where there are more rows: size_shuffles
 }
 
 

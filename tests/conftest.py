@@ -12,6 +12,7 @@ import torch
 import yaml
 from pyspark.sql import SparkSession
 
+import jobs.compare
 import jobs.evaluate
 import jobs.prepare
 import jobs.score
@@ -29,7 +30,13 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 DAYS, EVENTS = 4, 400
 NIGHT = "2026-01-04"
 FIELDS = ["user", "app", "daypart", "weekday", "place"]
-MAINS = {"prepare": jobs.prepare, "train": jobs.train, "evaluate": jobs.evaluate, "score": jobs.score}
+MAINS = {
+    "prepare": jobs.prepare,
+    "train": jobs.train,
+    "evaluate": jobs.evaluate,
+    "score": jobs.score,
+    "compare": jobs.compare,
+}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
 from afm_core.features.field import SINGLE_ID, Categorical, Count, Crossed, Field, Time
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def _problems(settings: "Settings") -> Iterator[str]:
     if settings.per_positive:
         yield from _negatives(settings)
     yield from _split(settings)
+    for name, entry in settings.compare.items():
+        for key, section in (("model", settings.model), ("train", settings.train)):
+            try:
+                type(section).model_validate({**section.model_dump(), **getattr(entry, key)})
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, (key, *first["loc"])))
+                yield f"compare.{name}.{where}: found {first['input']!r}; {first['msg'].lower()}"
     logs = settings.logs
     if logs.separator_in is not None and logs.separator_in not in logs.columns:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"

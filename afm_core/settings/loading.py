@@ -100,7 +100,8 @@ def _keys_at(location: Iterable[str]) -> Iterable[str]:
         if len(sections) > 1:  # the part says which of several kinds
             sections = [section for section in sections if section.__name__.lower() == part]
         else:
-            sections = sections_of(sections[0].model_fields[part].annotation)
+            key = sections[0].model_fields.get(part)
+            sections = sections_of(key.annotation) if key else sections  # else the name of an entry
         if not sections:
             return ()
     return [key for section in sections for key in section.model_fields]

@@ -81,7 +81,7 @@ class Train(Section):
     task: Literal["regression"] = "regression"
     """`regression`: squared error, labels -1 and 1; predictions are clipped to that range when evaluated."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
-    """`fm`, or a mapping with its own epochs and dropout."""
+    """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
     optimizer: Literal["adagrad", "adam"] = "adagrad"
     """`adagrad`, as in the paper, or `adam`; both touch only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
@@ -92,6 +92,17 @@ class Train(Section):
     """At most."""
     patience: Positive = 3
     """Stop after so many epochs in a row without a better validation RMSE; the best epoch is kept."""
+
+
+class Compared(Section):
+    """One model of a comparison: what differs from the settings of the main model."""
+
+    model: dict[str, Any] = Field(default={})
+    """Keys of `model`, such as `{name: fm, pooled_dropout: 0.3}`."""
+    train: dict[str, Any] = Field(default={})
+    """Keys of `train`."""
+    paper_rmse: float | None = None
+    """What the literature reports, for the table."""
 
 
 class Run(Section):

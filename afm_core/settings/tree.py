@@ -9,9 +9,10 @@ from afm_core.features.field import Field as FieldDeclaration
 from afm_core.settings import agreement
 from afm_core.settings.data import Dataset, Label, Logs, Negatives, Split
 from afm_core.settings.section import Section
-from afm_core.settings.training import Model, Run, Score, Train
+from afm_core.settings.training import Compared, Model, Run, Score, Train, WarmStart
 
 _ROWS_PER_FILE = 65_536
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
 class Settings(Section):
@@ -32,6 +33,8 @@ class Settings(Section):
     train: Train = Train()
     run: Run
     score: Score
+    compare: dict[RunName, Compared] = Field(default={})
+    """Models that jobs/compare.py trains, by the name of their row and folder."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
@@ -74,6 +77,24 @@ class Settings(Section):
             return ()
         seen_by = () if self.negatives.never_seen_by == "context" else self.seen_by
         return (*seen_by, *self.negatives.replace)
+
+    @property
+    def warm_start(self) -> WarmStart | None:
+        """What is trained before the model, if the model can start from it."""
+        return self.train.warm_start if self.model.name in ("afm", "deep_afm") else None
+
+    def compared(self) -> list[tuple[str, "Settings"]]:
+        """The settings of each model to compare, which writes below this run's folder."""
+        return [(name, self._with(name, entry)) for name, entry in self.compare.items()]
+
+    def _with(self, name: str, entry: Compared) -> "Settings":
+        changes = {
+            "model": Model.model_validate({**self.model.model_dump(), **entry.model}),
+            "train": Train.model_validate({**self.train.model_dump(), **entry.train}),
+            "run": Run(path=self.run.path / "compare" / name),
+            "compare": {},
+        }
+        return self.model_copy(update=changes)
 
     @property
     def rows_per_file(self) -> int:

@@ -51,7 +51,7 @@ def evaluate(settings: Settings) -> Evaluation:
 
 
 def _bundles(settings: Settings) -> list[Path]:
-    warm = [settings.run.warm_start_bundle] if settings.train.warm_start else []
+    warm = [settings.run.warm_start_bundle] if settings.warm_start else []
     return [*warm, settings.run.bundle]
 
 

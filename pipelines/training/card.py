@@ -8,7 +8,8 @@ from pipelines.training.watching import Epoch
 def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) -> str:
     """Data, settings and validation result of one trained model."""
     model, train = settings.model, settings.train
-    start = f"warm-started from {train.warm_start.model}" if train.warm_start else "from random embeddings"
+    warm = settings.warm_start
+    start = f"warm-started from {warm.model}, {warm.start}" if warm else "from random embeddings"
     return f"""# {model.name} on {manifest.name}
 
 - Model: {model.name}, k = {model.embedding_dim}, t = {model.attention_dim}, {start}.

@@ -38,8 +38,8 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
         torch.manual_seed(settings.seed)
         model = build_model(stage.model, shape)
         if isinstance(model, AFM) and isinstance(warm, FM):
-            assert settings.train.warm_start is not None
-            model.start_from(warm.factors, settings.train.warm_start.start, shape.n_columns)
+            assert settings.warm_start is not None
+            model.start_from(warm.factors, settings.warm_start.start, shape.n_columns)
         if isinstance(model, AFM):
             watcher.starts(stage.model.name, f"attention by {model.describe_kernel(shape.n_columns)}")
         found = fit(model, stage, feeds[0], feeds[1], ranks, watcher)
@@ -55,8 +55,8 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
 def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
     """The settings of each model to train, in order, and where its bundle goes."""
     main = (settings, settings.run.bundle)
-    warm = settings.train.warm_start
-    if warm is None or settings.model.name == warm.model:
+    warm = settings.warm_start
+    if warm is None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None})

@@ -1,0 +1,91 @@
+"""Training and evaluating a list of models, one after another; what is done already is not done again."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from afm_core.bundle import read_bundle
+from afm_core.errors import DatasetError
+from afm_core.models import n_parameters
+from afm_core.settings import Settings
+from pipelines.dataset import Dataset
+from pipelines.encoding.digest import text_digest
+from pipelines.evaluation.job import evaluate
+from pipelines.training.communicator import Communicator
+from pipelines.training.job import train
+from pipelines.training.loop import Fit
+
+_RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One model of a comparison."""
+
+    name: str
+    model: str
+    parameters: int
+    best_epoch: int
+    seconds_an_epoch: float
+    valid_rmse: float
+    test: dict[str, float]
+    """Metrics on the test split, of the epoch that was best on the validation split."""
+    paper_rmse: float | None
+    made_from: str
+    """Digest of the settings and of the dataset."""
+
+
+def compare(settings: Settings, ranks: Communicator) -> list[Compared]:
+    """Train and evaluate every model of `settings.compare` in a folder of its own below the run's.
+
+    Each goes the way of jobs/train.py and jobs/evaluate.py. One that was finished with the same settings on the same
+    dataset is read back. Rank 0 returns the results, in the order of the settings; other ranks return none.
+
+    Raises:
+        DatasetError: no whole dataset, or one of other fields than the settings'.
+    """
+    dataset = Dataset.open(settings.dataset.path)
+    results = []
+    for name, entry in settings.compared():
+        made = text_digest(entry.model_dump_json(exclude={"score", "compare"}), dataset.manifest.digest)
+        found = read_result(entry.run.path, made)
+        if found is None:
+            fits = train(entry, ranks)
+            if ranks.rank == 0:
+                found = _result(name, settings, entry, fits[entry.model.name], dataset, made)
+        ranks.sum([0.0])  # nobody looks for a result that rank 0 is still writing
+        if found is not None:
+            results.append(found)
+    return results if ranks.rank == 0 else []
+
+
+def read_result(run: Path, made_from: str) -> Compared | None:
+    """The result of a finished model, None where there is none of these settings."""
+    try:
+        found = Compared(**json.loads((run / _RESULT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.made_from == made_from else None
+
+
+def _result(name: str, settings: Settings, entry: Settings, fit: Fit, dataset: Dataset, made: str) -> Compared:
+    evaluation = evaluate(entry)
+    if entry.model.name not in evaluation.metrics:
+        raise DatasetError(f"{entry.run.path}: holds no evaluation of {entry.model.name}; remove the folder")
+    rows = dataset.manifest.splits["train"].rows
+    seconds = sorted(rows / epoch.rows_per_second for epoch in fit.epochs)
+    result = Compared(
+        name,
+        entry.model.name,
+        n_parameters(read_bundle(entry.run.bundle).model),
+        fit.best.number,
+        round(seconds[len(seconds) // 2], 2),
+        fit.best.valid_rmse,
+        evaluation.metrics[entry.model.name],
+        settings.compare[name].paper_rmse,
+        made,
+    )
+    unfinished = entry.run.path / f"{_RESULT}.unfinished"
+    unfinished.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(entry.run.path / _RESULT)
+    return result
