@@ -1,5 +1,6 @@
 """The directions of imports, and the size of rooms."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ def test_imports_keep_their_directions() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports")]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
-    assert "Contracts: 6 kept, 0 broken." in found.stdout
+    assert re.search(r"Contracts: [1-9]\d* kept, 0 broken\.", found.stdout)
 
 
 def test_no_module_outgrows_its_room() -> None:

@@ -133,7 +133,7 @@ class Cluster:
             str(self.archive),
             *conf,
         ]
-        command += [str(ROOT / "jobs" / "prepare.py"), "--config", str(config)]
+        command += [str(ROOT / "jobs" / "prepare.py"), "--config", str(config), "--force"]
         with running(command, config.parent / "driver", self.environment) as driver:
             yield driver
 

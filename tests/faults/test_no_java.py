@@ -10,7 +10,7 @@ from tests.conftest import NIGHT, Small
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("job", [["prepare"], ["score", "--date", NIGHT]], ids=["prepare", "score"])
+@pytest.mark.parametrize("job", [["prepare", "--force"], ["score", "--date", NIGHT]], ids=["prepare", "score"])
 @pytest.mark.parametrize("home", ["/nowhere", None], ids=["JAVA_HOME points nowhere", "no JAVA_HOME"])
 def test_without_java_a_spark_job_ends_in_one_line(
     small: Small, tmp_path: Path, job: list[str], home: str | None
