@@ -16,6 +16,7 @@ from safetensors.torch import load_model, save_model
 
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
+from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
 from afm_core.publish import staged
 from afm_core.settings import Settings, read_settings, write_settings
@@ -30,12 +31,17 @@ class Bundle:
     """A loaded bundle."""
 
     path: Path
-    model: AnyModel
+    predictor: Predictor
     settings: Settings
     feature_map: FeatureMap
     metrics: dict[str, Any]
     fingerprint: str
     """Digest over every file of the bundle; names the model in scores."""
+
+    @property
+    def model(self) -> AnyModel:
+        """The model by itself; its output is not yet a score."""
+        return self.predictor.model
 
     @property
     def features_path(self) -> Path:
@@ -50,7 +56,7 @@ class Bundle:
 
 def write_bundle(
     path: Path,
-    model: AnyModel,
+    predictor: Predictor,
     settings: Settings,
     features: Path,
     counts: Path | None,
@@ -64,7 +70,7 @@ def write_bundle(
         counts: its table of count fields, if any; copied.
     """
     with staged(path) as stage:
-        save_model(model, str(stage / _WEIGHTS))
+        save_model(predictor, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         shutil.copyfile(features, stage / _FEATURES)
         if counts:
@@ -88,13 +94,13 @@ def read_bundle(path: Path) -> Bundle:
     try:
         settings = read_settings(path / _SETTINGS)
         feature_map = FeatureMap.read(path / _FEATURES)
-        model = build_model(settings.model, Shape.of(feature_map))
-        load_model(model, str(path / _WEIGHTS))
+        predictor = Predictor(build_model(settings.model, Shape.of(feature_map)), settings.train.task)
+        load_model(predictor, str(path / _WEIGHTS))
         metrics = json.loads((path / _METRICS).read_text(encoding="utf-8"))
     except (AfmError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}; train it again") from error
-    model.eval()
-    return Bundle(path, model, settings, feature_map, metrics, fingerprint)
+    predictor.eval()
+    return Bundle(path, predictor, settings, feature_map, metrics, fingerprint)
 
 
 def verify_bundle(path: Path) -> str:

@@ -4,17 +4,20 @@ import argparse
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
-from pipelines.comparison.job import compare
+from pipelines.comparison.job import compare, study
+from pipelines.comparison.plots import plot_convergence, plot_models, plot_study
 from pipelines.comparison.report import comparison_table, plan_table, write_comparison
 from pipelines.console import screen
 from pipelines.training.communicator import communicator
 
-SECTIONS = ("seed", "dataset", "model", "train", "run", "compare")
+SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "seeds", "studies")
 
 
 def main() -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS), job)
+    made = parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS)
+    made.add_argument("--studies", action="store_true", help="train the points of the settings' studies and plot them")
+    run(made, job)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -25,8 +28,13 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     ranks = communicator()
     results = compare(settings, ranks)
     if ranks.rank == 0:
-        screen.print(comparison_table(results))
+        screen.print(comparison_table(results, settings))
         screen.print(f"wrote {write_comparison(results, settings)} and .json")
+        screen.print(f"wrote {plot_models(results, settings)} and {plot_convergence(results, settings).name}")
+    for name, of in settings.studies.items() if arguments.studies else ():
+        points = study(settings, of, ranks)
+        if ranks.rank == 0:
+            screen.print(f"wrote {plot_study(name, of, points, settings)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure a run's models on the test split: RMSE, MAE, log loss, AUC, and what the attention looks at."""
+"""Measure a run's models on the test split: errors, order, calibration, and what the attention looks at."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from pipelines.console import screen
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.report import attention_table, metrics_table, plan_table
 
-SECTIONS = ("dataset", "run")
+SECTIONS = ("dataset", "evaluate", "run")
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         screen.print(plan_table(settings))
         return
     evaluation = evaluate(settings)
-    screen.print(metrics_table(evaluation))
+    screen.print(metrics_table(settings, evaluation))
     if evaluation.attention:
         screen.print(attention_table(evaluation))
 

@@ -16,6 +16,7 @@ import jobs.compare
 import jobs.evaluate
 import jobs.prepare
 import jobs.score
+import jobs.search
 import jobs.train
 from afm_core.settings import Settings, load_settings
 from pipelines.simulation.job import Simulation, simulate
@@ -36,6 +37,7 @@ MAINS = {
     "evaluate": jobs.evaluate,
     "score": jobs.score,
     "compare": jobs.compare,
+    "search": jobs.search,
 }
 
 

@@ -1,6 +1,6 @@
 """What an id means: field declarations and the feature map fitted from them."""
 
-from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling
+from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling, keeps_ids
 from afm_core.features.field import Categorical, Count, Crossed, Field, Hashed, Numeric, Tags, Time
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Scaling",
     "Tags",
     "Time",
+    "keeps_ids",
 ]

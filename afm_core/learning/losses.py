@@ -1,9 +1,38 @@
-"""Training losses."""
+"""Training losses: sums over the rows of a batch, which add up exactly over ranks, and what to divide them by."""
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 
-def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Sum, not mean, of w (y - label)^2 over the rows: a scalar. Sums add up exactly over ranks and short batches."""
-    squares = (output - label).square()
-    return (squares if weight is None else weight * squares).sum()
+def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+    """Sum of w (y - label)^2, a scalar, and the number of rows.
+
+    Args:
+        output: (B,) float, y.
+        label: (B,) float.
+        weight: (B,) float, w; 1 where there are none.
+    """
+    return _sum((output - label).square(), weight), len(label)
+
+
+def log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+    """Sum of -w ln sigmoid(label y) in nats, labels -1 or 1, and the number of rows. Arguments as above."""
+    return _sum(functional.softplus(-label * output), weight), len(label)
+
+
+def pair_log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+    """Sum of -w ln sigmoid(y_positive - y_negative) over the negatives, and their number (BPR, Rendle et al. 2009).
+
+    A negative belongs to the last positive before it in the batch, whose weight counts. Negatives before the first
+    positive were cut from theirs by the end of a batch or file, and are left out.
+    """
+    group = torch.cumsum(label > 0, dim=0)
+    negative = (label <= 0) & (group > 0)
+    of_positive = torch.nonzero(label > 0).squeeze(1)[group[negative] - 1]
+    terms = functional.softplus(output[negative] - output[of_positive])
+    return _sum(terms, None if weight is None else weight[of_positive]), len(terms)
+
+
+def _sum(terms: Tensor, weight: Tensor | None) -> Tensor:
+    return (terms if weight is None else weight * terms).sum()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Adagrad, Adam, Optimizer
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from afm_core.kernels.rows import adagrad_rows, adam_rows
 from afm_core.settings.training import Train
@@ -21,8 +21,13 @@ def build_optimizer(parameters: Iterable[Parameter], train: Train) -> Optimizer:
     Adagrad forgets the scale of the loss but for the accumulator. Ours is the mean over the batch, whose gradient is
     2 / batch_size times that of the authors' half sum, so their accumulator is scaled by the square of that.
     """
-    if train.optimizer == "adam":
-        return RowAdam(parameters, lr=train.learning_rate)
+    match train.optimizer:
+        case "adam":
+            return RowAdam(parameters, lr=train.learning_rate)
+        case "adamw":
+            return RowAdamW(parameters, lr=train.learning_rate, weight_decay=train.weight_decay)
+        case "sgd":
+            return SGD(parameters, lr=train.learning_rate)  # torch's own step touches only the rows of the batch
     accumulator = _AUTHORS_ACCUMULATOR * (2.0 / train.batch_size) ** 2
     return RowAdagrad(parameters, lr=train.learning_rate, initial_accumulator_value=accumulator)
 
@@ -44,18 +49,49 @@ class RowAdam(Adam):
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """One step; sparse gradients are used up, so that what is left is dense."""
-        for group, parameter, ids, values in _take_sparse(self):
-            state = self.state[parameter]
-            if not state:
-                state["step"] = torch.zeros(())
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-            state["step"] += 1
-            betas = group["betas"]
-            corrections = [1.0 - beta ** int(state["step"]) for beta in betas]
-            rate = group["lr"] * math.sqrt(corrections[1]) / corrections[0]
-            moments = state["exp_avg"], state["exp_avg_sq"]
-            adam_rows(parameter, *moments, ids, values, rate=rate, betas=betas, epsilon=group["eps"])
+        _adam_steps_on_rows(self)
         return super().step(closure)
+
+
+class RowAdamW(AdamW):
+    """torch's AdamW (Loshchilov and Hutter 2019); where a gradient is sparse, of its rows alone, decay included."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step; sparse gradients are used up, so that what is left is dense."""
+        _adam_steps_on_rows(self)
+        return super().step(closure)
+
+
+def _adam_steps_on_rows(optimizer: Adam) -> None:
+    decoupled = isinstance(optimizer, AdamW)
+    for group, parameter, ids, values in _take_sparse(optimizer):
+        state = optimizer.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state["step"] += 1
+        if decoupled and group["weight_decay"]:
+            parameter[torch.unique(ids)] *= 1.0 - group["lr"] * group["weight_decay"]
+        betas = group["betas"]
+        corrections = [1.0 - beta ** int(state["step"]) for beta in betas]
+        rate = group["lr"] * math.sqrt(corrections[1]) / corrections[0]
+        moments = state["exp_avg"], state["exp_avg_sq"]
+        adam_rows(parameter, *moments, ids, values, rate=rate, betas=betas, epsilon=group["eps"])
+
+
+def add_row_l2(parameters: Iterable[Parameter], l2: float) -> None:
+    """Add l2 times the weights to each sparse gradient, once for each distinct row that it has. Dense ones stay.
+
+    It belongs after the sum over ranks, when the gradient holds the rows of all of them.
+    """
+    for parameter in parameters:
+        gradient = parameter.grad
+        if gradient is not None and gradient.is_sparse:
+            ids, values = gradient._indices()[0], gradient._values()
+            rows = torch.unique(ids)
+            ids, values = torch.cat([ids, rows]), torch.cat([values, l2 * parameter.detach()[rows]])
+            parameter.grad = torch.sparse_coo_tensor(ids.unsqueeze(0), values, gradient.shape, check_invariants=False)
 
 
 def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Tensor, Tensor]]:

@@ -77,13 +77,17 @@ class AFM(nn.Module):
     def start_from(self, factors: Factors, start: str = "mean", n_columns: int = 0) -> None:
         """Take over bias, linear weights and embeddings of a model over the same feature map, such as an FM.
 
+        Where the map has been extended since, the ids that were appended keep what they have.
+
         Args:
             start: `mean` leaves p = 1, as the authors do: the first output is near the mean of the interactions where
                 the FM's is their sum. `sum` sets p to the number of pairs and h to 0, so that the first output of a
                 row without padding is the FM's; h learns first, then W and b.
             n_columns: F, for `sum`.
         """
-        self.factors.load_state_dict(factors.state_dict())
+        self.factors.bias.copy_(factors.bias)
+        for ours, theirs in ((self.factors.linear, factors.linear), (self.factors.embedding, factors.embedding)):
+            ours.weight[: len(theirs.weight)] = theirs.weight
         if start == "sum":
             self.p.fill_(n_columns * (n_columns - 1) / 2)
             self.h.zero_()

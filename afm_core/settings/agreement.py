@@ -1,16 +1,18 @@
 """What one part of the settings asks of another: names that must exist, kinds that must fit."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from afm_core.features.field import SINGLE_ID, Categorical, Count, Crossed, Field, Time
+from afm_core.settings.training import Model
 
 if TYPE_CHECKING:
     from afm_core.settings.tree import Settings
 
+REGISTERED = get_args(Model.model_fields["name"].annotation)
 _WRITTEN_BY_US = {"label", "row_key", "dt", "weight"}
 
 
@@ -36,6 +38,7 @@ def _problems(settings: "Settings") -> Iterator[str]:
     if settings.per_positive:
         yield from _negatives(settings)
     yield from _split(settings)
+    yield from _task(settings)
     for name, entry in settings.compare.items():
         for key, section in (("model", settings.model), ("train", settings.train)):
             try:
@@ -44,9 +47,26 @@ def _problems(settings: "Settings") -> Iterator[str]:
                 first = error.errors()[0]
                 where = ".".join(map(str, (key, *first["loc"])))
                 yield f"compare.{name}.{where}: found {first['input']!r}; {first['msg'].lower()}"
+    yield from _varied(settings)
     logs = settings.logs
     if logs.separator_in is not None and logs.separator_in not in logs.columns:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"
+
+
+def _varied(settings: "Settings") -> Iterator[str]:
+    keys = [f"model.{name}" for name in type(settings.model).model_fields]
+    keys += [f"train.{name}" for name in type(settings.train).model_fields]
+    for key, dimension in settings.search.space.items():
+        if key not in keys:
+            yield f"search.space: found {key!r}, allowed are keys of model and train, such as model.pooled_dropout"
+        for model in dimension.models:
+            if model not in REGISTERED:
+                yield f"search.space.{key}.models: found {model!r}, allowed are {', '.join(REGISTERED)}"
+    for name, study in settings.studies.items():
+        if study.key not in keys:
+            yield f"studies.{name}.key: found {study.key!r}, allowed are keys of model and train"
+        if study.model not in settings.compare:
+            yield f"studies.{name}.model: found {study.model!r}, allowed are {', '.join(settings.compare) or 'none'}"
 
 
 def _dataset_columns(field: Field) -> list[str]:
@@ -95,6 +115,19 @@ def _split(settings: "Settings") -> Iterator[str]:
         yield f"split.by: {split.by} is replaced in negatives, so they could not stay with their positive"
     if split.of is not None and split.of not in single:
         yield f"split.of: found {split.of!r}, allowed is one of {', '.join(single)}"
+
+
+def _task(settings: "Settings") -> Iterator[str]:
+    single, lists = _single_id_fields(settings), settings.evaluate.lists
+    if lists is not None and lists not in single:
+        yield f"evaluate.lists: found {lists!r}, allowed is one of the fields: {', '.join(single)}"
+    task = settings.train.task
+    if task != "regression" and settings.label.range is not None:
+        yield f"train.task: {task} needs positives and negatives; label.range makes the labels numbers"
+    if task == "ranking" and settings.split.by != "positive":
+        yield f"train.task: ranking needs split.by: positive, found {settings.split.by}"
+    if task == "ranking" and not settings.per_positive:
+        yield "train.task: ranking needs negatives of its own for each positive; set negatives.per_positive"
 
 
 def _single_id_fields(settings: "Settings") -> list[str]:

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from afm_core.settings.section import Positive, Section
+from afm_core.settings.section import ColumnName, Positive, Section
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Kernel = Literal["auto", "reference", "cpu", "triton"]
 Precision = Literal["float32", "bfloat16"]
+TaskName = Literal["regression", "classification", "ranking"]
+Schedule = Literal["constant", "linear", "cosine"]
 
 
 class Model(Section):
@@ -63,35 +65,60 @@ def _warm_start_short_form(value: Any) -> Any:
 
 
 class WarmStart(Section):
-    """A model trained first, whose bias, linear weights and embeddings are where the main model starts."""
+    """A model trained first, or a bundle, whose bias, linear weights and embeddings are where the main model starts."""
 
     model: Literal["fm"] = "fm"
-    """What is trained first."""
+    """What is trained first, without a bundle."""
+    bundle: Path | None = None
+    """A bundle of any model with embeddings of the same length, whose feature map is the dataset's or was extended."""
     epochs: Positive = 10
     """At most."""
     pooled_dropout: Dropout = 0.3
     """Dropout on its pooled vector, training only."""
     start: Literal["mean", "sum"] = "mean"
     """`mean`: p = 1, as the authors; `sum`: p = the number of pairs and h = 0, so that the first output is the FM's."""
+    freeze: bool = False
+    """Keep what is taken over as it is, and train the rest of the model only."""
 
 
 class Train(Section):
     """Training."""
 
-    task: Literal["regression"] = "regression"
-    """`regression`: squared error, labels -1 and 1; predictions are clipped to that range when evaluated."""
+    task: TaskName = "regression"
+    """`regression`: squared error, scores clipped to -1 .. 1; `classification`: log loss, scores are probabilities,
+    calibrated on the validation split; `ranking`: a positive above its own negatives (BPR), scores are for order."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
-    optimizer: Literal["adagrad", "adam"] = "adagrad"
-    """`adagrad`, as in the paper, or `adam`; both touch only the embeddings of the batch."""
+    optimizer: Literal["adagrad", "adam", "adamw", "sgd"] = "adagrad"
+    """`adagrad`, as in the paper, `adam`, `adamw` or `sgd`; all touch only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
     """Of the optimiser, for the batch size below."""
+    schedule: Schedule = "constant"
+    """Of the learning rate: `constant`, or falling to 0 over `epochs`, `linear` or as half a `cosine`."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate first rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled; of an embedding only in the steps that touch it (adamw)."""
+    embedding_l2: Annotated[float, Field(ge=0.0)] = 0.0
+    """Adds this times the weights to the gradient of embeddings and linear weights, for the rows of the batch only."""
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay a step of an exponential moving average of the weights, which is then what is validated and kept; it costs
+    a pass over all embeddings a step. 0: none."""
     batch_size: Positive = 512
     """Rows of one step over all ranks."""
     epochs: Positive = 20
     """At most."""
     patience: Positive = 3
-    """Stop after so many epochs in a row without a better validation RMSE; the best epoch is kept."""
+    """Stop after so many epochs in a row that did not validate better; the best epoch is kept."""
+
+
+class Evaluate(Section):
+    """Evaluation."""
+
+    lists: ColumnName | None = None
+    """Field whose rows are ranked against each other. Not set: the first of `negatives.never_seen_by`."""
+    k: tuple[Positive, ...] = (5, 10)
+    """The first so many of a list, for HR@K and NDCG@K."""
 
 
 class Compared(Section):
@@ -103,6 +130,53 @@ class Compared(Section):
     """Keys of `train`."""
     paper_rmse: float | None = None
     """What the literature reports, for the table."""
+
+
+class Study(Section):
+    """One key of the settings over several values, everything else as it is."""
+
+    model: str
+    """The entry of `compare` that is varied."""
+    key: str
+    """Key of `model` or `train`, such as `model.pooled_dropout`."""
+    values: Annotated[tuple[int | float, ...], Field(min_length=2)]
+    """Its values."""
+
+
+class Dimension(Section):
+    """The values that a search may give to one key."""
+
+    low: float | None = None
+    """Least number."""
+    high: float | None = None
+    """Greatest number."""
+    log: bool = False
+    """Whether numbers are drawn evenly over their logarithm."""
+    choices: tuple[bool | int | float | str, ...] = ()
+    """Instead of a range: the values themselves."""
+    models: tuple[str, ...] = ()
+    """Only for these; not set: for all."""
+
+    @model_validator(mode="after")
+    def _a_range_or_choices(self) -> "Dimension":
+        if bool(self.choices) == (self.low is not None or self.high is not None):
+            raise ValueError("give low and high, or choices")
+        if not self.choices and (self.low is None or self.high is None or not self.low < self.high):
+            raise ValueError("low must be less than high")
+        if self.log and (self.low or 0.0) <= 0.0:
+            raise ValueError("log needs a low above 0")
+        return self
+
+
+class Search(Section):
+    """A search for better settings of each model to compare, by the validation split alone."""
+
+    trials: Positive = 8
+    """Of each model."""
+    space: dict[str, Dimension] = Field(default={})
+    """What to vary: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`."""
+    path: Path = Path("conf/searches")
+    """Folder of the log, a line a trial, in a file named after the data set. A search goes on where its log ends."""
 
 
 class Run(Section):

@@ -9,9 +9,10 @@ from afm_core.features.field import Field as FieldDeclaration
 from afm_core.settings import agreement
 from afm_core.settings.data import Dataset, Label, Logs, Negatives, Split
 from afm_core.settings.section import Section
-from afm_core.settings.training import Compared, Model, Run, Score, Train, WarmStart
+from afm_core.settings.training import Compared, Evaluate, Model, Run, Score, Search, Study, Train, WarmStart
 
 _ROWS_PER_FILE = 65_536
+Seed = Annotated[int, Field(ge=1, lt=2**31)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -20,7 +21,7 @@ class Settings(Section):
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the data set."""
-    seed: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    seed: Seed = 1
     """Of all randomness. Same input, settings and seed: same result."""
     logs: Logs
     fields: Annotated[tuple[FieldOrName, ...], Field(min_length=2)]
@@ -31,10 +32,16 @@ class Settings(Section):
     dataset: Dataset
     model: Model = Model()
     train: Train = Train()
+    evaluate: Evaluate = Evaluate()
     run: Run
     score: Score
     compare: dict[RunName, Compared] = Field(default={})
     """Models that jobs/compare.py trains, by the name of their row and folder."""
+    seeds: tuple[Seed, ...] = ()
+    """Seeds of the trainings of a comparison, which then says mean and spread; not set: `seed`."""
+    studies: dict[RunName, Study] = Field(default={})
+    """Plots of the validation error against one setting, by name; jobs/compare.py --studies trains their points."""
+    search: Search = Search()
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
@@ -83,16 +90,43 @@ class Settings(Section):
         """What is trained before the model, if the model can start from it."""
         return self.train.warm_start if self.model.name in ("afm", "deep_afm") else None
 
-    def compared(self) -> list[tuple[str, "Settings"]]:
-        """The settings of each model to compare, which writes below this run's folder."""
-        return [(name, self._with(name, entry)) for name, entry in self.compare.items()]
+    @property
+    def list_field(self) -> str | None:
+        """The field whose rows evaluation ranks against each other."""
+        return self.evaluate.lists or (self.seen_by[0] if self.seen_by else None)
 
-    def _with(self, name: str, entry: Compared) -> "Settings":
+    def compared(self) -> list[tuple[str, "Settings"]]:
+        """The settings of each model to compare, once for each seed; they write below this run's folder."""
+        return [
+            (name, self._with(f"compare/{name}/seed-{seed}", entry, seed))
+            for name, entry in self.compare.items()
+            for seed in self.seeds or (self.seed,)
+        ]
+
+    def searched(self) -> list[tuple[str, "Settings"]]:
+        """The settings that a search varies for each model; its trainings write below this run's folder."""
+        return [(name, self._with(f"search/{name}", entry, self.seed)) for name, entry in self.compare.items()]
+
+    def studied(self, study: Study) -> list[tuple[int | float, "Settings"]]:
+        """The settings of each point of a study. It writes below the run's folder, by what was varied."""
+        section, _, name = study.key.partition(".")
+        points = []
+        for value in study.values:
+            entry = self.compare[study.model]
+            varied = entry.model_copy(update={section: {**getattr(entry, section), name: value}})
+            points.append((value, self._with(f"studies/{study.model}/{study.key}/{value}", varied, self.seed)))
+        return points
+
+    def _with(self, folder: str, entry: Compared, seed: int) -> "Settings":
         changes = {
+            "seed": seed,
+            "seeds": (),
             "model": Model.model_validate({**self.model.model_dump(), **entry.model}),
             "train": Train.model_validate({**self.train.model_dump(), **entry.train}),
-            "run": Run(path=self.run.path / "compare" / name),
+            "run": Run(path=self.run.path / folder),
             "compare": {},
+            "studies": {},
+            "search": Search(),
         }
         return self.model_copy(update=changes)
 

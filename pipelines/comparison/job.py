@@ -8,6 +8,7 @@ from afm_core.bundle import read_bundle
 from afm_core.errors import DatasetError
 from afm_core.models import n_parameters
 from afm_core.settings import Settings
+from afm_core.settings.training import Study
 from pipelines.dataset import Dataset
 from pipelines.encoding.digest import text_digest
 from pipelines.evaluation.job import evaluate
@@ -16,27 +17,32 @@ from pipelines.training.job import train
 from pipelines.training.loop import Fit
 
 _RESULT = "result.json"
+_WITHOUT_EFFECT = {"score", "compare", "studies", "search"}
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One model of a comparison."""
+    """One training of a comparison or study."""
 
     name: str
     model: str
+    seed: int
     parameters: int
     best_epoch: int
     seconds_an_epoch: float
-    valid_rmse: float
+    metric: str
+    """What `valid` and `by_epoch` are."""
+    valid: float
+    by_epoch: list[float]
+    """On the validation split."""
     test: dict[str, float]
-    """Metrics on the test split, of the epoch that was best on the validation split."""
-    paper_rmse: float | None
+    """Metrics on the test split, of the epoch that was best on the validation split; none in a study."""
     made_from: str
     """Digest of the settings and of the dataset."""
 
 
 def compare(settings: Settings, ranks: Communicator) -> list[Compared]:
-    """Train and evaluate every model of `settings.compare` in a folder of its own below the run's.
+    """Train and evaluate every model of `settings.compare`, with each seed, in a folder of its own below the run's.
 
     Each goes the way of jobs/train.py and jobs/evaluate.py. One that was finished with the same settings on the same
     dataset is read back. Rank 0 returns the results, in the order of the settings; other ranks return none.
@@ -45,18 +51,15 @@ def compare(settings: Settings, ranks: Communicator) -> list[Compared]:
         DatasetError: no whole dataset, or one of other fields than the settings'.
     """
     dataset = Dataset.open(settings.dataset.path)
-    results = []
-    for name, entry in settings.compared():
-        made = text_digest(entry.model_dump_json(exclude={"score", "compare"}), dataset.manifest.digest)
-        found = read_result(entry.run.path, made)
-        if found is None:
-            fits = train(entry, ranks)
-            if ranks.rank == 0:
-                found = _result(name, settings, entry, fits[entry.model.name], dataset, made)
-        ranks.sum([0.0])  # nobody looks for a result that rank 0 is still writing
-        if found is not None:
-            results.append(found)
-    return results if ranks.rank == 0 else []
+    results = [_trained(name, entry, dataset, ranks, tested=True) for name, entry in settings.compared()]
+    return [found for found in results if found is not None]
+
+
+def study(settings: Settings, of: Study, ranks: Communicator) -> list[tuple[int | float, Compared]]:
+    """Train every point of a study, as above. The test split is not read."""
+    dataset = Dataset.open(settings.dataset.path)
+    points = [(value, _trained(of.model, entry, dataset, ranks, tested=False)) for value, entry in settings.studied(of)]
+    return [(value, found) for value, found in points if found is not None]
 
 
 def read_result(run: Path, made_from: str) -> Compared | None:
@@ -68,21 +71,37 @@ def read_result(run: Path, made_from: str) -> Compared | None:
     return found if found.made_from == made_from else None
 
 
-def _result(name: str, settings: Settings, entry: Settings, fit: Fit, dataset: Dataset, made: str) -> Compared:
-    evaluation = evaluate(entry)
-    if entry.model.name not in evaluation.metrics:
-        raise DatasetError(f"{entry.run.path}: holds no evaluation of {entry.model.name}; remove the folder")
+def _trained(name: str, entry: Settings, dataset: Dataset, ranks: Communicator, *, tested: bool) -> Compared | None:
+    made = text_digest(entry.model_dump_json(exclude=_WITHOUT_EFFECT), dataset.manifest.digest)
+    found = read_result(entry.run.path, made)
+    if found is None:
+        fits = train(entry, ranks)
+        if ranks.rank == 0:
+            found = _result(name, entry, fits[entry.model.name], dataset, made, tested=tested)
+    ranks.sum([0.0])  # nobody looks for a result that rank 0 is still writing
+    return found if ranks.rank == 0 else None
+
+
+def _result(name: str, entry: Settings, fit: Fit, dataset: Dataset, made: str, *, tested: bool) -> Compared:
+    test: dict[str, float] = {}
+    if tested:
+        metrics = evaluate(entry).metrics
+        if entry.model.name not in metrics:
+            raise DatasetError(f"{entry.run.path}: holds no evaluation of {entry.model.name}; remove the folder")
+        test = metrics[entry.model.name]
     rows = dataset.manifest.splits["train"].rows
     seconds = sorted(rows / epoch.rows_per_second for epoch in fit.epochs)
     result = Compared(
         name,
         entry.model.name,
+        entry.seed,
         n_parameters(read_bundle(entry.run.bundle).model),
         fit.best.number,
         round(seconds[len(seconds) // 2], 2),
-        fit.best.valid_rmse,
-        evaluation.metrics[entry.model.name],
-        settings.compare[name].paper_rmse,
+        fit.best.metric,
+        fit.best.valid,
+        [epoch.valid for epoch in fit.epochs],
+        test,
         made,
     )
     unfinished = entry.run.path / f"{_RESULT}.unfinished"

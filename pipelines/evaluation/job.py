@@ -40,8 +40,9 @@ def evaluate(settings: Settings) -> Evaluation:
     for path in _bundles(settings):
         bundle = read_bundle(path)
         _require_same_map(bundle, dataset)
-        scored = score_split(bundle.model, dataset, SPLIT)
-        metrics[bundle.settings.model.name] = all_metrics(scored.score, scored.label)
+        scored = score_split(bundle.predictor, dataset, SPLIT, settings.list_field)
+        found = all_metrics(scored.scored(bundle.predictor.task), settings.evaluate.k)
+        metrics[bundle.settings.model.name] = found
         if isinstance(bundle.model, AFM):
             columns = tuple(field.name for field in dataset.feature_map.slots)
             attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), columns)

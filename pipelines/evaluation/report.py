@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from afm_core.learning.metrics import Metric, metrics_at
 from afm_core.settings import Settings
 from pipelines.console import bar, columns, facts
 from pipelines.evaluation.job import SPLIT, Evaluation
@@ -9,13 +10,21 @@ from pipelines.evaluation.job import SPLIT, Evaluation
 _PAIRS_SHOWN = 5
 
 
-def metrics_table(evaluation: Evaluation) -> Table:
-    """One row a model."""
+def metrics_table(settings: Settings, evaluation: Evaluation) -> Table:
+    """One row a metric, one column a model."""
+    shown = {
+        name: metric
+        for name, metric in metrics_at(settings.evaluate.k).items()
+        if any(name in values for values in evaluation.metrics.values())
+    }
     rows = [
-        [model, *[f"{values[name]:.4f}" for name in ("rmse", "mae", "log_loss", "auc")]]
-        for model, values in evaluation.metrics.items()
+        [
+            _title(metric, settings),
+            *[f"{values[name]:.4f}" if name in values else "" for values in evaluation.metrics.values()],
+        ]
+        for name, metric in shown.items()
     ]
-    return columns(f"{SPLIT} split, {evaluation.rows:,} rows", ["model", "RMSE", "MAE", "log loss", "AUC"], rows)
+    return columns(f"{SPLIT} split, {evaluation.rows:,} rows", ["", *evaluation.metrics], rows)
 
 
 def attention_table(evaluation: Evaluation) -> Table:
@@ -45,3 +54,7 @@ def plan_table(settings: Settings) -> Table:
             ("write", str(settings.run.path / "evaluation.json")),
         ],
     )
+
+
+def _title(metric: Metric, settings: Settings) -> str:
+    return f"{metric.title} by {settings.list_field}" if metric.need == "lists" else metric.title

@@ -60,12 +60,19 @@ class Feed:
     """One rank's rows of one split. Each epoch is a fresh reader: a Petastorm reader cannot start again."""
 
     def __init__(
-        self, dataset: Dataset, split: str, plan: ShardPlan, seed: int | None, with_row_keys: bool = False
+        self,
+        dataset: Dataset,
+        split: str,
+        plan: ShardPlan,
+        seed: int | None,
+        with_row_keys: bool = False,
+        together: bool = False,
     ) -> None:
         """Check every file's footer against the manifest.
 
         Args:
             seed: of the permutations of each epoch; None reads the rows as they stand.
+            together: permute each positive and the negatives after it as one.
 
         Raises:
             DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
@@ -73,6 +80,7 @@ class Feed:
         self.plan, self._map, self._weighted = plan, dataset.feature_map, dataset.manifest.weighted
         self._x_of_slots = self._map.x_of_slots
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
+        self._together = together
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
 
@@ -124,8 +132,14 @@ class Feed:
                 if self._seed is None:
                     yield rows.take(slice(piece.start, piece.stop))
                 else:
-                    order = self._random(epoch, 1 + piece.file).permutation(found)
+                    order = self._permutation(rows, self._random(epoch, 1 + piece.file))
                     yield rows.take(order[piece.start : piece.stop])
+
+    def _permutation(self, rows: _Rows, random: np.random.Generator) -> NDArray[np.int64]:
+        if not self._together:
+            return random.permutation(len(rows.label))
+        group = np.cumsum(rows.label > 0)
+        return np.argsort(random.permutation(group[-1] + 1)[group], kind="stable")
 
     def _rows(self, group: object) -> _Rows:
         label = getattr(group, _LABEL).astype(np.float32)

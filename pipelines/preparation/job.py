@@ -163,7 +163,7 @@ def _instances(spark: SparkSession, checked: CheckedLogs, settings: Settings, st
         rows = with_places(rows.persist(), settings.split, settings.seed)
     rows = rows.withColumn(SPLIT, split_number(settings.split, settings.seed))
     rows = _derive(with_crossed(rows, feature_map), encoding)
-    return rows.withColumn(_ORDER, shuffle_key(settings.seed))
+    return rows.withColumn(_ORDER, shuffle_key(settings.split, settings.seed))
 
 
 def _derive(rows: DataFrame, encoding: Encoding) -> DataFrame:

@@ -62,9 +62,17 @@ def split_number(split: Split, seed: int) -> Column:
     return F.when(uniform < split.train, 0).when(uniform < split.train + split.valid, 1).otherwise(2)
 
 
-def shuffle_key(seed: int) -> Column:
-    """A hash of (seed, row_key) whose order is the order of the rows in the files."""
-    return F.xxhash64(F.lit(seed), F.lit("shuffle"), ROW_KEY)
+def shuffle_key(split: Split, seed: int) -> Column:
+    """A hash of (seed, row_key) whose order is the order of the rows in the files.
+
+    Where a log and its negatives stay together, they also stand together, the log first: of its hash the last bit is
+    cleared, of theirs it is set.
+    """
+    if split.by != "positive":
+        return F.xxhash64(F.lit(seed), F.lit("shuffle"), ROW_KEY)
+    together = F.xxhash64(F.lit(seed), F.lit("shuffle"), POSITIVE_KEY)
+    is_negative = (F.col(ROW_KEY) != F.col(POSITIVE_KEY)).cast("long")
+    return together.bitwiseAND(F.lit(-2).cast("long")).bitwiseOR(is_negative)
 
 
 def units_in_several_splits(rows: DataFrame, split: Split) -> int:

@@ -10,7 +10,6 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
-from afm_core.learning.prediction import predict_columns
 from pipelines.contracts import MODEL, SCORE
 
 Batches = Iterable[pa.RecordBatch]
@@ -29,14 +28,14 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str]) -> Callable[
 
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
-        model = _load(path, fingerprint).model
+        predictor = _load(path, fingerprint).predictor
         for batch in batches:
             ids = np.stack([batch.column(name).to_numpy() for name in id_columns], axis=1)
             x = np.empty((len(ids), len(x_columns)), dtype=np.float32)
             for at, name in enumerate(x_columns):
                 x[:, at] = batch.column(name).to_numpy()
             columns = {name: batch.column(column) for name, column in zip(keys, key_columns, strict=True)}
-            columns[SCORE] = pa.array(predict_columns(model, ids, x, x_of_slots))
+            columns[SCORE] = pa.array(predictor.predict_columns(ids, x, x_of_slots))
             columns[MODEL] = pa.array([fingerprint]).take(pa.array(np.zeros(len(ids), dtype=np.int32)))
             yield pa.RecordBatch.from_pydict(columns)
 

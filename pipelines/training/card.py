@@ -9,7 +9,7 @@ def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) 
     """Data, settings and validation result of one trained model."""
     model, train = settings.model, settings.train
     warm = settings.warm_start
-    start = f"warm-started from {warm.model}, {warm.start}" if warm else "from random embeddings"
+    start = f"warm-started from {warm.bundle or warm.model}, {warm.start}" if warm else "from random embeddings"
     return f"""# {model.name} on {manifest.name}
 
 - Model: {model.name}, k = {model.embedding_dim}, t = {model.attention_dim}, {start}.
@@ -18,6 +18,6 @@ def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) 
 - Training: {train.optimizer}, learning rate {train.learning_rate}, {train.batch_size} rows a step, {ranks} rank(s),
   seed {settings.seed}; pooled dropout {model.pooled_dropout}, attention dropout {model.attention_dropout},
   L2 on W {model.attention_l2}.
-- Validation RMSE {best.valid_rmse:.4f}, the best epoch ({best.number}) of those trained, on rows that the training
-  did not see, scores clipped to the label range -1 to 1.
+- Validation {best.metric} {best.valid:.4f}, the best epoch ({best.number}) of those trained, on rows that the training
+  did not see; task {train.task}.
 """

@@ -8,7 +8,7 @@ import torch
 
 from afm_core.bundle import write_bundle
 from afm_core.errors import DatasetError
-from afm_core.models import AFM, FM, AnyModel, Shape, build_model
+from afm_core.models import AFM, Shape, build_model
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
@@ -16,6 +16,7 @@ from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.card import model_card
 from pipelines.training.communicator import Communicator
 from pipelines.training.loop import Fit, fit
+from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
 
 
@@ -24,31 +25,31 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
 
     Raises:
         DatasetError: no whole dataset, other fields than the settings', or a batch that the ranks cannot share.
+        BundleError: a warm start from a bundle that is not whole or does not fit.
     """
     dataset = open_dataset(settings)
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
-    feeds = [
-        Feed(dataset, split, shard_plan(settings, dataset, split, ranks.rank, ranks.size), seed)
-        for split, seed in (("train", settings.seed), ("valid", None))
-    ]
+    plans = [shard_plan(settings, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
+    together = settings.train.task == "ranking"
+    train_feed = Feed(dataset, "train", plans[0], settings.seed, together=together)
+    valid_feed = Feed(dataset, "valid", plans[1], None)
     watcher = Watcher(settings.run.path / "history.jsonl", ranks.rank)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
-    warm: AnyModel | None = None
+    start = open_warm_start(settings, dataset)
     for stage, bundle in training_stages(settings):
         torch.manual_seed(settings.seed)
         model = build_model(stage.model, shape)
-        if isinstance(model, AFM) and isinstance(warm, FM):
-            assert settings.warm_start is not None
-            model.start_from(warm.factors, settings.warm_start.start, shape.n_columns)
         if isinstance(model, AFM):
+            if start is not None:
+                start_from(model, start, stage, shape)
             watcher.starts(stage.model.name, f"attention by {model.describe_kernel(shape.n_columns)}")
-        found = fit(model, stage, feeds[0], feeds[1], ranks, watcher)
+        found = fit(model, stage, train_feed, valid_feed, ranks, watcher)
         if ranks.rank == 0:
-            metrics = {"valid_rmse": found.best.valid_rmse, "epochs": [asdict(epoch) for epoch in found.epochs]}
+            metrics = {"valid": found.best.valid, "epochs": [asdict(epoch) for epoch in found.epochs]}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
-            write_bundle(bundle, model, stage, dataset.features_path, dataset.counts_path, metrics, card)
+            write_bundle(bundle, found.predictor, stage, dataset.features_path, dataset.counts_path, metrics, card)
         fits[stage.model.name] = found
-        warm = model
+        start = model
     return fits
 
 
@@ -56,7 +57,7 @@ def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
     """The settings of each model to train, in order, and where its bundle goes."""
     main = (settings, settings.run.bundle)
     warm = settings.warm_start
-    if warm is None:
+    if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None})
@@ -70,6 +71,11 @@ def open_dataset(settings: Settings) -> Dataset:
         raise DatasetError(
             f"{settings.dataset.path}: holds the fields {', '.join(dataset.feature_map.names)}, the settings say "
             f"{', '.join(settings.field_names)}; prepare again"
+        )
+    if settings.train.task == "ranking" and dataset.manifest.split_by != "positive":
+        raise DatasetError(
+            f"{settings.dataset.path}: split by {dataset.manifest.split_by}, but ranking needs each positive beside "
+            "its negatives; prepare again with split.by: positive"
         )
     return dataset
 

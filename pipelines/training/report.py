@@ -16,7 +16,7 @@ def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
     rows: list[tuple[str, str]] = []
     for stage, bundle in training_stages(settings):
         found = fits[stage.model.name]
-        best = f"valid RMSE {found.best.valid_rmse:.4f} at epoch {found.best.number} of {len(found.epochs)}"
+        best = f"valid {found.best.metric} {found.best.valid:.4f} at epoch {found.best.number} of {len(found.epochs)}"
         rows.append((stage.model.name, f"{best}, {found.best.steps:,} steps an epoch on {ranks} rank(s)"))
         rows.append(("", str(bundle)))
     return facts(f"trained {settings.name}", rows)

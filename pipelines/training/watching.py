@@ -18,9 +18,11 @@ class Epoch:
     model: str
     number: int
     steps: int
-    train_rmse: float
+    metric: str
+    """What the next two are."""
+    train: float
     """Of the training outputs as they came, dropout included."""
-    valid_rmse: float
+    valid: float
     rows_per_second: float
 
 
@@ -40,15 +42,15 @@ class Watcher:
 
     @contextmanager
     def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
-        """Follow one epoch of `rows` rows. The callable takes the rows and the mean squared error of each step."""
+        """Follow one epoch of `rows` rows. The callable takes the rows and the mean loss of each step."""
         look = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
         shown = self._speaks and messages.is_terminal
         with Progress(*look, console=messages, transient=True, disable=not shown) as progress:
             task = progress.add_task(f"{model} epoch {number}", total=rows, rate="")
 
-            def advance(step_rows: int, squared_error: float) -> None:
+            def advance(step_rows: int, loss: float) -> None:
                 speed = progress.tasks[0].speed or 0.0
-                progress.update(task, advance=step_rows, rate=f"{speed:,.0f} rows/s  mse {squared_error:.4f}")
+                progress.update(task, advance=step_rows, rate=f"{speed:,.0f} rows/s  loss {loss:.4f}")
 
             yield advance
 
@@ -60,6 +62,6 @@ class Watcher:
             file.write(json.dumps(asdict(epoch)) + "\n")
         mark = "*" if is_best else " "
         messages.print(
-            f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train_rmse:.4f}  valid {epoch.valid_rmse:.4f}  "
-            f"{bar(epoch.valid_rmse):<20} {epoch.rows_per_second:>8,.0f} rows/s"
+            f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
+            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
         )

@@ -20,7 +20,7 @@ def bundle(small: Small, tmp_path: Path) -> Path:
 
 def test_a_bundle_gives_equal_outputs_bit_for_bit_after_a_round_trip(bundle: Path, tmp_path: Path) -> None:
     first = read_bundle(bundle)
-    write_bundle(tmp_path / "again", first.model, first.settings, first.features_path, None, first.metrics, "card")
+    write_bundle(tmp_path / "again", first.predictor, first.settings, first.features_path, None, first.metrics, "card")
     second = read_bundle(tmp_path / "again")
     batch = EncodedBatch.of_ids(torch.randint(0, first.feature_map.n_ids, (100, len(first.feature_map.names))))
     assert torch.equal(first.model(batch), second.model(batch))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from afm_core.kernels import rows
-from afm_core.learning.optimisers import RowAdagrad, RowAdam, build_optimizer
+from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, add_row_l2, build_optimizer
 from afm_core.settings.training import Train
 
 
@@ -52,8 +52,40 @@ def test_adam_on_rows_is_sparse_adam(width: int) -> None:
     assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("implementation")
+def test_adamw_decays_the_rows_of_the_batch_and_no_others() -> None:
+    table = nn.Embedding(10, 4, sparse=True)
+    start = table.weight.detach().clone()
+    optimizer = RowAdamW(table.parameters(), lr=0.1, weight_decay=0.5)
+    (table(torch.tensor([3, 7, 3])) * 0).sum().backward()
+    optimizer.step()
+    touched = torch.zeros(10, dtype=torch.bool)
+    touched[[3, 7]] = True
+    assert torch.equal(table.weight[~touched], start[~touched])
+    assert torch.allclose(table.weight[touched], start[touched] * (1 - 0.1 * 0.5))
+
+
+def test_sgd_touches_the_rows_of_the_batch_only() -> None:
+    found = learn(lambda parameters: build_optimizer(parameters, Train(optimizer="sgd")), sparse=True, width=3)
+    wanted = learn(lambda parameters: torch.optim.SGD(parameters, lr=0.05), sparse=False, width=3)
+    assert torch.allclose(found, wanted, atol=1e-6)
+
+
+def test_l2_of_rows_counts_each_row_of_the_batch_once() -> None:
+    table, dense = nn.Embedding(10, 4, sparse=True), nn.Parameter(torch.ones(3))
+    (table(torch.tensor([3, 7, 3])).sum() + dense.sum()).backward()
+    before = table.weight.grad.to_dense()
+    add_row_l2([table.weight, dense], 0.5)
+    change = table.weight.grad.to_dense() - before
+    expected = torch.zeros(10, 4)
+    expected[[3, 7]] = 0.5 * table.weight.detach()[[3, 7]]
+    assert torch.allclose(change, expected)
+    assert torch.equal(dense.grad, torch.ones(3))
+
+
 def test_dense_parameters_take_torchs_own_step() -> None:
-    for ours, theirs in ((RowAdagrad, torch.optim.Adagrad), (RowAdam, torch.optim.Adam)):
+    pairs = ((RowAdagrad, torch.optim.Adagrad), (RowAdam, torch.optim.Adam), (RowAdamW, torch.optim.AdamW))
+    for ours, theirs in pairs:
         found = learn(lambda parameters, of=ours: of(parameters, lr=0.05), sparse=False, width=4)
         wanted = learn(lambda parameters, of=theirs: of(parameters, lr=0.05), sparse=False, width=4)
         assert torch.equal(found, wanted)

@@ -38,7 +38,7 @@ def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
     assert run_job("score", config, "--date", NIGHT).code == 0
 
     scored = read_night(tmp_path / "scores").assign(row_key=lambda frame: frame["event_id"].astype(np.int64))
-    trainers = score_split(read_bundle(small.settings.run.bundle).model, dataset, "test")
+    trainers = score_split(read_bundle(small.settings.run.bundle).predictor, dataset, "test")
     expected = pd.DataFrame({"row_key": trainers.row_key, "expected": trainers.score})
     both = scored.merge(expected, on="row_key", validate="one_to_one")
     assert len(both) == len(rows) == dataset.manifest.splits["test"].rows

@@ -1,0 +1,23 @@
+"""The learning rate over a training, as a factor of the one that is set."""
+
+import math
+
+from afm_core.settings.training import Schedule
+
+
+def rate_factor(step: int, steps: int, schedule: Schedule, warmup_steps: int = 0) -> float:
+    """The factor at `step` (from 0) of `steps`.
+
+    It rises linearly over the warm-up, then stays 1 (`constant`), or falls to 0 at the end as a line (`linear`) or
+    half a cosine (`cosine`, Loshchilov and Hutter 2017, without restarts).
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    done = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
+    match schedule:
+        case "linear":
+            return 1.0 - done
+        case "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * done))
+        case _:
+            return 1.0

@@ -1,0 +1,32 @@
+"""Search better settings for the models to compare: draw, train, and judge on the validation split, never on test."""
+
+import argparse
+
+from afm_core.settings import Settings
+from jobs._command import parser, run
+from pipelines.console import screen
+from pipelines.search.job import search
+from pipelines.search.report import plan_table, search_table
+from pipelines.training.communicator import communicator
+
+SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "search")
+
+
+def main() -> None:
+    """Run the job."""
+    run(parser(__doc__, "python jobs/search.py --config conf/frappe.yaml", SECTIONS), job)
+
+
+def job(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Search and show the best of each model."""
+    if arguments.dry_run:
+        screen.print(plan_table(settings))
+        return
+    ranks = communicator()
+    trials = search(settings, ranks)
+    if ranks.rank == 0:
+        screen.print(search_table(trials))
+
+
+if __name__ == "__main__":
+    main()
