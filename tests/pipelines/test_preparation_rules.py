@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 import pipelines.encoding.encoder
 import pipelines.preparation.row_keys
 from afm_core.errors import DatasetError, LogsError
+from afm_core.features import keeps_ids
 from afm_core.settings import load_settings
 from pipelines.dataset import Manifest
 from pipelines.preparation.job import prepare
@@ -189,7 +190,10 @@ def test_a_map_that_grows_keeps_its_ids(prepared: Prepare, tmp_path: Path) -> No
     kept = tmp_path / "old.parquet"
     kept.write_bytes((tmp_path / "dataset" / "features.parquet").read_bytes())
     manifest, frame = prepared(new_logs, kept, fields=fields)
-    old, new = (pq.read_table(path).to_pandas() for path in (kept, tmp_path / "dataset" / "features.parquet"))
+    grown = tmp_path / "dataset" / "features.parquet"
+    assert keeps_ids(grown, kept)
+    assert not keeps_ids(kept, grown), "an older map does not know the new ids"
+    old, new = (pq.read_table(path).to_pandas() for path in (kept, grown))
     assert new["id"].tolist() == list(range(len(new)))
     names = ["id", "field", "value"]
     assert new.loc[: len(old) - 1, names].equals(old[names])
@@ -203,6 +207,8 @@ def test_a_map_that_grows_keeps_its_ids(prepared: Prepare, tmp_path: Path) -> No
     assert sorted(positives["item"]) == sorted(new_logs["item"])
     with pytest.raises(DatasetError, match="cannot be extended: it has the fields user"):
         prepared(new_logs, kept, fields=["user", "item"])
+    prepared(new_logs, fields=fields)
+    assert not keeps_ids(grown, kept), "a map of its own gives other ids"
 
 
 def test_a_busy_group_is_spread_over_tasks_and_still_sees_everything(
