@@ -27,3 +27,15 @@ class DatasetError(AfmError):
 
 class BundleError(AfmError):
     """A bundle is absent, damaged, or belongs to another feature map."""
+
+
+class CheckpointError(AfmError):
+    """A checkpoint cannot be written, or was made from other settings."""
+
+
+class InterruptedBySignal(AfmError):
+    """A signal asked the job to stop, and it did so in good order."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number

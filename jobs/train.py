@@ -16,6 +16,9 @@ def main() -> None:
     """Run the job."""
     made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml", SECTIONS)
     made.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
+    made.add_argument(
+        "--resume", choices=["auto", "never"], default="never", help="auto: go on from the newest whole checkpoint"
+    )
     run(made, job)
 
 
@@ -25,7 +28,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         screen.print(plan_table(settings, arguments.ranks))
         return
     ranks = communicator()
-    fits = train(settings, ranks)
+    fits = train(settings, ranks, resume=arguments.resume == "auto")
     if ranks.rank == 0:
         screen.print(fit_table(settings, fits, ranks.size))
 

@@ -110,6 +110,8 @@ class Train(Section):
     """At most."""
     patience: Positive = 3
     """Stop after so many epochs in a row that did not validate better; the best epoch is kept."""
+    checkpoint_steps: Positive = 1000
+    """Write a checkpoint every so many steps, and after every epoch; the last two are kept."""
 
 
 class Evaluate(Section):
@@ -189,6 +191,11 @@ class Run(Section):
     def bundle(self) -> Path:
         """The trained model."""
         return self.path / "bundle"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Of the training, a folder a model."""
+        return self.path / "checkpoints"
 
     @property
     def warm_start_bundle(self) -> Path:

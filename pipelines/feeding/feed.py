@@ -84,10 +84,13 @@ class Feed:
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """`plan.steps` batches. The same (seed, epoch, rank, size) gives the same batches."""
-        slices = self.plan.slices(self._file_order(epoch))
-        size, step = self.plan.local_batch, 0
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """`plan.steps` batches, or those from `first_step` on.
+
+        The same (seed, epoch, rank, size) gives the same batches. Files before the first step's are not read.
+        """
+        slices = self.plan.slices(self._file_order(epoch), first_step)
+        size, step = self.plan.local_batch, first_step
         pending: list[_Rows] = []
         waiting = 0
         for rows in self._read(slices, epoch):
@@ -111,6 +114,8 @@ class Feed:
 
     def _read(self, slices: list[FileSlice], epoch: int) -> Iterator[_Rows]:
         """The rows of each slice, in the order of the epoch."""
+        if not slices:
+            return
         urls = [self._files[piece.file].absolute().as_uri() for piece in slices]
         columns = [*self._map.id_columns, *self._map.x_columns, _LABEL]
         columns += [*([_WEIGHT] if self._weighted else []), *([_ROW_KEY] if self._with_row_keys else [])]

@@ -70,14 +70,19 @@ class ShardPlan:
         """Rows of all ranks in a step."""
         return sum(self.local_rows(step, rank) for rank in range(self.size))
 
+    def rows_of_steps(self, steps: int) -> int:
+        """Rows of all ranks in the first `steps` steps."""
+        return sum(min(steps * self.local_batch, self.rank_rows(rank)) for rank in range(self.size))
+
     def file_rows(self, file: int) -> int:
         """Rows of a file: `rows_per_file`, or what is left for the last."""
         return min(self.rows_per_file, self.rows - file * self.rows_per_file)
 
-    def slices(self, order: list[int]) -> list[FileSlice]:
-        """What this rank reads when the files stand in `order`."""
+    def slices(self, order: list[int], first_step: int = 0) -> list[FileSlice]:
+        """What this rank reads from a step on when the files stand in `order`."""
         begin = sum(self.rank_rows(rank) for rank in range(self.rank))
         end = begin + self.rank_rows(self.rank)
+        begin += first_step * self.local_batch
         found, at = [], 0
         for file in order:
             rows = self.file_rows(file)

@@ -1,8 +1,10 @@
 """Training from end to end: a dataset in, a bundle out."""
 
 import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,26 +16,33 @@ from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.card import model_card
+from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
-from pipelines.training.loop import Fit, fit
+from pipelines.training.loop import Fit, Trainer, fit
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
 
 
-def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
+def train(settings: Settings, ranks: Communicator, resume: bool = False) -> dict[str, Fit]:
     """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by name.
+
+    Args:
+        resume: go on from the newest whole checkpoint below the run's folder; without one, begin.
 
     Raises:
         DatasetError: no whole dataset, other fields than the settings', or a batch that the ranks cannot share.
         BundleError: a warm start from a bundle that is not whole or does not fit.
+        CheckpointError: a checkpoint cannot be written, or is of other settings or data.
+        InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
     """
     dataset = open_dataset(settings)
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
     plans = [shard_plan(settings, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
     together = settings.train.task == "ranking"
-    train_feed = Feed(dataset, "train", plans[0], settings.seed, together=together)
-    valid_feed = Feed(dataset, "valid", plans[1], None)
+    feeds = Feed(dataset, "train", plans[0], settings.seed, together=together), Feed(dataset, "valid", plans[1], None)
     watcher = Watcher(settings.run.path / "history.jsonl", ranks.rank)
+    if ranks.rank == 0 and not resume:
+        shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
     start = open_warm_start(settings, dataset)
     for stage, bundle in training_stages(settings):
@@ -43,7 +52,8 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
             if start is not None:
                 start_from(model, start, stage, shape)
             watcher.starts(stage.model.name, f"attention by {model.describe_kernel(shape.n_columns)}")
-        found = fit(model, stage, train_feed, valid_feed, ranks, watcher)
+        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _made_from(stage, dataset, ranks))
+        found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints), resume)
         if ranks.rank == 0:
             metrics = {"valid": found.best.valid, "epochs": [asdict(epoch) for epoch in found.epochs]}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
@@ -51,6 +61,14 @@ def train(settings: Settings, ranks: Communicator) -> dict[str, Fit]:
         fits[stage.model.name] = found
         start = model
     return fits
+
+
+def _made_from(stage: Settings, dataset: Dataset, ranks: Communicator) -> dict[str, Any]:
+    """What two trainings must share for one to go on from the other's checkpoint."""
+    train = stage.train.model_dump(mode="json", exclude={"checkpoint_steps"})
+    model = stage.model.model_dump(mode="json", exclude={"kernel"})
+    digest = dataset.manifest.digest
+    return {"seed": stage.seed, "model": model, "train": train, "dataset": digest, "ranks": ranks.size}
 
 
 def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:

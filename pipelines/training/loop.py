@@ -1,26 +1,26 @@
 """The training loop."""
 
-import copy
 import time
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from afm_core.errors import InterruptedBySignal
 from afm_core.learning.calibration import fit_platt
-from afm_core.learning.optimisers import add_row_l2, build_optimizer
+from afm_core.learning.optimisers import add_row_l2
 from afm_core.learning.prediction import Predictor
-from afm_core.learning.schedule import rate_factor
 from afm_core.learning.tasks import TASKS, Task
 from afm_core.models import AnyModel, penalty
 from afm_core.settings import Settings
 from pipelines.feeding.feed import Feed
+from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
+from pipelines.training.interruption import STOPPING, Interruption, interruptible
+from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.watching import Epoch, Watcher
+
+_STEPS_BETWEEN_QUESTIONS = 8  # asking all ranks whether one was told to stop costs a round trip
 
 
 @dataclass(frozen=True)
@@ -34,92 +34,133 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What one model's training holds together."""
+class Trainer:
+    """What a training needs and does not change."""
 
-    model: AnyModel
     settings: Settings
-    task: Task
-    optimizer: Optimizer
-    schedule: LambdaLR
-    average: AveragedModel | None
+    train: Feed
+    valid: Feed
     ranks: Communicator
     watcher: Watcher
+    checkpoints: Checkpoints
 
     @property
-    def validated(self) -> AnyModel:
-        """The model whose weights count."""
-        return cast(AnyModel, self.average.module) if self.average else self.model
+    def task(self) -> Task:
+        """Of the settings."""
+        return TASKS[self.settings.train.task]
 
 
-def fit(model: AnyModel, settings: Settings, train: Feed, valid: Feed, ranks: Communicator, watcher: Watcher) -> Fit:
+def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
     """Train until `train.epochs`, or until `train.patience` epochs brought nothing better; keep the best epoch.
 
     Every rank leaves with the same weights.
+
+    Args:
+        resume: go on from the newest whole checkpoint, if there is one.
+
+    Raises:
+        InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
+        CheckpointError: a checkpoint cannot be written, or is of other settings.
     """
+    settings, ranks = trainer.settings, trainer.ranks
     ranks.broadcast(model)
-    run = _start(model, settings, train.plan.steps, ranks, watcher)
-    epochs: list[Epoch] = []
-    best, best_weights = None, model.state_dict()
-    for number in range(1, settings.train.epochs + 1):
-        start = time.monotonic()
-        train_loss = _train_epoch(run, train, number)
-        seconds = time.monotonic() - start
-        valid_loss = validate(run.validated, run.task, valid, ranks)
-        figures = run.task.monitor, train_loss, valid_loss
-        epoch = Epoch(settings.model.name, number, train.plan.steps, *figures, train.plan.rows / seconds)
-        epochs.append(epoch)
-        if best is None or valid_loss < best.valid:
-            best, best_weights = epoch, copy.deepcopy(run.validated.state_dict())
-        watcher.epoch_done(epoch, is_best=epoch is best)
-        if number - best.number >= settings.train.patience:
-            break
-    assert best is not None
-    model.load_state_dict(best_weights)
+    state = TrainingState.start(model, settings, trainer.train.plan.steps)
+    if resume:
+        _resume(state, trainer)
+    with interruptible() as interruption:
+        while not _over(state, settings):
+            _train_epoch(state, trainer, interruption)
+    assert state.best is not None
+    model.load_state_dict(state.best_weights)
     assert ranks.all_equal(model), "the ranks ended with different parameters"
     predictor = Predictor(model, settings.train.task)
-    if run.task.calibrated:
-        predictor.calibrate(*_calibration(model, valid, ranks))
-    return Fit(predictor, epochs, best)
+    if trainer.task.calibrated:
+        predictor.calibrate(*_calibration(model, trainer.valid, ranks))
+    return Fit(predictor, state.epochs, state.best)
 
 
-def _start(model: AnyModel, settings: Settings, steps: int, ranks: Communicator, watcher: Watcher) -> _Run:
-    train = settings.train
-    optimizer = build_optimizer([weight for weight in model.parameters() if weight.requires_grad], train)
-    average = None
-    if train.average:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))  # type: ignore[no-untyped-call]
-
-    def factor(step: int) -> float:
-        return rate_factor(step, steps * train.epochs, train.schedule, train.warmup_steps)
-
-    schedule = LambdaLR(optimizer, factor)
-    return _Run(model, settings, TASKS[train.task], optimizer, schedule, average, ranks, watcher)
+def _over(state: TrainingState, settings: Settings) -> bool:
+    if state.best is None or state.step:
+        return False
+    done = state.epoch - 1
+    return done >= settings.train.epochs or done - state.best.number >= settings.train.patience
 
 
-def _train_epoch(run: _Run, feed: Feed, number: int) -> float:
-    settings, ranks = run.settings, run.ranks
-    learning = [weight for weight in run.model.parameters() if weight.requires_grad]
-    run.model.train()
-    torch.manual_seed(hash((settings.seed, number, ranks.rank)))  # dropout; ints hash alike in every process
-    total, count = 0.0, 0
-    with run.watcher.epoch(settings.model.name, number, feed.plan.rows) as advance:
-        for step, batch in enumerate(feed.epoch(number)):
+def _resume(state: TrainingState, trainer: Trainer) -> None:
+    """Rank 0 chooses the checkpoint; the others read the same one."""
+    found = trainer.checkpoints.newest() if trainer.ranks.rank == 0 else None
+    step = trainer.ranks.sum([float(trainer.checkpoints.step_of(found)) if found else 0.0])[0]
+    if step:
+        trainer.checkpoints.restore(int(step), state)
+        if trainer.ranks.rank:  # the checkpoint holds the sums of all ranks
+            state.loss, state.terms = 0.0, 0
+        trainer.watcher.resumes(trainer.settings.model.name, state.epochs, state.epoch, state.step)
+
+
+def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interruption) -> None:
+    settings, ranks, feed = trainer.settings, trainer.ranks, trainer.train
+    number, first, start = state.epoch, state.step, time.monotonic()
+    rows_before = feed.plan.rows_of_steps(first)
+    state.model.train()
+    with trainer.watcher.epoch(settings.model.name, number, feed.plan.rows - rows_before) as advance:
+        for step, batch in enumerate(feed.epoch(number, first), start=first):
+            seed_step(settings.seed, number, step, ranks.rank)
             rows = feed.plan.global_rows(step)
-            run.optimizer.zero_grad()
-            loss, terms = run.task.loss(run.model(batch.encoded), batch.label, batch.weight)
-            objective = loss / rows + penalty(run.model, settings.model) / ranks.size
+            state.optimizer.zero_grad()
+            loss, terms = trainer.task.loss(state.model(batch.encoded), batch.label, batch.weight)
+            objective = loss / rows + penalty(state.model, settings.model) / ranks.size
             objective.backward()  # type: ignore[no-untyped-call]
-            ranks.sum_gradients(learning)
-            if settings.train.embedding_l2:
-                add_row_l2(learning, settings.train.embedding_l2)
-            run.optimizer.step()
-            run.schedule.step()
-            if run.average:
-                run.average.update_parameters(run.model)
-            total, count = total + loss.item(), count + terms
+            _step(state, trainer)
+            state.step, state.loss, state.terms = step + 1, state.loss + loss.item(), state.terms + terms
             advance(rows, loss.item() / max(1, terms))
-    return _mean(run.task, total, count, ranks)
+            _checkpoint_if_due(state, trainer, interruption)
+    seconds = time.monotonic() - start
+    train_loss = _mean(trainer.task, state.loss, state.terms, ranks)
+    valid_loss = validate(state.validated, trainer.task, trainer.valid, ranks)
+    speed = (feed.plan.rows - rows_before) / seconds
+    epoch = Epoch(settings.model.name, number, feed.plan.steps, trainer.task.monitor, train_loss, valid_loss, speed)
+    is_best = state.epoch_done(epoch)
+    trainer.watcher.epoch_done(epoch, is_best)
+    if ranks.rank == 0:
+        trainer.checkpoints.save(state)
+
+
+def _step(state: TrainingState, trainer: Trainer) -> None:
+    learning = [weight for weight in state.model.parameters() if weight.requires_grad]
+    trainer.ranks.sum_gradients(learning)
+    if trainer.settings.train.embedding_l2:
+        add_row_l2(learning, trainer.settings.train.embedding_l2)
+    state.optimizer.step()
+    state.schedule.step()
+    if state.average:
+        state.average.update_parameters(state.model)
+
+
+def _checkpoint_if_due(state: TrainingState, trainer: Trainer, interruption: Interruption) -> None:
+    ranks, done = trainer.ranks, state.schedule.last_epoch
+    due = done % trainer.settings.train.checkpoint_steps == 0
+    ask = ranks.size == 1 or due or done % _STEPS_BETWEEN_QUESTIONS == 0
+    signal = _agreed(interruption, ranks) if ask else 0
+    if not (due or signal):
+        return
+    state.loss, terms = ranks.sum([state.loss, float(state.terms)])
+    state.terms = int(terms)
+    if ranks.rank == 0:
+        trainer.checkpoints.save(state)
+    if ranks.rank:  # from here on rank 0 carries the sums of all
+        state.loss, state.terms = 0.0, 0
+    if signal:
+        raise InterruptedBySignal(
+            f"stopped by signal {signal} in epoch {state.epoch} after step {state.step}; a checkpoint was written, "
+            "--resume auto goes on from it",
+            signal,
+        )
+
+
+def _agreed(interruption: Interruption, ranks: Communicator) -> int:
+    """The signal that any of the ranks got, 0 for none; all ranks get the same answer."""
+    counts = ranks.sum([float(interruption.signal == signal) for signal in STOPPING])
+    return next((int(signal) for signal, count in zip(STOPPING, counts, strict=True) if count), 0)
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """What a person and a log see of a training: a progress bar, a line an epoch, and a file of JSON lines."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +40,13 @@ class Watcher:
         if self._speaks:
             messages.print(f"  {model:<4} {how}")
 
+    def resumes(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
+        """Take up the history of a model that goes on from a checkpoint."""
+        if self._speaks:
+            for done in epochs:
+                self._append(done)
+            messages.print(f"  {model:<4} goes on in epoch {epoch} after step {step:,}")
+
     @contextmanager
     def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
         """Follow one epoch of `rows` rows. The callable takes the rows and the mean loss of each step."""
@@ -58,10 +65,13 @@ class Watcher:
         """Print a line and append it to the history."""
         if not self._speaks:
             return
-        with self._history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
+        self._append(epoch)
         mark = "*" if is_best else " "
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
             f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
         )
+
+    def _append(self, epoch: Epoch) -> None:
+        with self._history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")

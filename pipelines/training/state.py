@@ -1,0 +1,122 @@
+"""All that a training has become so far: enough to go on as if it had never stopped."""
+
+import copy
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from afm_core.learning.optimisers import build_optimizer
+from afm_core.learning.schedule import rate_factor
+from afm_core.models import AnyModel
+from afm_core.settings import Settings
+from pipelines.training.watching import Epoch
+
+
+@dataclass
+class TrainingState:
+    """A model in training and everything that changes with it. Changed in place by the loop."""
+
+    model: AnyModel
+    optimizer: Optimizer
+    schedule: LambdaLR
+    average: AveragedModel | None
+    epoch: int = 1
+    """The running one."""
+    step: int = 0
+    """Steps of it that are done."""
+    loss: float = 0.0
+    """Sum over its steps; on rank 0 that of all ranks up to the last checkpoint."""
+    terms: int = 0
+    """What that is a sum of."""
+    epochs: list[Epoch] = field(default_factory=list)
+    """Those that are over."""
+    best: Epoch | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, model: AnyModel, settings: Settings, steps_an_epoch: int) -> "TrainingState":
+        """Before the first step."""
+        train = settings.train
+        steps = steps_an_epoch * train.epochs
+        optimizer = build_optimizer([weight for weight in model.parameters() if weight.requires_grad], train)
+
+        def factor(step: int) -> float:
+            return rate_factor(step, steps, train.schedule, train.warmup_steps)
+
+        average = None
+        if train.average:
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))  # type: ignore[no-untyped-call]
+        return cls(model, optimizer, LambdaLR(optimizer, factor), average)
+
+    @property
+    def validated(self) -> AnyModel:
+        """The model whose weights count."""
+        return cast(AnyModel, self.average.module) if self.average else self.model
+
+    def epoch_done(self, epoch: Epoch) -> bool:
+        """Remember an epoch that is over; whether it is the best so far."""
+        self.epochs.append(epoch)
+        is_best = self.best is None or epoch.valid < self.best.valid
+        if is_best:
+            self.best, self.best_weights = epoch, copy.deepcopy(self.validated.state_dict())
+        self.epoch, self.step, self.loss, self.terms = self.epoch + 1, 0, 0.0, 0
+        return is_best
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by a name of its own; they are not copied."""
+        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        found |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
+        if self.average:
+            found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Everything else, as JSON can hold it."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "terms": self.terms,
+            "loss": self.loss.hex(),  # the very same number when it is read
+            "steps": self.schedule.last_epoch,
+            "rates": [group["lr"].hex() for group in self.optimizer.param_groups],
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "best": self.best.number if self.best else None,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Become what `tensors` and `facts` say; they are those of a training with the same settings."""
+        self.model.load_state_dict(_below("model.", tensors))
+        self.best_weights = _below("best.", tensors)
+        if self.average:
+            self.average.load_state_dict(_below("average.", tensors))
+        self._restore_optimizer(_below("optimizer.", tensors))
+        self.epoch, self.step, self.terms = facts["epoch"], facts["step"], facts["terms"]
+        self.loss, self.schedule.last_epoch = float.fromhex(facts["loss"]), facts["steps"]
+        for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
+            group["lr"] = float.fromhex(rate)
+        self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        self.best = next((epoch for epoch in self.epochs if epoch.number == facts["best"]), None)
+
+    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        whole = self.optimizer.state_dict()
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, key = name.split(".", 1)
+            state.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({**whole, "state": state})
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
+    """Seed dropout for one step, so that it depends on nothing that came before; ints hash alike in every process."""
+    torch.manual_seed(hash((seed, epoch, step, rank)))

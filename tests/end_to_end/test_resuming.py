@@ -1,0 +1,158 @@
+"""Trainings that are cut short go on as if they had not been."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from afm_core.bundle import read_bundle
+from afm_core.settings import load_settings
+from pipelines.training.checkpoints import Checkpoints
+from tests.conftest import RunJob, Small, write_config
+
+ROOT = Path(__file__).parents[2]
+TRAIN = {
+    "warm_start": {"model": "fm", "epochs": 2},
+    "batch_size": 16,
+    "epochs": 3,
+    "checkpoint_steps": 7,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "learning_rate": 0.01,
+    "schedule": "cosine",
+    "average": 0.9,
+}
+
+
+def config_for(folder: Path, small: Small, **train: object) -> Path:
+    dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
+    model = {"pooled_dropout": 0.3}
+    return write_config(folder, small.settings.logs.path, dataset=dataset, train={**TRAIN, **train}, model=model)
+
+
+def start(config: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def checkpoints(config: Path) -> list[Path]:
+    return sorted(load_settings(config).run.checkpoints.glob("*/step-*"))
+
+
+def wait_for_steps(config: Path, model: str, steps: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not any(path.parent.name == model and Checkpoints.step_of(path) >= steps for path in checkpoints(config)):
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def straight(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbs."""
+    config = config_for(tmp_path_factory.mktemp("straight"), small)
+    process = start(config)
+    assert process.wait(timeout=300) == 0
+    return config
+
+
+def assert_same_outcome(config: Path, straight: Path) -> None:
+    ours, theirs = (read_bundle(load_settings(path).run.bundle) for path in (config, straight))
+    for name, weights in theirs.model.state_dict().items():
+        assert torch.equal(ours.model.state_dict()[name], weights), name
+    without_speed = [
+        [{key: value for key, value in epoch.items() if key != "rows_per_second"} for epoch in one.metrics["epochs"]]
+        for one in (ours, theirs)
+    ]
+    assert without_speed[0] == without_speed[1]
+    last = [checkpoints(path)[-1] for path in (config, straight)]
+    states = [json.loads((path / "state.json").read_text()) for path in last]
+    assert [path.name for path in last] == [last[0].name] * 2
+    assert states[0]["sha256"] == states[1]["sha256"], "weights, optimiser, average and best, bit for bit"
+
+
+@pytest.mark.parametrize(("model", "steps"), [("fm", 7), ("fm", 160), ("afm", 7), ("afm", 200), ("afm", 350)])
+def test_a_killed_training_goes_on_bit_for_bit(
+    small: Small, straight: Path, tmp_path: Path, model: str, steps: int
+) -> None:
+    config = config_for(tmp_path, small)
+    process = start(config)
+    wait_for_steps(config, model, steps, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not load_settings(config).run.bundle.exists()
+    again = start(config, "--resume", "auto")
+    out, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, out
+    assert "goes on in epoch" in out
+    assert_same_outcome(config, straight)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_first(
+    small: Small, straight: Path, tmp_path: Path, stop: signal.Signals, code: int
+) -> None:
+    config = config_for(tmp_path, small, checkpoint_steps=100_000)
+    process = start(config)
+    wait_for_steps(config, "fm", 100, process)  # the end of an epoch writes one, too
+    time.sleep(0.05)
+    process.send_signal(stop)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == code, out
+    assert "a checkpoint was written, --resume auto goes on from it" in out
+    assert start(config, "--resume", "auto").wait(timeout=300) == 0
+    assert_same_outcome(config, straight)
+
+
+def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
+    small: Small, straight: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    config = config_for(tmp_path, small)
+    process = start(config)
+    wait_for_steps(config, "afm", 30, process)
+    process.kill()
+    process.wait()
+    newest = checkpoints(config)[0]  # afm comes before fm
+    newest = sorted(newest.parent.glob("step-*"))[-1]
+    content = (newest / "state.safetensors").read_bytes()
+    (newest / "state.safetensors").write_bytes(content[: len(content) // 2])
+    again = run_job("train", config, "--resume", "auto")
+    assert again.code == 0, again.err
+    assert f"{newest.name} is not whole" in " ".join(again.err.split())
+    assert_same_outcome(config, straight)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_by_name(
+    small: Small, straight: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    found = run_job("train", straight, "--resume", "auto", "--set", "train.learning_rate=0.5")
+    assert found.code == 2
+    assert "train.learning_rate was 0.01, is 0.5" in found.errors[0]
+    assert len(found.errors) == 1
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
+    small: Small, straight: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    """A limit on the size of files, which the model's checkpoints outgrow when it has a best epoch to keep, too."""
+    config = config_for(tmp_path, small)
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        found = run_job("train", config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert found.code == 2
+    (line,) = found.errors
+    assert "the checkpoint could not be written" in line
+    assert [path.parent.name for path in checkpoints(config)] == ["afm", "afm", "fm", "fm"]
+    assert not list(load_settings(config).run.checkpoints.glob("*/.staging*"))
+    assert run_job("train", config, "--resume", "auto").code == 0
+    assert_same_outcome(config, straight)
