@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from afm_core.labels import NEGATIVE, POSITIVE
+
 
 def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
     """Sum of w (y - label)^2, a scalar, and the number of rows.
@@ -14,6 +16,16 @@ def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -
         weight: (B,) float, w; 1 where there are none.
     """
     return _sum((output - label).square(), weight), len(label)
+
+
+def clipped_squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+    """As `squared_error`, but a row costs nothing beyond the end of the range at which its label is.
+
+    There the clipped prediction of evaluation is right. With labels -1 and 1 it is max(0, 1 - label y)^2, the squared
+    hinge loss. Arguments as above.
+    """
+    right = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
+    return _sum(torch.where(right, 0.0, output - label).square(), weight), len(label)
 
 
 def log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from afm_core.labels import NEGATIVE, POSITIVE
-from afm_core.learning.losses import log_loss, pair_log_loss, squared_error
-from afm_core.settings.training import TaskName
+from afm_core.learning.losses import clipped_squared_error, log_loss, pair_log_loss, squared_error
+from afm_core.settings.training import TaskName, Train
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int]]
 Numbers = NDArray[np.floating[Any]]
@@ -64,3 +64,9 @@ TASKS: dict[TaskName, Task] = {
     ),
     "ranking": Task(pair_log_loss, _same, _same, "pair log loss", float, None, None),
 }
+
+
+def task_of(train: Train) -> Task:
+    """The task of the settings, with the loss that they ask for."""
+    task = TASKS[train.task]
+    return replace(task, loss=clipped_squared_error) if train.clipped_loss else task

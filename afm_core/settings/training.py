@@ -87,6 +87,9 @@ class Train(Section):
     task: TaskName = "regression"
     """`regression`: squared error, scores clipped to -1 .. 1; `classification`: log loss, scores are probabilities,
     calibrated on the validation split; `ranking`: a positive above its own negatives (BPR), scores are for order."""
+    clipped_loss: bool = False
+    """Do not punish an output beyond the end of the range at which its label is; the score is clipped there anyway
+    (regression)."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
     optimizer: Literal["adagrad", "adam", "adamw", "sgd"] = "adagrad"
@@ -112,6 +115,12 @@ class Train(Section):
     """Stop after so many epochs in a row that did not validate better; the best epoch is kept."""
     checkpoint_steps: Positive = 1000
     """Write a checkpoint every so many steps, and after every epoch; the last two are kept."""
+
+    @model_validator(mode="after")
+    def _clipped_scores(self) -> "Train":
+        if self.clipped_loss and self.task != "regression":
+            raise ValueError(f"clipped_loss needs task: regression, found {self.task}")
+        return self
 
 
 class Evaluate(Section):

@@ -10,7 +10,7 @@ from afm_core.errors import InterruptedBySignal
 from afm_core.learning.calibration import fit_platt
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.learning.prediction import Predictor
-from afm_core.learning.tasks import TASKS, Task
+from afm_core.learning.tasks import Task, task_of
 from afm_core.models import AnyModel, penalty
 from afm_core.settings import Settings
 from pipelines.feeding.feed import Feed
@@ -47,7 +47,7 @@ class Trainer:
     @property
     def task(self) -> Task:
         """Of the settings."""
-        return TASKS[self.settings.train.task]
+        return task_of(self.settings.train)
 
 
 def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afm_core.learning.losses import log_loss, pair_log_loss, squared_error
+from afm_core.learning.losses import clipped_squared_error, log_loss, pair_log_loss, squared_error
 
 ROWS = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1.0, 1.0])), min_size=1, max_size=30)
 
@@ -45,3 +45,14 @@ def test_a_weight_of_a_pair_is_that_of_its_positive() -> None:
     both, first = pair_log_loss(output, label), pair_log_loss(output, label, torch.tensor([1.0, 9.0, 0.0, 9.0]))
     torch.testing.assert_close(first[0], torch.nn.functional.softplus(torch.tensor(-0.5)))
     assert both[1] == first[1] == 2
+
+
+@given(ROWS)
+def test_a_clipped_loss_is_that_of_the_clipped_prediction_or_of_one_beyond_the_other_end(
+    rows: list[tuple[float, float]],
+) -> None:
+    output, label = (torch.tensor(side, dtype=torch.float64) for side in zip(*rows, strict=True))
+    total, _ = clipped_squared_error(output, label)
+    assert math.isclose(total.item(), sum(max(0.0, 1 - y * z) ** 2 for z, y in rows), rel_tol=1e-9, abs_tol=1e-12)
+    between = torch.full_like(output, 0.3)
+    assert clipped_squared_error(output, between)[0] == squared_error(output, between)[0]
