@@ -2,7 +2,9 @@
 
 
 class AfmError(Exception):
-    """Base of every error that a user can mend. Jobs print it on one line and exit with 2."""
+    """Base of every error that a user can mend. Jobs print it on one line and exit with its code."""
+
+    exit_code = 2
 
 
 class SettingsError(AfmError):
@@ -19,6 +21,26 @@ class MachineError(AfmError):
 
 class LogsError(AfmError):
     """The raw logs cannot be used: absent, empty, unreadable, a column missing, or too many rejected rows."""
+
+
+class EmptyLogsError(LogsError):
+    """There are logs, but no row in them."""
+
+
+class NightRefusedError(AfmError):
+    """A night was scored, but its scores did not pass the checks; nothing was published."""
+
+
+class BusyError(AfmError):
+    """Another run holds the lock. Trying again later helps."""
+
+    exit_code = 75
+
+
+class NothingToDoError(AfmError):
+    """All that was asked for is done already."""
+
+    exit_code = 3
 
 
 class DatasetError(AfmError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from afm_core.errors import AfmError, InterruptedBySignal
+from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
 from afm_core.settings import Settings, load_settings, settings_reference
 
 EXIT_CODES = """
@@ -14,6 +14,8 @@ exit codes:
   0    done
   2    the settings, the machine or the input are at fault; one line each says what to do. Retrying does not help
   1    a defect of this software; please report the traceback
+  3    nothing to do: all nights that were asked for are scored already
+  75   another run is at it; try again later
   130  interrupted
   143  asked to stop (SIGTERM); a training wrote a checkpoint first
 """
@@ -59,13 +61,13 @@ def one_line_exits() -> Iterator[None]:
     """Turn every error that a user can mend into one line each and exit code 2."""
     try:
         yield
-    except InterruptedBySignal as error:
+    except (InterruptedBySignal, NothingToDoError) as error:
         print(str(error), file=sys.stderr)
         sys.exit(error.exit_code)
     except AfmError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted; the previous output is untouched", file=sys.stderr)
         sys.exit(130)

@@ -1,13 +1,15 @@
-"""Score one night of logs with a bundle. Running a night again replaces its scores whole."""
+"""Score nights of logs with a bundle. Each night is published whole or not at all; running it again replaces it."""
 
 import argparse
 from datetime import date
 
+from afm_core.errors import AfmError, NothingToDoError
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.scoring.job import score_night
-from pipelines.scoring.report import night_table, plan_table
+from pipelines.scoring.job import score_nights
+from pipelines.scoring.nights import missing_nights, nights_between
+from pipelines.scoring.report import nights_table, plan_table
 from pipelines.spark import spark_session
 
 SECTIONS = ("logs", "fields", "run", "score")
@@ -16,18 +18,43 @@ SECTIONS = ("logs", "fields", "run", "score")
 def main() -> None:
     """Run the job."""
     made = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15", SECTIONS)
-    made.add_argument("--date", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD", help="the night to score")
+    day, like = date.fromisoformat, "YYYY-MM-DD"
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("--date", type=day, metavar=like, help="the night to score")
+    which.add_argument("--from", dest="first", type=day, metavar=like, help="the first of several nights; needs --to")
+    which.add_argument("--missing", type=int, metavar="N", help="nights of the last N with logs but no scores")
+    made.add_argument("--to", dest="last", type=day, metavar=like, help="the last of several nights")
     run(made, job)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Score the night and show what was published."""
+    """Score the nights and show what was published."""
+    nights = _nights(settings, arguments)
     if arguments.dry_run:
-        screen.print(plan_table(settings, arguments.date))
+        screen.print(plan_table(settings, nights))
         return
-    with spark_session(f"score {settings.name} {arguments.date}", settings.run.path / "spark.log") as spark:
-        manifest = score_night(spark, settings, arguments.date)
-    screen.print(night_table(settings, manifest))
+    if not nights:
+        raise NothingToDoError(f"nothing to do: no night of the last {arguments.missing} lacks scores")
+    with spark_session(f"score {settings.name}", settings.run.path / "spark.log") as spark:
+        outcomes = score_nights(spark, settings, nights)
+    errors = [str(outcome.error) for outcome in outcomes if outcome.error]
+    if len(errors) < len(outcomes):
+        screen.print(nights_table(settings, outcomes))
+    if errors:
+        raise AfmError("\n".join(errors))
+
+
+def _nights(settings: Settings, arguments: argparse.Namespace) -> list[date]:
+    if (arguments.first is None) != (arguments.last is None):
+        raise AfmError("--from and --to name the first and the last night; give both")
+    if arguments.missing is not None:
+        return missing_nights(settings.score.logs, settings.score.path, arguments.missing)
+    if arguments.date is not None:
+        return [arguments.date]
+    nights = nights_between(arguments.first, arguments.last)
+    if not nights:
+        raise AfmError(f"--from {arguments.first} --to {arguments.last}: the last night is before the first")
+    return nights
 
 
 if __name__ == "__main__":

@@ -219,3 +219,7 @@ class Score(Section):
     """Folder of the nights, `dt=YYYY-MM-DD/`."""
     path: Path
     """Folder of the scores, one `dt=YYYY-MM-DD/` a night."""
+    max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    """A night with a larger share of missing or unseen values of any one field is not published."""
+    mean_score: tuple[float, float] | None = None
+    """A night whose mean score is outside these two is not published."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.errors import LogsError
+from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.features import Categorical, Field, Numeric, Tags, Time
 from afm_core.settings import Settings
 from pipelines.contracts import REJECTS, conform
@@ -63,7 +63,7 @@ def check_logs(raw: DataFrame, settings: Settings, path: Path, labelled: bool = 
     rows_in = sum(row["rows"] for row in rows)
     rejected = {_reason(row["rule"], row["column"]): row["rows"] for row in rows if row["rule"] is not None}
     if not rows_in:
-        raise LogsError(_no_rows(settings, path))
+        raise EmptyLogsError(_no_rows(settings, path))
     _stop_if_too_many(rejected, rows_in, settings, path)
     present = {name: sum(row[f"n_{at}"] for row in rows if row["rule"] is None) for at, name in enumerate(read)}
     for name in read:

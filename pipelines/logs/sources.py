@@ -5,7 +5,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from afm_core.errors import LogsError
+from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.settings.data import Logs
 
 PARTITION = "dt"
@@ -31,7 +31,7 @@ def find_logs(logs: Logs, night: Path | None = None) -> list[Path]:
     files = {place: [place] if place.is_file() else log_files(place) for place in shown}
     every = [file for listed in files.values() for file in listed]
     if not every:
-        raise LogsError(f"{path}: an empty folder; logs.path must hold {logs.format} files")
+        raise EmptyLogsError(f"{path}: an empty folder; logs.path must hold {logs.format} files")
     _require_one_layout(every)
     if night is None and (logs.first_date or logs.last_date):
         _require_days(every)

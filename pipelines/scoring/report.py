@@ -1,13 +1,41 @@
-"""A night of scores as a short table."""
+"""Nights of scores as short tables."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from rich.table import Table
 
 from afm_core.settings import Settings
-from pipelines.console import facts
-from pipelines.scoring.job import NightManifest
+from pipelines.console import columns, facts
+from pipelines.scoring.job import NightManifest, Outcome
 from pipelines.scoring.nights import night_folder
+
+
+def nights_table(settings: Settings, outcomes: Sequence[Outcome]) -> Table:
+    """What became of each night; the details of one that was scored alone."""
+    if len(outcomes) == 1 and outcomes[0].manifest:
+        return night_table(settings, outcomes[0].manifest)
+    rows = [_row(outcome.night, outcome.manifest) for outcome in outcomes]
+    header = ["night", "rows in", "rejected", "scored", "mean score", "most unknown"]
+    return columns(f"scored {settings.name}", header, rows)
+
+
+def _row(night: date, manifest: NightManifest | None) -> list[str]:
+    if manifest is None:
+        return [str(night), "not published", "", "", "", ""]
+    field, share = max(manifest.unknown.items(), key=lambda item: item[1], default=("", 0.0))
+    return [
+        str(night),
+        f"{manifest.rows_in:,}",
+        f"{sum(manifest.rejected.values()):,}",
+        f"{manifest.scored:,}",
+        _mean(manifest),
+        f"{field} {share:.1%}" if share else "",
+    ]
+
+
+def _mean(manifest: NightManifest) -> str:
+    return "no rows" if manifest.mean_score is None else f"{manifest.mean_score:+.4f}"
 
 
 def night_table(settings: Settings, manifest: NightManifest) -> Table:
@@ -21,20 +49,21 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             ("rows in", f"{manifest.rows_in:,} = {manifest.scored:,} scored + {rejected:,} rejected"),
             *([("rejected", reasons)] if rejected else []),
             ("missing or unseen", unknown or "none"),
-            ("mean score", f"{manifest.mean_score:+.4f}"),
+            ("mean score", _mean(manifest)),
             ("model", manifest.model),
             ("scores", str(night_folder(settings.score.path, manifest.night))),
         ],
     )
 
 
-def plan_table(settings: Settings, night: date) -> Table:
-    """What scoring a night would do."""
+def plan_table(settings: Settings, nights: Sequence[date]) -> Table:
+    """What scoring these nights would do."""
     return facts(
         f"would score {settings.name}",
         [
-            ("logs", str(night_folder(settings.score.logs, night))),
+            ("nights", ", ".join(map(str, nights)) or "none"),
+            ("logs", str(settings.score.logs)),
             ("bundle", str(settings.run.bundle)),
-            ("write", str(night_folder(settings.score.path, night))),
+            *[("write", str(night_folder(settings.score.path, night))) for night in nights],
         ],
     )

@@ -1,0 +1,115 @@
+"""Several nights, nights that are empty or odd, and two runs at once."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from afm_core.bundle import read_bundle, write_bundle
+from pipelines.scoring.ledger import read_ledger
+from pipelines.scoring.lock import locked
+from tests.conftest import RunJob, Small, snapshot, write_config
+
+HEADER = "event_id,user,app,daypart,weekday,place"
+
+
+@pytest.fixture
+def nights(small: Small, tmp_path: Path) -> Path:
+    """A usual night, an empty folder, a file without rows, and a night of users and apps that nobody has seen."""
+    logs = small.settings.score.logs
+    usual = (logs / "dt=2026-01-02" / "part-00000.csv").read_text()
+    strangers = [f"e{at},nobody{at},nothing{at},morning,friday,home" for at in range(50)]
+    for day, text in (
+        ("01", usual),
+        ("02", None),
+        ("03", HEADER + "\n"),
+        ("04", "\n".join([HEADER, *strangers]) + "\n"),
+    ):
+        folder = tmp_path / "nights" / f"dt=2026-02-{day}"
+        folder.mkdir(parents=True)
+        if text is not None:
+            (folder / "part.csv").write_text(text)
+    return tmp_path / "nights"
+
+
+def config_for(folder: Path, small: Small, nights: Path, **score: object) -> Path:
+    run = {"path": str(small.settings.run.path)}
+    return write_config(folder, nights, run=run, score={"max_unknown": 0.9, **score})
+
+
+def test_a_range_of_nights_is_published_but_for_the_odd_one(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
+    found = run_job("score", config, "--from", "2026-02-01", "--to", "2026-02-05")
+    assert found.code == 2
+    odd, absent = found.errors
+    assert "night 2026-02-04: 100.0% of user missing or unseen, allowed is score.max_unknown = 90.0%" in odd
+    assert "no logs for 2026-02-05; the nights there are 2026-02-01 to 2026-02-04" in absent
+    assert "not published" in found.out
+    assert [path.name for path in sorted(scores.glob("dt=*"))] == [f"dt=2026-02-0{day}" for day in (1, 2, 3)]
+    assert pq.read_table(scores / "dt=2026-02-01").num_rows > 300
+    assert pq.read_table(scores / "dt=2026-02-02").schema.names == ["event_id", "score", "model"]
+    assert pq.read_table(scores / "dt=2026-02-03").num_rows == 0
+    rows = read_ledger(scores)
+    outcomes = {row.night.day: row.outcome for row in rows}
+    assert outcomes == {1: "published", 2: "empty", 3: "empty", 4: "refused", 5: "failed"}
+    assert all(row.scored + row.rejected == row.rows_in for row in rows if row.outcome == "published")
+
+    before = snapshot(scores / "dt=2026-02-01")
+    allowed = run_job("score", config, "--missing", "14", "--set", "score.max_unknown=1")
+    assert allowed.code == 0, allowed.err
+    assert pq.read_table(scores / "dt=2026-02-04").num_rows == 50
+    assert snapshot(scores / "dt=2026-02-01") == before, "only what is missing is scored"
+    assert read_ledger(scores)[-1].night == date(2026, 2, 4)
+    nothing = run_job("score", config, "--missing", "14")
+    assert nothing.code == 3
+    assert "nothing to do" in nothing.err
+
+
+def test_a_mean_score_out_of_bounds_leaves_what_was_published(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
+    assert run_job("score", config, "--date", "2026-02-01").code == 0
+    before = snapshot(scores / "dt=2026-02-01")
+    found = run_job("score", config, "--date", "2026-02-01", "--set", "score.mean_score=[0.9, 1.0]")
+    assert found.code == 2
+    assert "allowed is score.mean_score = +0.9 to +1" in found.errors[0]
+    assert snapshot(scores / "dt=2026-02-01") == before
+
+
+def test_scores_that_are_not_numbers_are_not_published(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    bundle = read_bundle(small.settings.run.bundle)
+    with torch.no_grad():
+        bundle.model.factors.bias.fill_(float("nan"))
+    broken = tmp_path / "run" / "bundle"
+    broken.parent.mkdir()
+    write_bundle(broken, bundle.predictor, bundle.settings, bundle.features_path, None, bundle.metrics, "card")
+    config = write_config(tmp_path, nights)
+    found = run_job("score", config, "--date", "2026-02-01")
+    assert found.code == 2
+    assert "scores are not numbers" in found.errors[0]
+    assert not list((tmp_path / "scores").glob("dt=*"))
+
+
+def test_a_second_run_ends_in_one_line_and_may_be_tried_again(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    config = config_for(tmp_path, small, nights)
+    with locked(tmp_path / "scores"):
+        found = run_job("score", config, "--date", "2026-02-02")
+    assert found.code == 75
+    assert len(found.errors) == 1
+    assert "held by process" in found.errors[0]
+
+
+def test_nights_that_cannot_be_meant_are_one_line(small: Small, nights: Path, tmp_path: Path, run_job: RunJob) -> None:
+    config = config_for(tmp_path, small, nights)
+    assert "give both" in run_job("score", config, "--from", "2026-02-01").errors[0]
+    backwards = run_job("score", config, "--from", "2026-02-02", "--to", "2026-02-01")
+    assert "the last night is before the first" in backwards.errors[0]

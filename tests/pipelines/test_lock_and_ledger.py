@@ -1,0 +1,97 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from afm_core.errors import BusyError
+from pipelines.scoring.ledger import Entry, read_ledger, write_entry
+from pipelines.scoring.lock import LOCK, locked
+from pipelines.scoring.nights import missing_nights, nights_between, nights_in
+
+
+def test_a_held_lock_names_its_holder_and_is_released(tmp_path: Path) -> None:
+    held = f"held by process {os.getpid()} on {socket.gethostname()}"
+    with locked(tmp_path), pytest.raises(BusyError, match=held), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_the_lock_of_a_process_that_was_killed_is_broken(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from pipelines.scoring.lock import locked\n"
+        f"with locked(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert (tmp_path / LOCK).exists()
+    with locked(tmp_path):
+        pass
+
+
+def test_the_lock_of_another_process_with_the_same_number_is_broken(tmp_path: Path) -> None:
+    mine = {"host": socket.gethostname(), "pid": os.getpid(), "born": "1"}
+    (tmp_path / LOCK).write_text(json.dumps(mine))
+    with locked(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ['{"host": "another", "pid": 1, "born": "1"}', "", "not JSON"])
+def test_the_lock_of_another_host_is_broken_when_it_was_not_touched_for_long(tmp_path: Path, content: str) -> None:
+    (tmp_path / LOCK).write_text(content)
+    with pytest.raises(BusyError, match="try again"), locked(tmp_path):
+        pass
+    long_ago = (tmp_path / LOCK).stat().st_mtime - 301
+    os.utime(tmp_path / LOCK, (long_ago, long_ago))
+    with locked(tmp_path):
+        pass
+
+
+def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
+    """Each adds one to a number in a file, which comes out right only if no two do so at once."""
+    (tmp_path / "n").write_text("0")
+    code = (
+        "from pathlib import Path; from afm_core.errors import BusyError; from pipelines.scoring.lock import locked\n"
+        f"folder, left = Path({str(tmp_path)!r}), 20\n"
+        "while left:\n"
+        "    try:\n"
+        "        with locked(folder):\n"
+        "            (folder / 'n').write_text(str(int((folder / 'n').read_text()) + 1))\n"
+        "            left -= 1\n"
+        "    except BusyError:\n"
+        "        pass\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
+    assert (tmp_path / "n").read_text() == "60"
+
+
+def test_the_ledger_keeps_every_row(tmp_path: Path) -> None:
+    started = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
+    rows = [
+        Entry(started, date(2026, 1, 1), "published", None, "abc", 10, 1, 9, 0.5, {"user": 0.25, "app": 0.0}, 1.5),
+        Entry(started, date(2026, 1, 2), "refused", "why", "abc", None, None, None, None, {}, 0.5),
+    ]
+    for row in rows:
+        write_entry(tmp_path, row)
+    assert sorted(read_ledger(tmp_path), key=lambda row: row.night) == rows
+    assert read_ledger(tmp_path / "none") == []
+
+
+def test_missing_nights_are_counted_from_the_newest_logs(tmp_path: Path) -> None:
+    for name in ("dt=2026-01-01", "dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-08", "dt=never"):
+        (tmp_path / "logs" / name).mkdir(parents=True)
+    (tmp_path / "scores" / "dt=2026-01-06").mkdir(parents=True)
+    logs, scores = tmp_path / "logs", tmp_path / "scores"
+    assert missing_nights(logs, scores, 4) == [date(2026, 1, 5), date(2026, 1, 8)]
+    assert missing_nights(logs, scores, 14) == [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 8)]
+    assert missing_nights(logs, scores, 1) == [date(2026, 1, 8)]
+    assert missing_nights(tmp_path / "none", scores, 14) == []
+    assert nights_in(scores) == [date(2026, 1, 6)]
+    assert nights_between(date(2026, 1, 30), date(2026, 2, 1))[1:] == [date(2026, 1, 31), date(2026, 2, 1)]
+    assert nights_between(date(2026, 1, 2), date(2026, 1, 1)) == []
