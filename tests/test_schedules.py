@@ -1,0 +1,71 @@
+"""The examples of conf/schedule, by the tools that read them where these are at hand."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SCHEDULE = ROOT / "conf" / "schedule"
+COMMAND = "jobs/score.py --config"
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<= )--[a-z][a-z-]*", text)) - {"--master"}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SCHEDULE.iterdir() if not path.name.endswith(".timer")))
+def test_every_example_runs_a_command_that_exists(name: str) -> None:
+    text = (SCHEDULE / name).read_text()
+    lines = [line for line in text.splitlines() if COMMAND in line]
+    assert lines
+    shown = subprocess.run([sys.executable, ROOT / "jobs" / "score.py", "--help"], capture_output=True, text=True)
+    for option in options_in(" ".join(lines)):
+        assert f"{option} " in shown.stdout
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_accepts_its_units(tmp_path: Path) -> None:
+    for unit in SCHEDULE.glob("*.service"), SCHEDULE.glob("*.timer"):
+        for path in unit:
+            text = path.read_text().replace("/opt/attentional-fm", str(tmp_path))
+            (tmp_path / path.name).write_text(text)
+    found = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, tmp_path.glob("attentional*"))], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    ours = [line for line in found.stderr.splitlines() if "attentional-fm" in line]
+    assert not ours
+
+
+def test_a_line_of_cron_has_five_times_and_a_command() -> None:
+    lines = [line for line in (SCHEDULE / "crontab").read_text().splitlines() if line and not line.startswith("#")]
+    jobs = [line for line in lines if "=" not in line.split()[0]]
+    assert len(jobs) == 1
+    assert re.fullmatch(r"(?:[\d*/,-]+\s+){5}cd .+", jobs[0])
+
+
+def test_the_cronjob_has_what_kubernetes_requires() -> None:
+    job = yaml.safe_load((SCHEDULE / "cronjob.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
+    assert len(job["spec"]["schedule"].split()) == 5
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never", "which podFailurePolicy requires"
+    names = [container["name"] for container in pod["containers"]]
+    rules = job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert all(rule["onExitCodes"]["containerName"] in names for rule in rules)
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]} <= volumes
+
+
+def test_the_dag_is_python_and_airflow_takes_it_where_it_is_installed() -> None:
+    source = (SCHEDULE / "airflow_dag.py").read_text()
+    code = compile(source, "airflow_dag.py", "exec")
+    pytest.importorskip("airflow", reason="Airflow is not installed; it wants an environment of its own")
+    found: dict[str, object] = {}
+    exec(code, found)
+    assert found["dag"].task_ids == ["score"]  # type: ignore[attr-defined]
