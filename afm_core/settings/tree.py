@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 from afm_core.features.field import SINGLE_ID, FieldOrName
 from afm_core.features.field import Field as FieldDeclaration
 from afm_core.settings import agreement
+from afm_core.settings.comparing import Compared, Search, Study
 from afm_core.settings.data import Dataset, Label, Logs, Negatives, Split
 from afm_core.settings.section import Section
-from afm_core.settings.training import Compared, Evaluate, Model, Run, Score, Search, Study, Train, WarmStart
+from afm_core.settings.training import Evaluate, Model, Run, Score, Train, WarmStart
 
 _ROWS_PER_FILE = 65_536
 Seed = Annotated[int, Field(ge=1, lt=2**31)]

@@ -8,7 +8,7 @@ from afm_core.bundle import read_bundle
 from afm_core.errors import DatasetError
 from afm_core.models import n_parameters
 from afm_core.settings import Settings
-from afm_core.settings.training import Study
+from afm_core.settings.comparing import Study
 from pipelines.dataset import Dataset
 from pipelines.encoding.digest import text_digest
 from pipelines.evaluation.job import evaluate

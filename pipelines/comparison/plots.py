@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from afm_core.settings import Settings
-from afm_core.settings.training import Study
+from afm_core.settings.comparing import Study
 from pipelines.comparison.job import Compared
 from pipelines.comparison.report import by_name
 

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from afm_core.settings import Settings
 from pipelines.console import columns, facts
-from pipelines.scoring.job import NightManifest, Outcome
+from pipelines.scoring.job import Outcome
+from pipelines.scoring.night import NightManifest
 from pipelines.scoring.nights import night_folder
 
 

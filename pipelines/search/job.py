@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from afm_core.settings import Settings
-from afm_core.settings.training import Dimension
+from afm_core.settings.comparing import Dimension
 from pipelines.dataset import Dataset
 from pipelines.encoding.digest import text_digest
 from pipelines.search.trials import Trial, append_trial, read_trials

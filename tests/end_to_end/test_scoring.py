@@ -10,7 +10,7 @@ import pytest
 from afm_core.bundle import read_bundle
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
-from pipelines.scoring.job import NightManifest
+from pipelines.scoring.night import NightManifest
 from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
 from tests.pipelines.test_preparation import decoded
 

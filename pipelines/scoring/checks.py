@@ -1,0 +1,57 @@
+"""What the scores of a night must be before anybody sees them."""
+
+from datetime import date
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from afm_core.bundle import Bundle
+from afm_core.errors import NightRefusedError
+from afm_core.settings import Settings
+from pipelines.contracts import SCORE
+from pipelines.spark import literal
+
+
+def read_back(spark: SparkSession, stage: Path) -> tuple[int, float | None]:
+    """Rows and mean score of what was written, from the files themselves.
+
+    Raises:
+        NightRefusedError: a score is not a number.
+    """
+    score = F.col(SCORE)
+    lost = F.count_if(score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
+    found = spark.read.parquet(literal(stage)).agg(F.count(F.lit(1)), F.avg(score), lost).first()
+    assert found is not None
+    if found[2]:
+        raise NightRefusedError(f"{found[2]:,} of {found[0]:,} scores are not numbers; train the bundle again")
+    return found[0], found[1]
+
+
+def refuse_if_odd(settings: Settings, night: date, mean: float | None, unknown: dict[str, float]) -> None:
+    """Compare a night with the limits of the settings.
+
+    Raises:
+        NightRefusedError: one of them is passed; says which, and what to do.
+    """
+    limits = settings.score
+    field, share = max(unknown.items(), key=lambda item: item[1])
+    if share > limits.max_unknown:
+        raise NightRefusedError(
+            f"night {night}: {share:.1%} of {field} missing or unseen, allowed is score.max_unknown = "
+            f"{limits.max_unknown:.1%}; look at the logs, train on newer ones, or allow more"
+        )
+    if limits.mean_score and mean is not None and not limits.mean_score[0] <= mean <= limits.mean_score[1]:
+        low, high = limits.mean_score
+        raise NightRefusedError(
+            f"night {night}: mean score {mean:+.4f}, allowed is score.mean_score = {low:+g} to {high:+g}; "
+            "look at the logs and the bundle, or allow more"
+        )
+
+
+def unknown_shares(encoded: DataFrame, bundle: Bundle, rows: int) -> dict[str, float]:
+    """Share of the rows whose value is missing or was never seen, by field. Cost: a pass over the rows."""
+    fields = bundle.feature_map.fields
+    counts = encoded.agg(*[F.count_if(F.col(field.id_columns[0]) == field.unknown_id) for field in fields]).first()
+    assert counts is not None
+    return {field.name: round(count / max(1, rows), 6) for field, count in zip(fields, counts, strict=True)}
