@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from afm_core.kernels import pair_indices
+from afm_core.kernels.reference import interactions
 from afm_core.models import AFM, EncodedBatch
 
 
@@ -49,3 +52,41 @@ def mean_attention(model: AFM, batches: Iterable[EncodedBatch], names: tuple[str
     means = (total / rows.clamp(min=1)).tolist()
     found = [PairAttention((fields[i], fields[j]), mean) for (i, j), mean in zip(pairs, means, strict=True)]
     return sorted(found, key=lambda pair: -pair.mean_weight)
+
+
+class Explanation(NamedTuple):
+    """What the output of each row is made of: `first_order` plus the contributions of all pairs."""
+
+    first_order: Tensor
+    """(B,) w_0 + sum w_i x_i."""
+    pair: Tensor
+    """(B, K) int64, positions in `pair_indices`, the most weighted first."""
+    weight: Tensor
+    """(B, K) a_ij."""
+    contribution: Tensor
+    """(B, K) a_ij p^T (v_i * v_j) x_i x_j."""
+    present: Tensor
+    """(B, K) bool, False for pairs with padding; they come last."""
+
+
+@torch.inference_mode()
+def explain(model: AFM, batch: EncodedBatch, k: int) -> Explanation:
+    """The k most weighted interactions of each row, or all where there are fewer.
+
+    Memory: B x pairs x K of the embeddings, so batches should be small.
+    """
+    model.eval()
+    pairs = pair_indices(batch.ids.shape[1])
+    left, right = (torch.tensor(side) for side in zip(*pairs, strict=True))
+    both = batch.mask[:, left] & batch.mask[:, right]
+    weight_BP = model.attend(batch)[1] if model.attention else both.float()
+    assert weight_BP is not None
+    contribution_BP = weight_BP * (interactions(model.factors.terms(batch)) @ model.p)
+    order = torch.where(both, weight_BP, -1.0).argsort(dim=1, descending=True, stable=True)[:, :k]
+    return Explanation(
+        model.factors.first_order(batch),
+        order,
+        weight_BP.gather(1, order),
+        contribution_BP.gather(1, order),
+        both.gather(1, order),
+    )

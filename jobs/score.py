@@ -24,6 +24,9 @@ def main() -> None:
     which.add_argument("--from", dest="first", type=day, metavar=like, help="the first of several nights; needs --to")
     which.add_argument("--missing", type=int, metavar="N", help="nights of the last N with logs but no scores")
     made.add_argument("--to", dest="last", type=day, metavar=like, help="the last of several nights")
+    made.add_argument(
+        "--explain", type=int, default=0, metavar="K", help="add the K most weighted interactions to each row (afm)"
+    )
     run(made, job)
 
 
@@ -36,7 +39,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if not nights:
         raise NothingToDoError(f"nothing to do: no night of the last {arguments.missing} lacks scores")
     with spark_session(f"score {settings.name}", settings.run.path / "spark.log") as spark:
-        outcomes = score_nights(spark, settings, nights)
+        outcomes = score_nights(spark, settings, nights, arguments.explain)
     errors = [str(outcome.error) for outcome in outcomes if outcome.error]
     if len(errors) < len(outcomes):
         screen.print(nights_table(settings, outcomes))

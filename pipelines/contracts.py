@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import (
+    ArrayType,
     FloatType,
     IntegerType,
     LongType,
@@ -15,6 +16,7 @@ from pyspark.sql.types import (
 from afm_core.features import FeatureMap
 
 ROW_KEY, LABEL, WEIGHT, SCORE, MODEL = "row_key", "label", "weight", "score", "model"
+FIRST_ORDER, INTERACTIONS = "first_order", "interactions"
 
 REJECTS = StructType(
     [
@@ -63,13 +65,30 @@ def encoded(feature_map: FeatureMap) -> StructType:
     return StructType([*ids, *[StructField(name, FloatType(), nullable=False) for name in feature_map.x_columns]])
 
 
-def scores(keys: Iterable[str]) -> StructType:
+INTERACTION = StructType(
+    [
+        StructField("left_field", StringType(), nullable=False),
+        StructField("left_value", StringType()),  # null for a missing or unseen value, and for a number
+        StructField("right_field", StringType(), nullable=False),
+        StructField("right_value", StringType()),
+        StructField("weight", FloatType(), nullable=False),  # a_ij
+        StructField("contribution", FloatType(), nullable=False),  # a_ij p^T (v_i * v_j) x_i x_j
+    ]
+)
+
+
+def scores(keys: Iterable[str], explained: bool = False) -> StructType:
     """One row for each accepted log of a night. The keys are as unique as they are in the logs."""
+    why = [
+        StructField(FIRST_ORDER, FloatType(), nullable=False),  # w_0 + sum w_i x_i
+        StructField(INTERACTIONS, ArrayType(INTERACTION, containsNull=False), nullable=False),  # most weighted first
+    ]
     return StructType(
         [
             *[StructField(name, StringType()) for name in keys],
             StructField(SCORE, FloatType(), nullable=False),
             StructField(MODEL, StringType(), nullable=False),  # the bundle's fingerprint
+            *(why if explained else []),
         ]
     )
 

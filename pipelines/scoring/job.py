@@ -13,6 +13,7 @@ from afm_core.settings import Settings
 from pipelines.scoring.ledger import Entry, write_entry
 from pipelines.scoring.lock import locked
 from pipelines.scoring.night import NightManifest, score_night
+from pipelines.scoring.why import require_explainable
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,13 @@ class Outcome:
     error: AfmError | None
 
 
-def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]) -> list[Outcome]:
+def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date], explain: int = 0) -> list[Outcome]:
     """Score nights one after another, each published by itself, and write a row of the ledger for each.
 
     A night that cannot be scored or published does not keep the others from it.
+
+    Args:
+        explain: how many of its most weighted interactions to add to each row, 0 for none.
 
     Raises:
         BusyError: another run writes to the same scores.
@@ -37,11 +41,13 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
     outcomes = []
     with locked(settings.score.path):
         bundle = open_bundle(settings)
+        if explain:
+            require_explainable(bundle)
         for night in nights:
             started, clock = datetime.now(UTC), time.monotonic()
             manifest, error = None, None
             try:
-                manifest = score_night(spark, settings, bundle, night)
+                manifest = score_night(spark, settings, bundle, night, explain)
             except AfmError as found:
                 error = found
             seconds = round(time.monotonic() - clock, 2)

@@ -3,7 +3,6 @@
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 from pyspark.sql import DataFrame, SparkSession
@@ -46,8 +45,13 @@ class NightManifest(BaseModel):
     seconds: dict[str, float]
 
 
-def score_night(spark: SparkSession, settings: Settings, bundle: Bundle, night: date) -> NightManifest:
+def score_night(
+    spark: SparkSession, settings: Settings, bundle: Bundle, night: date, explain: int = 0
+) -> NightManifest:
     """Score the logs of a night and replace whatever was published for it. A night without rows is published empty.
+
+    Args:
+        explain: how many of its most weighted interactions to add to each row, 0 for none.
 
     Raises:
         LogsError: no such night, or logs that cannot be used.
@@ -61,7 +65,7 @@ def score_night(spark: SparkSession, settings: Settings, bundle: Bundle, night: 
                 checked = _checked(spark, settings, folder)
                 rejected = checked.rows_in - checked.rows_accepted if checked else 0
                 say(f"{checked.rows_in:,} rows, {rejected:,} rejected" if checked else "an empty night")
-            manifest = _write(spark, settings, bundle, night, checked, stage, stages)
+            manifest = _write(spark, settings, bundle, night, checked, stage, stages, explain)
             (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             write_settings(settings, stage / SETTINGS)
     finally:
@@ -85,17 +89,19 @@ def _write(
     checked: CheckedLogs | None,
     stage: Path,
     stages: Stages,
+    explain: int,
 ) -> NightManifest:
     keys = list(settings.logs.keys or wanted_columns(settings, labelled=False))
+    contract = scores(keys, explained=explain > 0)
     rows, mean, unknown = 0, None, dict[str, float]()
     if checked is None:
-        pq.write_table(_no_rows(keys), stage / "part-00000.parquet")
+        pq.write_table(to_arrow_schema(contract).empty_table(), stage / "part-00000.parquet")
     else:
         checked.rejects.write.parquet(url(stage / REJECTS), compression="zstd")
         with stages("encode and score") as say:
             encoded = _encode_beside_keys(checked.accepted, bundle, keys).persist()
-            score = scorer(bundle, keys, [_kept(name) for name in keys])
-            scored = conform(encoded.mapInArrow(score, scores(keys)), scores(keys))
+            score = scorer(bundle, keys, [_kept(name) for name in keys], explain)
+            scored = conform(encoded.mapInArrow(score, contract), contract)
             scored.write.mode("append").parquet(url(stage), compression="zstd")
             say(f"{checked.rows_accepted:,} rows")
         with stages("check the night"):
@@ -126,7 +132,3 @@ def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> Dat
     encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
     columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
     return encoded.select(*[column(_kept(name)) for name in keys], *columns)
-
-
-def _no_rows(keys: list[str]) -> pa.Table:
-    return to_arrow_schema(scores(keys)).empty_table()

@@ -11,16 +11,18 @@ import torch
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
 from pipelines.contracts import MODEL, SCORE
+from pipelines.scoring.why import Explainer
 
 Batches = Iterable[pa.RecordBatch]
 
 
-def scorer(bundle: Bundle, keys: list[str], key_columns: list[str]) -> Callable[[Batches], Batches]:
+def scorer(bundle: Bundle, keys: list[str], key_columns: list[str], explain: int = 0) -> Callable[[Batches], Batches]:
     """What `mapInArrow` runs: encoded rows in, contract `scores` out.
 
     Args:
         keys: names of the key columns in the output.
         key_columns: where they stand in the input.
+        explain: how many interactions to add a row, 0 for none.
     """
     path, fingerprint = str(bundle.path.absolute()), bundle.fingerprint
     id_columns, x_columns = bundle.feature_map.id_columns, bundle.feature_map.x_columns
@@ -29,6 +31,7 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str]) -> Callable[
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
         predictor = _load(path, fingerprint).predictor
+        explainer = Explainer(_load(path, fingerprint), explain) if explain else None
         for batch in batches:
             ids = np.stack([batch.column(name).to_numpy() for name in id_columns], axis=1)
             x = np.empty((len(ids), len(x_columns)), dtype=np.float32)
@@ -37,6 +40,8 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str]) -> Callable[
             columns = {name: batch.column(column) for name, column in zip(keys, key_columns, strict=True)}
             columns[SCORE] = pa.array(predictor.predict_columns(ids, x, x_of_slots))
             columns[MODEL] = pa.array([fingerprint]).take(pa.array(np.zeros(len(ids), dtype=np.int32)))
+            if explainer:
+                columns |= explainer.columns(ids, x)
             yield pa.RecordBatch.from_pydict(columns)
 
     return score

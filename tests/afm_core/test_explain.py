@@ -1,8 +1,12 @@
+from typing import Any
+
+import pytest
 import torch
 
-from afm_core.explain import mean_attention
+from afm_core.explain import explain, mean_attention
 from afm_core.models import AFM, EncodedBatch, Shape
 from afm_core.settings.training import Model
+from tests.afm_core.test_models import random_batch, random_model
 
 
 def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
@@ -19,3 +23,23 @@ def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
     expected = {("user", "tags"): mean[0] + mean[1], ("user", "item"): mean[2], ("tags", "item"): mean[4] + mean[5]}
     for fields, weight in expected.items():
         assert abs(found[fields] - weight) < 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": False}, {"attention_temperature": 3.0}])
+def test_first_order_and_all_contributions_add_up_to_the_output(options: dict[str, Any]) -> None:
+    model, batch = random_model("afm", 6, 4, **options), random_batch(40, 5, 1)
+    found = explain(model, batch, 100)
+    assert found.pair.shape == (40, 10)
+    total = found.first_order + (found.contribution * found.present).sum(dim=1)
+    torch.testing.assert_close(total, model(batch), rtol=1e-9, atol=1e-9)
+    assert torch.equal(found.present.sum(dim=1), batch.mask.sum(dim=1) * (batch.mask.sum(dim=1) - 1) // 2)
+
+
+def test_the_most_weighted_pairs_come_first() -> None:
+    model, batch = random_model("afm", 6, 4), random_batch(40, 5, 1)
+    everything, few = explain(model, batch, 10), explain(model, batch, 3)
+    assert torch.equal(few.pair, everything.pair[:, :3])
+    weights = torch.where(everything.present, everything.weight, -1.0)
+    assert (weights[:, :-1] >= weights[:, 1:]).all()
+    _, attended = model.attend(batch)
+    assert torch.equal(everything.weight, attended.gather(1, everything.pair))

@@ -1,8 +1,10 @@
 """Several nights, nights that are empty or odd, and two runs at once."""
 
+import itertools
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -113,3 +115,37 @@ def test_nights_that_cannot_be_meant_are_one_line(small: Small, nights: Path, tm
     assert "give both" in run_job("score", config, "--from", "2026-02-01").errors[0]
     backwards = run_job("score", config, "--from", "2026-02-02", "--to", "2026-02-01")
     assert "the last night is before the first" in backwards.errors[0]
+
+
+def test_every_row_says_why(small: Small, nights: Path, tmp_path: Path, run_job: RunJob) -> None:
+    config = config_for(tmp_path, small, nights)
+    assert run_job("score", config, "--date", "2026-02-01", "--explain", "100").code == 0
+    scored = pq.read_table(tmp_path / "scores" / "dt=2026-02-01").to_pylist()
+    logs = pd.read_csv(nights / "dt=2026-02-01" / "part.csv", dtype=str).set_index("event_id")
+    fields = ["user", "app", "daypart", "weekday", "place"]
+    assert len(scored) > 300
+    for row in scored:
+        found = row["interactions"]
+        assert len(found) == 10
+        assert sum(one["weight"] for one in found) == pytest.approx(1.0, abs=1e-5)
+        total = row["first_order"] + sum(one["contribution"] for one in found)
+        assert min(1.0, max(-1.0, total)) == pytest.approx(row["score"], abs=1e-5)
+        assert {(one["left_field"], one["right_field"]) for one in found} == set(itertools.combinations(fields, 2))
+        for one in found:
+            assert one["left_value"] in (logs.loc[row["event_id"], one["left_field"]], None)
+    assert run_job("score", config, "--from", "2026-02-01", "--to", "2026-02-02", "--explain", "2").code == 0
+    few = pq.read_table(tmp_path / "scores" / "dt=2026-02-01").to_pylist()
+    whole = {row["event_id"]: row["interactions"][:2] for row in scored}
+    assert all(row["interactions"] == whole[row["event_id"]] for row in few)
+    assert "interactions" in pq.read_table(tmp_path / "scores" / "dt=2026-02-02").schema.names
+
+
+def test_a_model_that_cannot_say_why_is_refused_by_name(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "bundle").symlink_to(small.settings.run.warm_start_bundle)
+    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01", "--explain", "3")
+    assert found.code == 2
+    assert "holds a fm; --explain needs an afm" in found.errors[0]
