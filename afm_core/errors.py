@@ -51,6 +51,10 @@ class BundleError(AfmError):
     """A bundle is absent, damaged, or belongs to another feature map."""
 
 
+class DivergedError(AfmError):
+    """The loss of a training is no longer a number."""
+
+
 class CheckpointError(AfmError):
     """A checkpoint cannot be written, or was made from other settings."""
 

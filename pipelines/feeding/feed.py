@@ -1,5 +1,6 @@
 """Streaming a split through Petastorm as batches. Nothing else imports Petastorm."""
 
+import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ class Feed:
                 pending = [block.take(slice(at, None))]
         if step < self.plan.steps:
             yield self._batch(_Rows.join(pending or [self._empty()]))
+
+    def with_row_keys(self) -> "Feed":
+        """The same rows in the same order, with their keys."""
+        found = copy.copy(self)
+        found._with_row_keys = True
+        return found
 
     def _file_order(self, epoch: int) -> list[int]:
         files = self.plan.n_files

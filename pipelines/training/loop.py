@@ -1,12 +1,14 @@
 """The training loop."""
 
+import json
+import math
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from afm_core.errors import InterruptedBySignal
+from afm_core.errors import DivergedError, InterruptedBySignal
 from afm_core.learning.calibration import fit_platt
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.learning.prediction import Predictor
@@ -61,6 +63,7 @@ def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
     Raises:
         InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
         CheckpointError: a checkpoint cannot be written, or is of other settings.
+        DivergedError: the loss is not a number.
     """
     settings, ranks = trainer.settings, trainer.ranks
     ranks.broadcast(model)
@@ -110,6 +113,8 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
             loss, terms = trainer.task.loss(state.model(batch.encoded), batch.label, batch.weight)
             objective = loss / rows + penalty(state.model, settings.model) / ranks.size
             objective.backward()  # type: ignore[no-untyped-call]
+            if not math.isfinite(loss.item()):
+                raise _diverged(trainer, number, step)
             _step(state, trainer)
             state.step, state.loss, state.terms = step + 1, state.loss + loss.item(), state.terms + terms
             advance(rows, loss.item() / max(1, terms))
@@ -123,6 +128,18 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
     trainer.watcher.epoch_done(epoch, is_best)
     if ranks.rank == 0:
         trainer.checkpoints.save(state)
+
+
+def _diverged(trainer: Trainer, epoch: int, step: int) -> DivergedError:
+    """Read the batch again, with its keys, and write them down for whoever looks into it."""
+    keys = next(trainer.train.with_row_keys().epoch(epoch, step)).row_key
+    assert keys is not None
+    path = trainer.settings.run.path / f"diverged-rank-{trainer.ranks.rank}.json"
+    path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
+    return DivergedError(
+        f"the loss is not a number in epoch {epoch}, step {step}; the row keys of the batch are in {path}; lower "
+        "train.learning_rate, or look at the x_i of those rows, and go on with --resume auto"
+    )
 
 
 def _step(state: TrainingState, trainer: Trainer) -> None:

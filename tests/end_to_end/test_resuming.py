@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -156,3 +157,16 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
     assert not list(load_settings(config).run.checkpoints.glob("*/.staging*"))
     assert run_job("train", config, "--resume", "auto").code == 0
     assert_same_outcome(config, straight)
+
+
+def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_path: Path, run_job: RunJob) -> None:
+    config = config_for(tmp_path, small, optimizer="sgd", learning_rate=1e9, schedule="constant", average=0.0)
+    found = run_job("train", config)
+    assert found.code == 2
+    (line,) = found.errors
+    assert "the loss is not a number in epoch 1" in line
+    named = json.loads((tmp_path / "run" / "diverged-rank-0.json").read_text())
+    stored = pq.read_table(small.settings.dataset.path / "train", columns=["row_key"])["row_key"].to_pylist()
+    assert len(named["row_keys"]) == 16
+    assert set(named["row_keys"]) < set(stored)
+    assert not load_settings(config).run.bundle.exists()
