@@ -1,6 +1,7 @@
 """Training and evaluating a list of models, one after another; what is done already is not done again."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,4 +108,5 @@ def _result(name: str, entry: Settings, fit: Fit, dataset: Dataset, made: str, *
     unfinished = entry.run.path / f"{_RESULT}.unfinished"
     unfinished.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
     unfinished.replace(entry.run.path / _RESULT)
+    shutil.rmtree(entry.run.checkpoints, ignore_errors=True)
     return result

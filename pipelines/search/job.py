@@ -1,5 +1,6 @@
 """Searching settings for each model: Optuna draws them (TPE, seeded), the validation split judges, test is not read."""
 
+import shutil
 import time
 import zlib
 from typing import Any
@@ -91,4 +92,6 @@ def _try(entry: Settings, name: str, number: int, drawn: dict[str, Any], made_fr
     start = time.monotonic()
     best = train(with_drawn(entry, drawn), ranks)[entry.model.name].best
     seconds = round(time.monotonic() - start, 1)
+    if ranks.rank == 0:
+        shutil.rmtree(entry.run.path, ignore_errors=True)
     return Trial(name, number, drawn, best.metric, best.valid, best.number, seconds, made_from)
