@@ -1,7 +1,7 @@
 """A trained model on disk: a folder that torch and pyarrow alone can load, checked against its checksums.
 
 `weights.safetensors`, `settings.yaml`, `features.parquet`, `counts.parquet` where the map has count fields,
-`metrics.json`, `card.md`, and `checksum.json` over them.
+`certificate.safetensors` with frozen rows and their scores, `metrics.json`, `card.md`, and `checksum.json` over them.
 """
 
 import hashlib
@@ -9,9 +9,12 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_model, save_model
 
 from afm_core.errors import AfmError, BundleError
@@ -23,7 +26,17 @@ from afm_core.settings import Settings, read_settings, write_settings
 
 _WEIGHTS, _SETTINGS, _FEATURES = "weights.safetensors", "settings.yaml", "features.parquet"
 _COUNTS, _METRICS, _CARD, _CHECKSUM = "counts.parquet", "metrics.json", "card.md", "checksum.json"
-_CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD)
+_CERTIFICATE = "certificate.safetensors"
+_CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD, _CERTIFICATE)
+
+
+class FrozenRows(NamedTuple):
+    """Encoded rows that go into a bundle with their scores, so that whoever loads it can see that theirs are equal."""
+
+    ids: NDArray[np.int32]
+    """(N, F)"""
+    x: NDArray[np.float32]
+    """(N, X), the columns of x_i, of which there may be none."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,12 @@ class Bundle:
         """The model by itself; its output is not yet a score."""
         return self.predictor.model
 
+    def largest_difference(self) -> float:
+        """Between the scores of the frozen rows here and now, and those that were written when it was trained."""
+        rows = load_file(self.path / _CERTIFICATE)
+        ours = self.predictor.predict_columns(rows["ids"], rows["x"], self.feature_map.x_of_slots)
+        return float(np.abs(ours - rows["score"]).max(initial=0.0))
+
     @property
     def features_path(self) -> Path:
         """The feature table, for the encoder."""
@@ -60,6 +79,7 @@ def write_bundle(
     settings: Settings,
     features: Path,
     counts: Path | None,
+    frozen: FrozenRows,
     metrics: dict[str, Any],
     card: str,
 ) -> str:
@@ -68,13 +88,17 @@ def write_bundle(
     Args:
         features: the feature table of the dataset that the model was trained on; copied.
         counts: its table of count fields, if any; copied.
+        frozen: a few hundred rows, whose scores are written beside them.
     """
+    slots = FeatureMap.read(features).x_of_slots
     with staged(path) as stage:
         save_model(predictor, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         shutil.copyfile(features, stage / _FEATURES)
         if counts:
             shutil.copyfile(counts, stage / _COUNTS)
+        score = predictor.predict_columns(frozen.ids, frozen.x, slots)
+        save_file({"ids": frozen.ids, "x": frozen.x, "score": score}, stage / _CERTIFICATE)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         (stage / _CARD).write_text(card, encoding="utf-8")
         content = (*_CONTENT, _COUNTS) if counts else _CONTENT

@@ -79,7 +79,7 @@ class Feed:
             DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
         """
         self.plan, self._map, self._weighted = plan, dataset.feature_map, dataset.manifest.weighted
-        self._x_of_slots = self._map.x_of_slots
+        self.x_of_slots = self._map.x_of_slots
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
         self._together = together
         for number, file in enumerate(self._files):
@@ -178,7 +178,7 @@ class Feed:
     def _batch(self, rows: _Rows) -> Batch:
         ids, x = torch.from_numpy(rows.ids), torch.from_numpy(rows.x)
         return Batch(
-            EncodedBatch.of_columns(ids, x, self._x_of_slots),
+            EncodedBatch.of_columns(ids, x, self.x_of_slots),
             torch.from_numpy(rows.label),
             torch.from_numpy(rows.weight) if self._weighted else None,
             torch.from_numpy(rows.row_key) if self._with_row_keys else None,

@@ -15,6 +15,9 @@ from pipelines.scoring.lock import locked
 from pipelines.scoring.night import NightManifest, score_night
 from pipelines.scoring.why import require_explainable
 
+# The same numbers in another order of additions; bfloat16 products may be float32 on another processor.
+_ALLOWED = {"float32": 1e-6, "bfloat16": 1e-2}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,6 +44,7 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
     outcomes = []
     with locked(settings.score.path):
         bundle = open_bundle(settings)
+        _require_same_scores(bundle)
         if explain:
             require_explainable(bundle)
         for night in nights:
@@ -69,6 +73,21 @@ def open_bundle(settings: Settings) -> Bundle:
             f"the settings say {', '.join(settings.field_names)}; name the bundle's own settings with --config"
         )
     return bundle
+
+
+def _require_same_scores(bundle: Bundle) -> None:
+    """Score the bundle's frozen rows, and compare with what the trainer wrote.
+
+    Raises:
+        BundleError: they differ by more than rounding does.
+    """
+    precision = bundle.settings.model.precision
+    difference, allowed = bundle.largest_difference(), _ALLOWED[precision]
+    if not difference <= allowed:
+        raise BundleError(
+            f"{bundle.path}: scores of its frozen rows differ by up to {difference:.2g} from those of the training, "
+            f"allowed is {allowed:g} ({precision}); use the versions it was trained with, or train it again"
+        )
 
 
 def _entry(

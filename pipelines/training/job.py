@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from afm_core.bundle import write_bundle
+from afm_core.bundle import FrozenRows, write_bundle
 from afm_core.errors import DatasetError
 from afm_core.models import AFM, Shape, build_model
 from afm_core.settings import Settings
@@ -21,6 +22,8 @@ from pipelines.training.communicator import Communicator
 from pipelines.training.loop import Fit, Trainer, fit
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
+
+_FROZEN = 256
 
 
 def train(settings: Settings, ranks: Communicator, resume: bool = False) -> dict[str, Fit]:
@@ -57,10 +60,19 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False) -> dict
         if ranks.rank == 0:
             metrics = {"valid": found.best.valid, "epochs": [asdict(epoch) for epoch in found.epochs]}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
-            write_bundle(bundle, found.predictor, stage, dataset.features_path, dataset.counts_path, metrics, card)
+            tables = dataset.features_path, dataset.counts_path
+            write_bundle(bundle, found.predictor, stage, *tables, frozen_rows(feeds[1]), metrics, card)
         fits[stage.model.name] = found
         start = model
     return fits
+
+
+def frozen_rows(valid: Feed) -> FrozenRows:
+    """The first rows of the validation split, as a bundle's certificate keeps them."""
+    batch = next(valid.epoch(0)).encoded
+    ids, values = batch.ids[:_FROZEN].numpy().astype(np.int32), batch.values[:_FROZEN].numpy()
+    columns = [valid.x_of_slots.index(at) for at in range(max(valid.x_of_slots, default=-1) + 1)]
+    return FrozenRows(ids, np.ascontiguousarray(values[:, columns], dtype=np.float32))
 
 
 def _made_from(stage: Settings, dataset: Dataset, ranks: Communicator) -> dict[str, Any]:

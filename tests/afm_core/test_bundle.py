@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from afm_core.bundle import read_bundle, verify_bundle, write_bundle
+from afm_core.bundle import FrozenRows, read_bundle, verify_bundle, write_bundle
 from afm_core.errors import BundleError
 from afm_core.models import EncodedBatch
 from tests.conftest import Small
@@ -20,14 +22,17 @@ def bundle(small: Small, tmp_path: Path) -> Path:
 
 def test_a_bundle_gives_equal_outputs_bit_for_bit_after_a_round_trip(bundle: Path, tmp_path: Path) -> None:
     first = read_bundle(bundle)
-    write_bundle(tmp_path / "again", first.predictor, first.settings, first.features_path, None, first.metrics, "card")
+    frozen = FrozenRows(np.ones((4, len(first.feature_map.names)), np.int32), np.empty((4, 0), np.float32))
+    again = tmp_path / "again"
+    write_bundle(again, first.predictor, first.settings, first.features_path, None, frozen, first.metrics, "card")
     second = read_bundle(tmp_path / "again")
     batch = EncodedBatch.of_ids(torch.randint(0, first.feature_map.n_ids, (100, len(first.feature_map.names))))
     assert torch.equal(first.model(batch), second.model(batch))
 
 
 @pytest.mark.parametrize(
-    "name", ["weights.safetensors", "settings.yaml", "features.parquet", "metrics.json", "card.md"]
+    "name",
+    ["weights.safetensors", "settings.yaml", "features.parquet", "metrics.json", "card.md", "certificate.safetensors"],
 )
 def test_a_changed_or_missing_file_is_refused_by_name(bundle: Path, name: str) -> None:
     content = (bundle / name).read_bytes()
@@ -37,6 +42,15 @@ def test_a_changed_or_missing_file_is_refused_by_name(bundle: Path, name: str) -
     (bundle / name).unlink()
     with pytest.raises(BundleError, match=name):
         read_bundle(bundle)
+
+
+def test_frozen_rows_show_a_model_that_scores_otherwise_than_it_did(bundle: Path) -> None:
+    found = read_bundle(bundle)
+    assert len(load_file(bundle / "certificate.safetensors")["ids"]) == 64, "the first batch of the validation split"
+    assert found.largest_difference() == 0.0
+    with torch.no_grad():
+        found.model.factors.bias += 0.01
+    assert found.largest_difference() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_an_edited_checksum_is_refused(bundle: Path) -> None:

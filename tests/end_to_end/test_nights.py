@@ -4,12 +4,13 @@ import itertools
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from afm_core.bundle import read_bundle, write_bundle
+from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
 from pipelines.scoring.ledger import read_ledger
 from pipelines.scoring.lock import locked
 from tests.conftest import RunJob, Small, snapshot, write_config
@@ -86,17 +87,36 @@ def test_a_mean_score_out_of_bounds_leaves_what_was_published(
 def test_scores_that_are_not_numbers_are_not_published(
     small: Small, nights: Path, tmp_path: Path, run_job: RunJob
 ) -> None:
+    """A model that is broken for unknown users only, whom its frozen rows do not show."""
     bundle = read_bundle(small.settings.run.bundle)
+    unknown = bundle.feature_map["user"].unknown_id
     with torch.no_grad():
-        bundle.model.factors.bias.fill_(float("nan"))
-    broken = tmp_path / "run" / "bundle"
-    broken.parent.mkdir()
-    write_bundle(broken, bundle.predictor, bundle.settings, bundle.features_path, None, bundle.metrics, "card")
-    config = write_config(tmp_path, nights)
-    found = run_job("score", config, "--date", "2026-02-01")
+        bundle.model.factors.linear.weight[unknown] = float("nan")
+    write_copy(bundle, tmp_path / "run" / "bundle", user=bundle.feature_map["user"].ranges[0].first)
+    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-04")
     assert found.code == 2
-    assert "scores are not numbers" in found.errors[0]
+    assert "50 of 50 scores are not numbers" in found.errors[0]
     assert not list((tmp_path / "scores").glob("dt=*"))
+
+
+def test_a_bundle_that_scores_otherwise_than_when_it_was_trained_is_refused(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(small.settings.run.bundle)
+    write_copy(bundle, tmp_path / "run" / "bundle", user=3)
+    monkeypatch.setattr("afm_core.models.factors.LinearPart.first_order", lambda self, batch: self.bias + 0.25)
+    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01")
+    assert found.code == 2
+    assert "scores of its frozen rows differ by up to" in found.errors[0]
+    assert "allowed is 1e-06 (float32)" in found.errors[0]
+
+
+def write_copy(bundle: Bundle, path: Path, user: int) -> None:
+    ids = np.full((3, len(bundle.feature_map.names)), 2, dtype=np.int32)
+    ids[:, 0] = user
+    frozen = FrozenRows(ids, np.empty((3, 0), dtype=np.float32))
+    path.parent.mkdir()
+    write_bundle(path, bundle.predictor, bundle.settings, bundle.features_path, None, frozen, bundle.metrics, "card")
 
 
 def test_a_second_run_ends_in_one_line_and_may_be_tried_again(
