@@ -1,7 +1,5 @@
 """From a model's output to the score that people get. Evaluation and scoring come here."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -52,7 +50,3 @@ class Predictor(nn.Module):
             )
             scores[rows] = self.predict(piece).numpy()
         return scores
-
-    def forward(self, batch: EncodedBatch) -> Any:
-        """As `predict`."""
-        return self.predict(batch)
