@@ -2,6 +2,7 @@
 
 `weights.safetensors`, `settings.yaml`, `features.parquet`, `counts.parquet` where the map has count fields,
 `certificate.safetensors` with frozen rows and their scores, `metrics.json`, `card.md`, and `checksum.json` over them.
+`optimizer.safetensors` is what a training needs to go on from it.
 """
 
 import hashlib
@@ -15,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
 from safetensors.torch import load_model, save_model
+from safetensors.torch import save_file as save_tensors
+from torch import Tensor
 
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
@@ -27,6 +31,7 @@ from afm_core.settings import Settings, read_settings, write_settings
 _WEIGHTS, _SETTINGS, _FEATURES = "weights.safetensors", "settings.yaml", "features.parquet"
 _COUNTS, _METRICS, _CARD, _CHECKSUM = "counts.parquet", "metrics.json", "card.md", "checksum.json"
 _CERTIFICATE = "certificate.safetensors"
+_OPTIMIZER = "optimizer.safetensors"  # for training to go on; no part of what scores, so not of the fingerprint either
 _CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD, _CERTIFICATE)
 
 
@@ -62,6 +67,20 @@ class Bundle:
         ours = self.predictor.predict_columns(rows["ids"], rows["x"], self.feature_map.x_of_slots)
         return float(np.abs(ours - rows["score"]).max(initial=0.0))
 
+    def read_optimizer(self) -> dict[str, Tensor]:
+        """The optimiser's state at the end of the training, as it was written; empty where it was not.
+
+        Raises:
+            BundleError: it has changed since.
+        """
+        expected = json.loads((self.path / _CHECKSUM).read_text(encoding="utf-8")).get("optimizer")
+        if expected is None:
+            return {}
+        file = self.path / _OPTIMIZER
+        if not file.is_file() or _sha256(file) != expected:
+            raise BundleError(f"{file}: missing or changed since the bundle was written; train it again")
+        return load_tensors(file)
+
     @property
     def features_path(self) -> Path:
         """The feature table, for the encoder."""
@@ -82,6 +101,7 @@ def write_bundle(
     frozen: FrozenRows,
     metrics: dict[str, Any],
     card: str,
+    optimizer: dict[str, Tensor] | None = None,
 ) -> str:
     """Write a bundle beside `path`, then put it in place in one step. Returns its fingerprint.
 
@@ -89,6 +109,7 @@ def write_bundle(
         features: the feature table of the dataset that the model was trained on; copied.
         counts: its table of count fields, if any; copied.
         frozen: a few hundred rows, whose scores are written beside them.
+        optimizer: its state, by names that end in / and the optimiser's key.
     """
     slots = FeatureMap.read(features).x_of_slots
     with staged(path) as stage:
@@ -104,7 +125,11 @@ def write_bundle(
         content = (*_CONTENT, _COUNTS) if counts else _CONTENT
         checksums = {name: _sha256(stage / name) for name in content}
         fingerprint = _overall(checksums)
-        (stage / _CHECKSUM).write_text(json.dumps({"fingerprint": fingerprint, "files": checksums}, indent=2) + "\n")
+        recorded = {"fingerprint": fingerprint, "files": checksums}
+        if optimizer is not None:
+            save_tensors({name: tensor.contiguous() for name, tensor in optimizer.items()}, stage / _OPTIMIZER)
+            recorded["optimizer"] = _sha256(stage / _OPTIMIZER)
+        (stage / _CHECKSUM).write_text(json.dumps(recorded, indent=2) + "\n")
     return fingerprint
 
 

@@ -55,6 +55,12 @@ class DivergedError(AfmError):
     """The loss of a training is no longer a number."""
 
 
+class LostRankError(AfmError):
+    """Another rank of the training has died or does not answer. Starting again helps."""
+
+    exit_code = 75
+
+
 class CheckpointError(AfmError):
     """A checkpoint cannot be written, or was made from other settings."""
 

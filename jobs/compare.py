@@ -8,7 +8,7 @@ from pipelines.comparison.job import compare, study
 from pipelines.comparison.plots import plot_convergence, plot_models, plot_study
 from pipelines.comparison.report import comparison_table, plan_table, write_comparison
 from pipelines.console import screen
-from pipelines.training.communicator import communicator
+from pipelines.training.communicator import Communicator, on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "seeds", "studies")
 
@@ -25,16 +25,19 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return
-    ranks = communicator()
-    results = compare(settings, ranks)
-    if ranks.rank == 0:
-        screen.print(comparison_table(results, settings))
-        screen.print(f"wrote {write_comparison(results, settings)} and .json")
-        screen.print(f"wrote {plot_models(results, settings)} and {plot_convergence(results, settings).name}")
-    for name, of in settings.studies.items() if arguments.studies else ():
-        points = study(settings, of, ranks)
+
+    def work(ranks: Communicator, _: bool) -> None:
+        results = compare(settings, ranks)
         if ranks.rank == 0:
-            screen.print(f"wrote {plot_study(name, of, points, settings)}")
+            screen.print(comparison_table(results, settings))
+            screen.print(f"wrote {write_comparison(results, settings)} and .json")
+            screen.print(f"wrote {plot_models(results, settings)} and {plot_convergence(results, settings).name}")
+        for name, of in settings.studies.items() if arguments.studies else ():
+            points = study(settings, of, ranks)
+            if ranks.rank == 0:
+                screen.print(f"wrote {plot_study(name, of, points, settings)}")
+
+    on_ranks(settings, work)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from jobs._command import parser, run
 from pipelines.console import screen
 from pipelines.search.job import search
 from pipelines.search.report import plan_table, search_table
-from pipelines.training.communicator import communicator
+from pipelines.training.communicator import Communicator, on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "search")
 
@@ -22,10 +22,13 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return
-    ranks = communicator()
-    trials = search(settings, ranks)
-    if ranks.rank == 0:
-        screen.print(search_table(trials))
+
+    def work(ranks: Communicator, _: bool) -> None:
+        trials = search(settings, ranks)
+        if ranks.rank == 0:
+            screen.print(search_table(trials))
+
+    on_ranks(settings, work)
 
 
 if __name__ == "__main__":

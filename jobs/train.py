@@ -1,11 +1,12 @@
 """Train the model of the settings on a prepared dataset and write a bundle. Alone, or on N ranks under horovodrun."""
 
 import argparse
+from pathlib import Path
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.training.communicator import communicator
+from pipelines.training.communicator import Communicator, on_ranks
 from pipelines.training.job import train
 from pipelines.training.report import fit_table, plan_table
 
@@ -19,6 +20,14 @@ def main() -> None:
     made.add_argument(
         "--resume", choices=["auto", "never"], default="never", help="auto: go on from the newest whole checkpoint"
     )
+    made.add_argument(
+        "--from",
+        dest="earlier",
+        type=Path,
+        metavar="BUNDLE",
+        help="go on from an earlier bundle of the same model, on a dataset that was prepared with --extend "
+        "BUNDLE/features.parquet",
+    )
     run(made, job)
 
 
@@ -27,10 +36,13 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings, arguments.ranks))
         return
-    ranks = communicator()
-    fits = train(settings, ranks, resume=arguments.resume == "auto")
-    if ranks.rank == 0:
-        screen.print(fit_table(settings, fits, ranks.size))
+
+    def work(ranks: Communicator, resume: bool) -> None:
+        fits = train(settings, ranks, resume, arguments.earlier)
+        if ranks.rank == 0:
+            screen.print(fit_table(settings, fits, ranks.size))
+
+    on_ranks(settings, work, resume=arguments.resume == "auto")
 
 
 if __name__ == "__main__":

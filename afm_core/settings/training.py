@@ -109,10 +109,20 @@ class Train(Section):
     a pass over all embeddings a step. 0: none."""
     batch_size: Positive = 512
     """Rows of one step over all ranks."""
+    accumulate: Positive = 1
+    """Work through each rank's rows of a step in so many parts, one after another, where memory does not hold them at
+    once; but for rounding and the draws of dropout the outcome is the same (not for ranking)."""
+    scale_learning_rate: bool = False
+    """True: batch_size is that of one rank, and learning_rate is multiplied by the number of ranks. False: neither
+    depends on how many there are."""
+    compress_gradients: bool = False
+    """Send dense gradients between ranks as float16."""
     epochs: Positive = 20
     """At most."""
     patience: Positive = 3
     """Stop after so many epochs in a row that did not validate better; the best epoch is kept."""
+    stall_seconds: Positive = 600
+    """A rank that keeps the others waiting so long ends the training, and is named."""
     checkpoint_steps: Positive = 1000
     """Write a checkpoint every so many steps, and after every epoch; the last two are kept."""
 
@@ -120,6 +130,8 @@ class Train(Section):
     def _clipped_scores(self) -> "Train":
         if self.clipped_loss and self.task != "regression":
             raise ValueError(f"clipped_loss needs task: regression, found {self.task}")
+        if self.accumulate > 1 and self.task == "ranking":
+            raise ValueError("accumulate would tear positives from their negatives; leave it out for ranking")
         return self
 
 
@@ -147,6 +159,16 @@ class Run(Section):
     def checkpoints(self) -> Path:
         """Of the training, a folder a model."""
         return self.path / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        """A line of JSON an epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """What `tensorboard --logdir` shows, a folder a model."""
+        return self.path / "tensorboard"
 
     @property
     def warm_start_bundle(self) -> Path:

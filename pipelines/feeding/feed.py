@@ -2,8 +2,9 @@
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from afm_core.errors import DatasetError
 from afm_core.models import EncodedBatch
 from pipelines.dataset import Dataset
-from pipelines.feeding.shard_plan import FileSlice, ShardPlan
+from pipelines.feeding.shard_plan import FileSlice, ShardPlan, Stretches
 
 # Petastorm uses interfaces of pyarrow that later versions lack; the pins hold it to one that has them.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\b")
@@ -38,6 +39,25 @@ class Batch:
     """(B,) float32, where the dataset has weights."""
     row_key: Tensor | None
     """(B,) int64, where the feed was asked for it."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """On another device; from pinned memory without waiting for it."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """In memory that a GPU can read by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def parts(self, n: int) -> Iterator["Batch"]:
+        """At most `n` batches of as many rows each, the last of what is left; one where there are no rows."""
+        size = max(1, -(-len(self.label) // n))
+        for start in range(0, max(1, len(self.label)), size):
+            rows = slice(start, start + size)
+            yield self._each(lambda tensor, rows=rows: tensor[rows])  # type: ignore[misc]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        others = (None if tensor is None else change(tensor) for tensor in (self.weight, self.row_key))
+        return Batch(EncodedBatch(*map(change, self.encoded)), change(self.label), *others)
 
 
 class _Rows(NamedTuple):
@@ -68,12 +88,14 @@ class Feed:
         seed: int | None,
         with_row_keys: bool = False,
         together: bool = False,
+        in_memory: bool = False,
     ) -> None:
         """Check every file's footer against the manifest.
 
         Args:
             seed: of the permutations of each epoch; None reads the rows as they stand.
             together: permute each positive and the negatives after it as one.
+            in_memory: keep what was read for the epochs after; `memory.bytes_needed` says what that takes.
 
         Raises:
             DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
@@ -82,16 +104,18 @@ class Feed:
         self.x_of_slots = self._map.x_of_slots
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
         self._together = together
+        self._kept: dict[int, _Rows] | None = {} if in_memory else None
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """`plan.steps` batches, or those from `first_step` on.
+    def epoch(self, epoch: int, left: Stretches | None = None) -> Iterator[Batch]:
+        """The batches of an epoch, or of what is left of it; files of which nothing is left are not read.
 
-        The same (seed, epoch, rank, size) gives the same batches. Files before the first step's are not read.
+        The same (seed, epoch, rank, size) gives the same batches.
         """
-        slices = self.plan.slices(self._file_order(epoch), first_step)
-        size, step = self.plan.local_batch, first_step
+        plan = self.plan.going_on(left)
+        slices = plan.slices(self._file_order(epoch))
+        size, step = plan.local_batch, 0
         pending: list[_Rows] = []
         waiting = 0
         for rows in self._read(slices, epoch):
@@ -103,13 +127,13 @@ class Feed:
                     yield self._batch(block.take(slice(at, at + size)))
                     at, waiting, step = at + size, waiting - size, step + 1
                 pending = [block.take(slice(at, None))]
-        if step < self.plan.steps:
+        if step < plan.steps:
             yield self._batch(_Rows.join(pending or [self._empty()]))
 
     def with_row_keys(self) -> "Feed":
         """The same rows in the same order, with their keys."""
         found = copy.copy(self)
-        found._with_row_keys = True
+        found._with_row_keys, found._kept = True, None
         return found
 
     def _file_order(self, epoch: int) -> list[int]:
@@ -121,31 +145,57 @@ class Feed:
 
     def _read(self, slices: list[FileSlice], epoch: int) -> Iterator[_Rows]:
         """The rows of each slice, in the order of the epoch."""
-        if not slices:
+        for piece, rows in zip(slices, self._whole_files(slices), strict=True):
+            if self._seed is None:
+                yield rows.take(slice(piece.start, piece.stop))
+            else:
+                order = self._permutation(rows, self._random(epoch, 1 + piece.file))
+                yield rows.take(order[piece.start : piece.stop])
+
+    def _whole_files(self, slices: list[FileSlice]) -> Iterator[_Rows]:
+        """The file of each slice, as it is stored. Slices of one file stand together, and it is read once."""
+        kept = self._kept if self._kept is not None else {}
+        fresh = self._through_petastorm([file for file, _ in groupby(slices, _file_of) if file not in kept])
+        for file, pieces in groupby(slices, _file_of):
+            rows = kept[file] if file in kept else next(fresh)
+            if self._kept is not None:
+                self._kept[file] = rows
+            for _ in pieces:
+                yield rows
+
+    def _through_petastorm(self, files: list[int]) -> Iterator[_Rows]:
+        if not files:
             return
-        urls = [self._files[piece.file].absolute().as_uri() for piece in slices]
         columns = [*self._map.id_columns, *self._map.x_columns, _LABEL]
         columns += [*([_WEIGHT] if self._weighted else []), *([_ROW_KEY] if self._with_row_keys else [])]
-        reader = make_batch_reader(
-            urls,
-            schema_fields=columns,
-            shuffle_row_groups=False,
-            num_epochs=1,
-            reader_pool_type="thread",
-            workers_count=1,  # with more, row groups arrive in no fixed order
-            results_queue_size=_ROW_GROUPS_AHEAD,
-            hdfs_driver="libhdfs",
-        )
-        with reader:
-            for piece, group in zip(slices, reader, strict=True):
-                rows = self._rows(group)
-                found = len(rows.label)
-                assert found == piece.rows, f"{self._files[piece.file]}: {found} rows, {piece.rows} expected"
-                if self._seed is None:
-                    yield rows.take(slice(piece.start, piece.stop))
-                else:
-                    order = self._permutation(rows, self._random(epoch, 1 + piece.file))
-                    yield rows.take(order[piece.start : piece.stop])
+        at = 0
+        try:
+            with make_batch_reader(
+                [self._files[file].absolute().as_uri() for file in files],
+                schema_fields=columns,
+                shuffle_row_groups=False,
+                num_epochs=1,
+                reader_pool_type="thread",
+                workers_count=1,  # with more, row groups arrive in no fixed order
+                results_queue_size=_ROW_GROUPS_AHEAD,
+                hdfs_driver="libhdfs",
+            ) as reader:
+                for at, (file, group) in enumerate(zip(files, reader, strict=True)):  # noqa: B007
+                    rows = self._rows(group)
+                    found, expected = len(rows.label), self.plan.file_rows(file)
+                    assert found == expected, f"{self._files[file]}: {found} rows, {expected} expected"
+                    yield rows
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(files[at:], error) from error
+
+    def _unreadable(self, left: list[int], error: Exception) -> DatasetError:
+        """Name the file at which reading has stopped: the first of those `left` whose footer is not what it was."""
+        for file in left:
+            try:
+                _check_footer(self._files[file], self.plan.file_rows(file))
+            except DatasetError as found:
+                return DatasetError(f"{found}, then go on with --resume auto")
+        return DatasetError(f"{self._files[left[0]].parent}: cannot be read: {str(error).splitlines()[0]}")
 
     def _permutation(self, rows: _Rows, random: np.random.Generator) -> NDArray[np.int64]:
         if not self._together:
@@ -183,6 +233,10 @@ class Feed:
             torch.from_numpy(rows.weight) if self._weighted else None,
             torch.from_numpy(rows.row_key) if self._with_row_keys else None,
         )
+
+
+def _file_of(piece: FileSlice) -> int:
+    return piece.file
 
 
 def _check_footer(file: Path, rows: int) -> None:

@@ -5,11 +5,19 @@ it Adagrad's accumulator, stays torch's own, and one rank and many take the same
 """
 
 import os
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
+
+from afm_core.errors import LostRankError
+from afm_core.settings import Settings
+from pipelines.console import messages
+from pipelines.training.roll import Roll
+
+R = TypeVar("R")
 
 
 class Communicator(Protocol):
@@ -17,11 +25,18 @@ class Communicator(Protocol):
 
     rank: int
     size: int
+    elastic: bool
+    """Whether their number may change."""
+    local_rank: int
     local_size: int
-    """Ranks on this machine."""
+    """This rank's place among those on its machine, and how many they are."""
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its sum over the ranks; a parameter without one counts as zeros."""
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
+        """Replace every gradient by its sum over the ranks; a parameter without one counts as zeros.
+
+        Args:
+            compress: send dense gradients as float16.
+        """
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise sum over the ranks, in float64."""
@@ -32,13 +47,16 @@ class Communicator(Protocol):
     def all_equal(self, module: nn.Module) -> bool:
         """Whether all ranks hold the same parameters, bit for bit."""
 
+    def checkpointed(self) -> None:
+        """Say that rank 0 has written a checkpoint. Where ranks may come and go, this is where they are let in."""
+
 
 class Alone:
     """A single process."""
 
-    rank, size, local_size = 0, 1, 1
+    rank, size, elastic, local_rank, local_size = 0, 1, False, 0, 1
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
         """Nothing to add."""
 
     def sum(self, values: list[float]) -> list[float]:
@@ -52,37 +70,64 @@ class Alone:
         """True."""
         return True
 
+    def checkpointed(self) -> None:
+        """Nobody comes or goes."""
+
 
 class Horovod:
     """Ranks started by horovodrun."""
 
-    def __init__(self) -> None:
-        import horovod.torch as hvd
+    def __init__(self, hvd: Any, roll: Path, changes: Callable[[], None] | None = None) -> None:
+        """Join the others.
 
-        hvd.init()
-        self._hvd = hvd
-        self.rank, self.size, self.local_size = hvd.rank(), hvd.size(), hvd.local_size()
+        Args:
+            hvd: horovod.torch, initialised.
+            roll: folder that all ranks see.
+            changes: asks whether ranks have come, and raises what Horovod raises then.
+        """
+        self._hvd, self._changes, self.elastic = hvd, changes, changes is not None
+        self.rank, self.size = hvd.rank(), hvd.size()
+        self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
+        self.roll = Roll(roll, self.rank, self.size)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """One grouped all-reduce of the dense gradients; of the sparse ones every rank gets every row."""
-        gradients = []
-        for number, parameter in enumerate(parameters):
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
+        """One grouped all-reduce of the dense gradients; of the sparse ones every rank gets every row.
+
+        All of it is under way at once: what costs is the number of round trips, not their size.
+        """
+        self.roll.begin()
+        learning = list(parameters)
+        dense, sparse = [], []
+        for number, parameter in enumerate(learning):
             if parameter.grad is None:  # a rank that sent nothing would stall the others
                 parameter.grad = torch.zeros_like(parameter)
             if parameter.grad.is_sparse:
-                parameter.grad = self._gather_rows(parameter.grad, f"rows.{number}")
+                sparse.append((parameter, *self._gather_rows(parameter.grad, f"rows.{number}")))
             else:
-                gradients.append(parameter.grad)
-        self._hvd.grouped_allreduce_(gradients, op=self._hvd.Sum, name="gradients")
+                dense.append(parameter.grad)
+        sent = [gradient.half() for gradient in dense] if compress else dense
+        summing = self._hvd.grouped_allreduce_async_(sent, op=self._hvd.Sum, name="gradients") if sent else None
+        for parameter, ids, values in sparse:
+            rows = self._hvd.synchronize(ids).unsqueeze(0), self._hvd.synchronize(values)
+            parameter.grad = torch.sparse_coo_tensor(*rows, parameter.shape, check_invariants=False)
+        if summing is not None:
+            self._hvd.synchronize(summing)
+        if compress:
+            for gradient, total in zip(dense, sent, strict=True):
+                gradient.copy_(total)
 
-    def _gather_rows(self, gradient: torch.Tensor, name: str) -> torch.Tensor:
-        """The rows of all ranks in the order of the ranks, so that every rank adds them up alike."""
-        ids = self._hvd.allgather(gradient._indices()[0].contiguous(), name=f"{name}.ids")
-        values = self._hvd.allgather(gradient._values().contiguous(), name=f"{name}.values")
-        return torch.sparse_coo_tensor(ids.unsqueeze(0), values, gradient.shape, check_invariants=False)
+    def _gather_rows(self, gradient: torch.Tensor, name: str) -> tuple[int, int]:
+        """Handles of the ids and rows of all ranks in the order of the ranks, so that every rank adds them up alike.
+
+        Each id is sent once, with the sum of its rows.
+        """
+        own = gradient.coalesce()
+        ids = self._hvd.allgather_async(own._indices()[0].contiguous(), name=f"{name}.ids")
+        return ids, self._hvd.allgather_async(own._values().contiguous(), name=f"{name}.values")
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise, in float64."""
+        self.roll.begin()
         total = self._hvd.allreduce(torch.tensor(values, dtype=torch.float64), op=self._hvd.Sum, name="sum")
         return [float(value) for value in total]
 
@@ -98,7 +143,64 @@ class Horovod:
             equal = equal and torch.equal(ours, theirs)
         return bool(self.sum([float(equal)])[0] == self.size)
 
+    def checkpointed(self) -> None:
+        """In elastic training: let in whoever has come."""
+        if self._changes:
+            self._changes()
 
-def communicator() -> Communicator:
-    """Horovod where horovodrun started this process, else alone."""
-    return Horovod() if "HOROVOD_RANK" in os.environ else Alone()
+
+def on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], resume: bool = False) -> R:
+    """Do `work(ranks, resume)` alone, or as one of the ranks that horovodrun has started.
+
+    In elastic training (horovodrun --min-np) the work is begun again, with `resume`, whenever ranks have come or gone.
+
+    Raises:
+        LostRankError: another rank has died, or kept the others waiting beyond `train.stall_seconds`; names it.
+    """
+    if "HOROVOD_RANK" not in os.environ:
+        return work(Alone(), resume)
+    limit = str(settings.train.stall_seconds)
+    os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", limit)
+    os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(max(1, settings.train.stall_seconds // 2)))
+    os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", limit)
+    import horovod.torch as hvd
+    from horovod.common.exceptions import HorovodInternalError
+
+    hvd.init()
+    roll = settings.run.path / "ranks"
+    if "HOROVOD_ELASTIC" in os.environ:
+        return _elastic(hvd, roll, work, resume)
+    ranks = Horovod(hvd, roll)
+    try:
+        return work(ranks, resume)
+    except HorovodInternalError as error:
+        raise LostRankError(
+            f"rank {ranks.rank} of {ranks.size} cannot go on: {ranks.roll.silent()}; start again with --resume auto"
+        ) from error
+
+
+def _elastic(hvd: Any, roll: Path, work: Callable[[Communicator, bool], R], resume: bool) -> R:
+    from horovod.common.elastic import State, run_fn
+    from horovod.torch.elastic import _reset
+    from horovod.torch.functions import broadcast_object
+
+    class OnDisk(State):  # type: ignore[misc]
+        """What ranks share when they meet again: nothing but the checkpoints of the run."""
+
+        begun = resume
+
+        def save(self) -> None: ...
+
+        def restore(self) -> None:
+            messages.print("  a rank is gone; the others go on from the last checkpoint")
+
+        def sync(self) -> None: ...
+
+        def reset(self) -> None:
+            self.begun = True
+
+    def attempt(state: OnDisk) -> R:
+        return work(Horovod(hvd, roll, state.check_host_updates), state.begun)
+
+    found: R = run_fn(attempt, _reset)(OnDisk(broadcast_object, hvd.rank))
+    return found

@@ -11,14 +11,17 @@ import torch
 
 from afm_core.bundle import FrozenRows, write_bundle
 from afm_core.errors import DatasetError
-from afm_core.models import AFM, Shape, build_model
+from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
+from pipelines.feeding.memory import fits_in_memory
 from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.card import model_card
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
+from pipelines.training.continuing import Earlier
+from pipelines.training.device import device_of
 from pipelines.training.loop import Fit, Trainer, fit
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
@@ -26,11 +29,13 @@ from pipelines.training.watching import Watcher
 _FROZEN = 256
 
 
-def train(settings: Settings, ranks: Communicator, resume: bool = False) -> dict[str, Fit]:
+def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier: Path | None = None) -> dict[str, Fit]:
     """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by name.
 
     Args:
         resume: go on from the newest whole checkpoint below the run's folder; without one, begin.
+        earlier: a bundle of the same model to go on from, optimiser included, instead of a warm start. The dataset's
+            feature map must be the bundle's, or extend it.
 
     Raises:
         DatasetError: no whole dataset, other fields than the settings', or a batch that the ranks cannot share.
@@ -40,31 +45,45 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False) -> dict
     """
     dataset = open_dataset(settings)
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
-    plans = [shard_plan(settings, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
+    scaled = scaled_to(settings, ranks.size, ranks.elastic)
+    plans = [shard_plan(scaled, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
     together = settings.train.task == "ranking"
-    feeds = Feed(dataset, "train", plans[0], settings.seed, together=together), Feed(dataset, "valid", plans[1], None)
-    watcher = Watcher(settings.run.path / "history.jsonl", ranks.rank)
+    stays = fits_in_memory(dataset, ranks.local_size)
+    feeds = (
+        Feed(dataset, "train", plans[0], settings.seed, together=together, in_memory=stays),
+        Feed(dataset, "valid", plans[1], None, in_memory=stays),
+    )
+    device = device_of(ranks)
+    watcher = Watcher(settings.run, ranks.rank)
     if ranks.rank == 0 and not resume:
         shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
-    start = open_warm_start(settings, dataset)
-    for stage, bundle in training_stages(settings):
+    before = Earlier(earlier, dataset) if earlier else None
+    start = None if before else open_warm_start(settings, dataset)
+    for asked, bundle in training_stages(settings)[-1 if before else 0 :]:
+        stage = scaled_to(asked, ranks.size, ranks.elastic)
         torch.manual_seed(settings.seed)
         model = build_model(stage.model, shape)
-        if isinstance(model, AFM):
-            if start is not None:
-                start_from(model, start, stage, shape)
-            watcher.starts(stage.model.name, f"attention by {model.describe_kernel(shape.n_columns)}")
-        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _made_from(stage, dataset, ranks))
-        found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints), resume)
+        if isinstance(model, AFM) and start is not None:
+            start_from(model, start, stage, shape)
+        if before:
+            before.give_weights(model)
+        watcher.starts(stage.model.name, _computed_by(model, shape))
+        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _made_from(asked, dataset, before))
+        found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints, device, before), resume)
         if ranks.rank == 0:
             metrics = {"valid": found.best.valid, "epochs": [asdict(epoch) for epoch in found.epochs]}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
             tables = dataset.features_path, dataset.counts_path
-            write_bundle(bundle, found.predictor, stage, *tables, frozen_rows(feeds[1]), metrics, card)
+            frozen = frozen_rows(feeds[1])
+            write_bundle(bundle, found.predictor, stage, *tables, frozen, metrics, card, found.optimizer)
         fits[stage.model.name] = found
         start = model
     return fits
+
+
+def _computed_by(model: AnyModel, shape: Shape) -> str:
+    return f"attention by {model.describe_kernel(shape.n_columns)}" if isinstance(model, AFM) else ""
 
 
 def frozen_rows(valid: Feed) -> FrozenRows:
@@ -75,12 +94,13 @@ def frozen_rows(valid: Feed) -> FrozenRows:
     return FrozenRows(ids, np.ascontiguousarray(values[:, columns], dtype=np.float32))
 
 
-def _made_from(stage: Settings, dataset: Dataset, ranks: Communicator) -> dict[str, Any]:
+def _made_from(stage: Settings, dataset: Dataset, before: Earlier | None) -> dict[str, Any]:
     """What two trainings must share for one to go on from the other's checkpoint."""
-    train = stage.train.model_dump(mode="json", exclude={"checkpoint_steps"})
+    train = stage.train.model_dump(mode="json", exclude={"checkpoint_steps", "stall_seconds"})
     model = stage.model.model_dump(mode="json", exclude={"kernel"})
     digest = dataset.manifest.digest
-    return {"seed": stage.seed, "model": model, "train": train, "dataset": digest, "ranks": ranks.size}
+    found = {"seed": stage.seed, "model": model, "train": train, "dataset": digest}
+    return {**found, "from": before.fingerprint if before else None}
 
 
 def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
@@ -108,6 +128,21 @@ def open_dataset(settings: Settings) -> Dataset:
             "its negatives; prepare again with split.by: positive"
         )
     return dataset
+
+
+def scaled_to(settings: Settings, ranks: int, elastic: bool = False) -> Settings:
+    """The settings as they are for a number of ranks (`train.scale_learning_rate`).
+
+    Elastic ranks, whose number nobody has chosen, round the batch up to what they can share.
+    """
+    train = settings.train
+    rows, rate = train.batch_size, train.learning_rate
+    if train.scale_learning_rate:
+        rows, rate = rows * ranks, rate * ranks
+    if elastic:
+        rows = -(-rows // ranks) * ranks
+    scaled = {"batch_size": rows, "learning_rate": rate, "scale_learning_rate": False}
+    return settings.model_copy(update={"train": train.model_copy(update=scaled)})
 
 
 def shard_plan(settings: Settings, dataset: Dataset, split: str, rank: int, size: int) -> ShardPlan:

@@ -3,21 +3,27 @@
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import torch
+from torch import Tensor
 
 from afm_core.errors import DivergedError, InterruptedBySignal
 from afm_core.learning.calibration import fit_platt
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.learning.prediction import Predictor
 from afm_core.learning.tasks import Task, task_of
-from afm_core.models import AnyModel, penalty
+from afm_core.models import AFM, AnyModel, penalty
 from afm_core.settings import Settings
-from pipelines.feeding.feed import Feed
+from pipelines.feeding.ahead import Ahead
+from pipelines.feeding.feed import Batch, Feed
+from pipelines.feeding.shard_plan import Stretches
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
+from pipelines.training.continuing import Earlier
 from pipelines.training.interruption import STOPPING, Interruption, interruptible
 from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.watching import Epoch, Watcher
@@ -33,6 +39,8 @@ class Fit:
     """Holds the weights of `best`."""
     epochs: list[Epoch]
     best: Epoch
+    optimizer: dict[str, Tensor]
+    """What it knew at the end, by parameter."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,9 @@ class Trainer:
     ranks: Communicator
     watcher: Watcher
     checkpoints: Checkpoints
+    device: torch.device
+    earlier: Earlier | None = None
+    """What the optimiser goes on from."""
 
     @property
     def task(self) -> Task:
@@ -66,20 +77,21 @@ def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
         DivergedError: the loss is not a number.
     """
     settings, ranks = trainer.settings, trainer.ranks
-    ranks.broadcast(model)
+    ranks.broadcast(model.to(trainer.device))
     state = TrainingState.start(model, settings, trainer.train.plan.steps)
-    if resume:
-        _resume(state, trainer)
+    if trainer.earlier:
+        trainer.earlier.give_optimizer(state.optimizer, model)
+    _resume(state, trainer, resume)
     with interruptible() as interruption:
         while not _over(state, settings):
             _train_epoch(state, trainer, interruption)
     assert state.best is not None
     model.load_state_dict(state.best_weights)
     assert ranks.all_equal(model), "the ranks ended with different parameters"
-    predictor = Predictor(model, settings.train.task)
+    predictor = Predictor(model.cpu(), settings.train.task)
     if trainer.task.calibrated:
-        predictor.calibrate(*_calibration(model, trainer.valid, ranks))
-    return Fit(predictor, state.epochs, state.best)
+        predictor.calibrate(*_calibration(model, trainer))
+    return Fit(predictor, state.epochs, state.best, state.optimizer_by_name())
 
 
 def _over(state: TrainingState, settings: Settings) -> bool:
@@ -89,9 +101,9 @@ def _over(state: TrainingState, settings: Settings) -> bool:
     return done >= settings.train.epochs or done - state.best.number >= settings.train.patience
 
 
-def _resume(state: TrainingState, trainer: Trainer) -> None:
-    """Rank 0 chooses the checkpoint; the others read the same one."""
-    found = trainer.checkpoints.newest() if trainer.ranks.rank == 0 else None
+def _resume(state: TrainingState, trainer: Trainer, resume: bool) -> None:
+    """Rank 0 decides whether, and from which checkpoint; the others read the same one, if they were to or not."""
+    found = trainer.checkpoints.newest() if resume and trainer.ranks.rank == 0 else None
     step = trainer.ranks.sum([float(trainer.checkpoints.step_of(found)) if found else 0.0])[0]
     if step:
         trainer.checkpoints.restore(int(step), state)
@@ -103,36 +115,73 @@ def _resume(state: TrainingState, trainer: Trainer) -> None:
 def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interruption) -> None:
     settings, ranks, feed = trainer.settings, trainer.ranks, trainer.train
     number, first, start = state.epoch, state.step, time.monotonic()
-    rows_before = feed.plan.rows_of_steps(first)
+    plan = feed.plan.going_on(state.left)
     state.model.train()
-    with trainer.watcher.epoch(settings.model.name, number, feed.plan.rows - rows_before) as advance:
-        for step, batch in enumerate(feed.epoch(number, first), start=first):
-            seed_step(settings.seed, number, step, ranks.rank)
-            rows = feed.plan.global_rows(step)
-            state.optimizer.zero_grad()
-            loss, terms = trainer.task.loss(state.model(batch.encoded), batch.label, batch.weight)
-            objective = loss / rows + penalty(state.model, settings.model) / ranks.size
-            objective.backward()  # type: ignore[no-untyped-call]
-            if not math.isfinite(loss.item()):
-                raise _diverged(trainer, number, step)
+    batches = _on_device(feed.epoch(number, state.left), trainer.device)
+    with trainer.watcher.epoch(settings.model.name, number, plan.rows_left) as advance:
+        for at, batch in enumerate(batches):
+            seed_step(settings.seed, number, first + at, ranks.rank)
+            rows = plan.global_rows(at)
+            loss, terms = _gradients(state, trainer, batch, rows)
+            if not math.isfinite(loss):
+                raise _diverged(trainer, number, first + at, plan.rest(at))
             _step(state, trainer)
-            state.step, state.loss, state.terms = step + 1, state.loss + loss.item(), state.terms + terms
-            advance(rows, loss.item() / max(1, terms))
+            state.step, state.left = first + at + 1, plan.rest(at + 1)
+            state.rows, state.loss, state.terms = state.rows + rows, state.loss + loss, state.terms + terms
+            advance(rows, loss / max(1, terms))
             _checkpoint_if_due(state, trainer, interruption)
     seconds = time.monotonic() - start
     train_loss = _mean(trainer.task, state.loss, state.terms, ranks)
-    valid_loss = validate(state.validated, trainer.task, trainer.valid, ranks)
-    speed = (feed.plan.rows - rows_before) / seconds
-    epoch = Epoch(settings.model.name, number, feed.plan.steps, trainer.task.monitor, train_loss, valid_loss, speed)
+    valid_loss = _validate(state.validated, trainer)
+    epoch = Epoch(
+        model=settings.model.name,
+        number=number,
+        steps=state.step,
+        rows=state.rows,
+        metric=trainer.task.monitor,
+        train=train_loss,
+        valid=valid_loss,
+        rows_per_second=plan.rows_left / seconds,
+        feed_wait=batches.waited / seconds,
+        learning_rate=float(state.schedule.get_last_lr()[0]),
+        resident_mib=_resident(ranks),
+    )
+    assert state.rows == feed.plan.rows, f"{state.rows} rows in epoch {number}, the split has {feed.plan.rows}"
     is_best = state.epoch_done(epoch)
+    if isinstance(state.model, AFM):
+        trainer.watcher.attention(number, _attention(state.validated, trainer))
     trainer.watcher.epoch_done(epoch, is_best)
     if ranks.rank == 0:
         trainer.checkpoints.save(state)
 
 
-def _diverged(trainer: Trainer, epoch: int, step: int) -> DivergedError:
+def _resident(ranks: Communicator) -> list[int]:
+    own = psutil.Process().memory_info().rss / 2**20
+    return [round(size) for size in ranks.sum([own if rank == ranks.rank else 0.0 for rank in range(ranks.size)])]
+
+
+def _gradients(state: TrainingState, trainer: Trainer, batch: Batch, rows: int) -> tuple[float, int]:
+    """Leave the gradients of this rank's share of a step of `rows` rows; the sum of its losses, and of how many."""
+    state.optimizer.zero_grad()
+    total, count = 0.0, 0
+    extra = penalty(state.model, trainer.settings.model) / trainer.ranks.size
+    for part in batch.parts(trainer.settings.train.accumulate):
+        loss, terms = trainer.task.loss(state.model(part.encoded), part.label, part.weight)
+        (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
+        total, count, extra = total + loss.item(), count + terms, 0.0
+    return total, count
+
+
+def _on_device(batches: Iterator[Batch], device: torch.device) -> Ahead[Batch]:
+    """Batches made ready by a thread; what a GPU computes on is on its way while it computes on the one before."""
+    if device.type == "cpu":
+        return Ahead(batches)
+    return Ahead(batches, lambda batch: batch.pinned().to(device))
+
+
+def _diverged(trainer: Trainer, epoch: int, step: int, left: Stretches) -> DivergedError:
     """Read the batch again, with its keys, and write them down for whoever looks into it."""
-    keys = next(trainer.train.with_row_keys().epoch(epoch, step)).row_key
+    keys = next(trainer.train.with_row_keys().epoch(epoch, left)).row_key
     assert keys is not None
     path = trainer.settings.run.path / f"diverged-rank-{trainer.ranks.rank}.json"
     path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
@@ -144,7 +193,7 @@ def _diverged(trainer: Trainer, epoch: int, step: int) -> DivergedError:
 
 def _step(state: TrainingState, trainer: Trainer) -> None:
     learning = [weight for weight in state.model.parameters() if weight.requires_grad]
-    trainer.ranks.sum_gradients(learning)
+    trainer.ranks.sum_gradients(learning, trainer.settings.train.compress_gradients)
     if trainer.settings.train.embedding_l2:
         add_row_l2(learning, trainer.settings.train.embedding_l2)
     state.optimizer.step()
@@ -166,6 +215,7 @@ def _checkpoint_if_due(state: TrainingState, trainer: Trainer, interruption: Int
         trainer.checkpoints.save(state)
     if ranks.rank:  # from here on rank 0 carries the sums of all
         state.loss, state.terms = 0.0, 0
+    ranks.checkpointed()
     if signal:
         raise InterruptedBySignal(
             f"stopped by signal {signal} in epoch {state.epoch} after step {state.step}; a checkpoint was written, "
@@ -181,14 +231,24 @@ def _agreed(interruption: Interruption, ranks: Communicator) -> int:
 
 
 @torch.inference_mode()
-def validate(model: AnyModel, task: Task, feed: Feed, ranks: Communicator) -> float:
+def _validate(model: AnyModel, trainer: Trainer) -> float:
     """What the task watches, over all rows of all ranks, by sums."""
     model.eval()
-    total, count = 0.0, 0
-    for batch in feed.epoch(0):
+    task, total, count = trainer.task, 0.0, 0
+    for batch in _on_device(trainer.valid.epoch(0), trainer.device):
         loss, terms = task.loss(task.validated(model(batch.encoded)), batch.label, None)
         total, count = total + loss.item(), count + terms
-    return _mean(task, total, count, ranks)
+    return _mean(task, total, count, trainer.ranks)
+
+
+@torch.inference_mode()
+def _attention(model: AnyModel, trainer: Trainer) -> Tensor:
+    """Of the first validation batch, each weight times the number of pairs, so that an even row is all 1."""
+    assert isinstance(model, AFM)
+    batch = next(trainer.valid.epoch(0)).to(trainer.device).encoded
+    weights = model.attend(batch)[1]
+    assert weights is not None
+    return weights.cpu() * weights.shape[1]
 
 
 def _mean(task: Task, total: float, count: int, ranks: Communicator) -> float:
@@ -197,8 +257,8 @@ def _mean(task: Task, total: float, count: int, ranks: Communicator) -> float:
 
 
 @torch.inference_mode()
-def _calibration(model: AnyModel, feed: Feed, ranks: Communicator) -> tuple[float, float]:
+def _calibration(model: AnyModel, trainer: Trainer) -> tuple[float, float]:
     model.eval()
-    parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in feed.epoch(0)]
+    parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in trainer.valid.epoch(0)]
     output, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return fit_platt(output, label, ranks.sum)
+    return fit_platt(output, label, trainer.ranks.sum)

@@ -14,6 +14,7 @@ from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.schedule import rate_factor
 from afm_core.models import AnyModel
 from afm_core.settings import Settings
+from pipelines.feeding.shard_plan import Stretches
 from pipelines.training.watching import Epoch
 
 
@@ -29,6 +30,10 @@ class TrainingState:
     """The running one."""
     step: int = 0
     """Steps of it that are done."""
+    left: Stretches | None = None
+    """What those have left of its rows; None at its begin."""
+    rows: int = 0
+    """That all ranks have seen in them."""
     loss: float = 0.0
     """Sum over its steps; on rank 0 that of all ranks up to the last checkpoint."""
     terms: int = 0
@@ -64,7 +69,8 @@ class TrainingState:
         is_best = self.best is None or epoch.valid < self.best.valid
         if is_best:
             self.best, self.best_weights = epoch, copy.deepcopy(self.validated.state_dict())
-        self.epoch, self.step, self.loss, self.terms = self.epoch + 1, 0, 0.0, 0
+        self.epoch, self.step, self.left, self.rows = self.epoch + 1, 0, None, 0
+        self.loss, self.terms = 0.0, 0
         return is_best
 
     def tensors(self) -> dict[str, Tensor]:
@@ -77,11 +83,19 @@ class TrainingState:
             found |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
         return found
 
+    def optimizer_by_name(self) -> dict[str, Tensor]:
+        """The optimiser's tensors by the name of the parameter, a slash, and its own key."""
+        learning = [name for name, weight in self.model.named_parameters() if weight.requires_grad]
+        state = self.optimizer.state_dict()["state"]
+        return {f"{learning[at]}/{key}": value for at, values in state.items() for key, value in values.items()}
+
     def facts(self) -> dict[str, Any]:
         """Everything else, as JSON can hold it."""
         return {
             "epoch": self.epoch,
             "step": self.step,
+            "left": self.left,
+            "rows": self.rows,
             "terms": self.terms,
             "loss": self.loss.hex(),  # the very same number when it is read
             "steps": self.schedule.last_epoch,
@@ -97,7 +111,8 @@ class TrainingState:
         if self.average:
             self.average.load_state_dict(_below("average.", tensors))
         self._restore_optimizer(_below("optimizer.", tensors))
-        self.epoch, self.step, self.terms = facts["epoch"], facts["step"], facts["terms"]
+        self.epoch, self.step, self.rows, self.terms = (facts[name] for name in ("epoch", "step", "rows", "terms"))
+        self.left = None if facts["left"] is None else tuple((start, stop) for start, stop in facts["left"])
         self.loss, self.schedule.last_epoch = float.fromhex(facts["loss"]), facts["steps"]
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
             group["lr"] = float.fromhex(rate)

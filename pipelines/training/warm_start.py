@@ -1,6 +1,6 @@
 """Starting a model from what another has learned."""
 
-from afm_core.bundle import read_bundle
+from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
 from afm_core.features import keeps_ids
 from afm_core.models import AFM, AnyModel, Shape
@@ -19,12 +19,7 @@ def open_warm_start(settings: Settings, dataset: Dataset) -> AnyModel | None:
     if path is None:
         return None
     bundle = read_bundle(path)
-    if not keeps_ids(dataset.features_path, bundle.features_path):
-        raise BundleError(
-            f"{path}: its feature map {bundle.feature_map.fingerprint} is neither the dataset's "
-            f"({dataset.feature_map.fingerprint}) nor one that it extends; prepare with --extend "
-            f"{bundle.features_path}"
-        )
+    require_ids(bundle, dataset)
     factors = bundle.model.factors
     if not isinstance(factors, Factors) or factors.embedding.embedding_dim != settings.model.embedding_dim:
         found = factors.embedding.embedding_dim if isinstance(factors, Factors) else "none"
@@ -33,6 +28,20 @@ def open_warm_start(settings: Settings, dataset: Dataset) -> AnyModel | None:
             f"{settings.model.embedding_dim}; make them equal"
         )
     return bundle.model
+
+
+def require_ids(bundle: Bundle, dataset: Dataset) -> None:
+    """Raise where a dataset does not keep what a bundle's ids mean.
+
+    Raises:
+        BundleError: says how to prepare one that does.
+    """
+    if not keeps_ids(dataset.features_path, bundle.features_path):
+        raise BundleError(
+            f"{bundle.path}: its feature map {bundle.feature_map.fingerprint} is neither the dataset's "
+            f"({dataset.feature_map.fingerprint}) nor one that it extends; prepare with --extend "
+            f"{bundle.features_path}"
+        )
 
 
 def start_from(model: AFM, start: AnyModel, settings: Settings, shape: Shape) -> None:

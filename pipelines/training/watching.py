@@ -1,13 +1,16 @@
-"""What a person and a log see of a training: a progress bar, a line an epoch, and a file of JSON lines."""
+"""What people and programs see of a training: a progress bar, a line an epoch, JSON lines, and TensorBoard's files."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
+from afm_core.settings.training import Run
 from pipelines.console import bar, messages
 
 
@@ -18,33 +21,45 @@ class Epoch:
     model: str
     number: int
     steps: int
+    rows: int
+    """That were seen, each once."""
     metric: str
     """What the next two are."""
     train: float
     """Of the training outputs as they came, dropout included."""
     valid: float
     rows_per_second: float
+    feed_wait: float
+    """Share of the training's seconds in which rank 0 waited for its next batch."""
+    learning_rate: float
+    """At its end."""
+    resident_mib: list[int]
+    """Memory of each rank at its end."""
 
 
 class Watcher:
     """Follows a training. On ranks other than 0 it keeps silent and writes nothing."""
 
-    def __init__(self, history: Path, rank: int) -> None:
-        self._history, self._speaks = history, rank == 0
+    def __init__(self, run: Run, rank: int) -> None:
+        self._run, self._speaks = run, rank == 0
+        self._scalars: SummaryWriter | None = None
         if self._speaks:
-            history.parent.mkdir(parents=True, exist_ok=True)
-            history.write_text("", encoding="utf-8")
+            run.path.mkdir(parents=True, exist_ok=True)
+            run.history.write_text("", encoding="utf-8")
+            shutil.rmtree(run.tensorboard, ignore_errors=True)
 
     def starts(self, model: str, how: str) -> None:
-        """Say what computes a model."""
+        """Begin with a model, and say what computes it."""
         if self._speaks:
-            messages.print(f"  {model:<4} {how}")
+            self._scalars = SummaryWriter(str(self._run.tensorboard / model))
+            messages.print(f"  {model:<4} {how}".rstrip())
 
     def resumes(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
         """Take up the history of a model that goes on from a checkpoint."""
         if self._speaks:
             for done in epochs:
                 self._append(done)
+                self._draw(done)
             messages.print(f"  {model:<4} goes on in epoch {epoch} after step {step:,}")
 
     @contextmanager
@@ -66,12 +81,32 @@ class Watcher:
         if not self._speaks:
             return
         self._append(epoch)
+        self._draw(epoch)
         mark = "*" if is_best else " "
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
             f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
         )
 
+    def attention(self, epoch: int, weights: Tensor) -> None:
+        """Keep a histogram of attention weights."""
+        if self._scalars:
+            self._scalars.add_histogram("attention x pairs", weights, epoch)
+
+    def _draw(self, epoch: Epoch) -> None:
+        assert self._scalars is not None
+        values = {
+            f"training/{epoch.metric}": epoch.train,
+            f"validation/{epoch.metric}": epoch.valid,
+            "learning rate": epoch.learning_rate,
+            "rows a second": epoch.rows_per_second,
+            "feed wait": epoch.feed_wait,
+            "resident MiB of rank 0": epoch.resident_mib[0],
+        }
+        for name, value in values.items():
+            self._scalars.add_scalar(name, value, epoch.number)
+        self._scalars.flush()
+
     def _append(self, epoch: Epoch) -> None:
-        with self._history.open("a", encoding="utf-8") as file:
+        with self._run.history.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(epoch)) + "\n")

@@ -48,22 +48,32 @@ def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: P
     assert [(line["model"], line["number"]) for line in history] == [("fm", 1), ("fm", 2), ("afm", 1), ("afm", 2)]
 
 
-def test_ranks_that_disagree_are_noticed(tmp_path: Path) -> None:
+DISAGREE = """
+import sys
+from pathlib import Path
+import torch
+from afm_core.settings import load_settings
+from pipelines.training.communicator import on_ranks
+
+def work(ranks, _):
+    torch.manual_seed(ranks.rank)
+    layer = torch.nn.Linear(3, 3)
+    print("before", ranks.all_equal(layer))
+    ranks.broadcast(layer)
+    print("after", ranks.all_equal(layer))
+    layer(torch.ones(1, 3) * (1 + ranks.rank)).sum().backward()
+    ranks.sum_gradients(layer.parameters(), compress=sys.argv[2] == "compressed")
+    print("gradient", layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))
+
+on_ranks(load_settings(Path(sys.argv[1])), work)
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "compressed"])
+def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(small: Small, tmp_path: Path, how: str) -> None:
     script = tmp_path / "disagree.py"
-    script.write_text(
-        "import torch\n"
-        "from pipelines.training.communicator import communicator\n"
-        "ranks = communicator()\n"
-        "torch.manual_seed(ranks.rank)\n"
-        "layer = torch.nn.Linear(3, 3)\n"
-        "print('before', ranks.all_equal(layer))\n"
-        "ranks.broadcast(layer)\n"
-        "print('after', ranks.all_equal(layer))\n"
-        "layer(torch.ones(1, 3) * (1 + ranks.rank)).sum().backward()\n"
-        "ranks.sum_gradients(layer.parameters())\n"
-        "print('gradient', layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))\n"
-    )
-    found = two_ranks(script)
+    script.write_text(DISAGREE)
+    found = two_ranks(script, small.config, how)
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("before False") == 2
     assert found.stdout.count("after True") == 2

@@ -9,7 +9,7 @@ import torch
 from afm_core.errors import DatasetError
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Batch, Feed
-from pipelines.feeding.shard_plan import ShardPlan
+from pipelines.feeding.shard_plan import ShardPlan, Stretches
 from tests.conftest import Small
 
 
@@ -40,6 +40,48 @@ def test_every_training_row_is_read_exactly_once_an_epoch(small: Small, size: in
     seen = [key for batches in ranks for key in keys(batches)]
     assert len(seen) == len(set(seen)) == dataset.manifest.splits["train"].rows
     assert set(seen) == set(stored(dataset))
+
+
+@pytest.mark.parametrize("left", [None, ((100, 400), (500, 650))])
+def test_rows_that_stay_in_memory_come_in_the_same_batches(small: Small, left: Stretches | None) -> None:
+    dataset = Dataset.open(small.settings.dataset.path)
+    plan = feed(dataset).plan
+    stays = Feed(dataset, "train", plan, 1, with_row_keys=True, in_memory=True)
+    for epoch in (1, 2, 1):
+        assert keys(list(stays.epoch(epoch, left))) == keys(list(feed(dataset).epoch(epoch, left)))
+
+
+def test_a_file_is_read_once_where_rows_stay_in_memory(small: Small, tmp_path: Path) -> None:
+    shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
+    dataset = Dataset.open(tmp_path / "dataset")
+    stays = Feed(dataset, "train", feed(dataset).plan, 1, with_row_keys=True, in_memory=True)
+    first = keys(list(stays.epoch(1)))
+    shutil.rmtree(tmp_path / "dataset" / "train")
+    assert sorted(keys(list(stays.epoch(2)))) == sorted(first)
+
+
+@pytest.mark.parametrize("fault", ["deleted", "truncated"])
+def test_a_file_that_breaks_in_mid_epoch_is_named(small: Small, tmp_path: Path, fault: str) -> None:
+    shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
+    dataset = Dataset.open(tmp_path / "dataset")
+    reading = feed(dataset, seed=None)
+    batches = reading.epoch(1)
+    next(batches)
+    last = dataset.files("train")[-1]
+    last.unlink() if fault == "deleted" else last.write_bytes(last.read_bytes()[:200])
+    with pytest.raises(DatasetError, match=rf"{last.name}: not a whole Parquet file.*--resume auto"):
+        list(batches)
+
+
+def test_a_batch_in_parts_is_the_batch(small: Small) -> None:
+    batch = next(feed(Dataset.open(small.settings.dataset.path)).epoch(1))
+    parts = list(batch.parts(7))
+    assert len(parts) == 7
+    assert keys(parts) == keys([batch])
+    assert torch.equal(torch.cat([part.encoded.ids for part in parts]), batch.encoded.ids)
+    assert len(list(next(batch.parts(60)).parts(5))) == 1
+    empty = Batch(batch.encoded, batch.label[:0], None, None)
+    assert len(list(empty.parts(3))) == 1, "a rank without rows takes the step all the same"
 
 
 def test_rows_arrive_as_they_are_stored(small: Small) -> None:

@@ -1,0 +1,63 @@
+"""Real Horovod ranks of jobs/train.py, for tests that kill, stop and count them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from afm_core.settings import load_settings
+from pipelines.training.checkpoints import Checkpoints
+from tests.conftest import Small, write_config
+
+ROOT = Path(__file__).parents[2]
+HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
+TRAIN = {"warm_start": None, "batch_size": 32, "epochs": 2, "checkpoint_steps": 10, "average": 0.9}
+
+needs_horovod = pytest.mark.skipif(HOROVODRUN is None, reason="Horovod is not installed; make setup builds it")
+
+
+def config_for(folder: Path, small: Small, **train: object) -> Path:
+    """Settings of a training on the small dataset that writes below `folder`."""
+    dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
+    return write_config(folder, small.settings.logs.path, dataset=dataset, train={**TRAIN, **train})
+
+
+def start(config: Path, *arguments: str, ranks: tuple[str, ...] = ("-np", "2")) -> subprocess.Popen[str]:
+    command = [str(HOROVODRUN), *ranks, sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, *arguments], start_new_session=True, **pipes)
+
+
+def steps(config: Path) -> list[int]:
+    return sorted(map(Checkpoints.step_of, load_settings(config).run.checkpoints.glob("afm/step-*")))
+
+
+def wait_for_steps(config: Path, wanted: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not any(step >= wanted for step in steps(config)):
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return out
+
+
+def process_of(config: Path, rank: int) -> int:
+    return int((load_settings(config).run.path / "ranks" / f"rank-{rank}").read_text().split()[2])
+
+
+def kill_all(process: subprocess.Popen[str], config: Path) -> None:
+    """horovodrun and its ranks, each of which is a process group of its own."""
+    found = subprocess.run(["pgrep", "-f", f"train.py --config {config}"], capture_output=True, text=True, check=False)
+    for group in {os.getpgid(process.pid), *(os.getpgid(int(pid)) for pid in found.stdout.split())}:
+        os.killpg(group, signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,102 @@
+"""Ranks that die, stop or stay away while others wait for them: real processes, real signals."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from afm_core.bundle import read_bundle
+from afm_core.settings import load_settings
+from tests.conftest import Small
+from tests.end_to_end.ranks import config_for, finish, needs_horovod, process_of, start, steps, wait_for_steps
+
+pytestmark = needs_horovod
+BOTH_HERE = ("--network-interface", "lo", "-np", "2", "--min-np", "1", "--max-np", "2")
+
+
+def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(small: Small, tmp_path: Path) -> None:
+    config = config_for(tmp_path, small, stall_seconds=30)
+    process = start(config)
+    wait_for_steps(config, 30, process)
+    os.kill(process_of(config, 1), signal.SIGKILL)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "rank 0 of 2 cannot go on: rank 1 (process" in out, out
+    assert "is gone; start again with --resume auto" in out
+    assert "goes on in epoch" in finish(start(config, "--resume", "auto"))
+
+
+def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path: Path) -> None:
+    config = config_for(tmp_path, small)
+    process = start(config)
+    wait_for_steps(config, 30, process)
+    stopped = process_of(config, 1)
+    os.kill(stopped, signal.SIGSTOP)
+    time.sleep(1)
+    reached = steps(config)
+    time.sleep(4)
+    assert steps(config) == reached, "rank 0 went on alone"
+    os.kill(stopped, signal.SIGCONT)
+    finish(process)
+
+
+def test_a_rank_that_stays_away_too_long_ends_the_training_by_name(small: Small, tmp_path: Path) -> None:
+    config = config_for(tmp_path, small, stall_seconds=5)
+    process = start(config)
+    wait_for_steps(config, 30, process)
+    stopped = process_of(config, 1)
+    os.kill(stopped, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        while "rank 1" not in (line := process.stdout.readline()):
+            assert line
+            assert time.monotonic() - began < 60
+    finally:
+        os.kill(stopped, signal.SIGKILL)
+    out, _ = process.communicate(timeout=60)
+    assert "is stopped" in line
+    assert process.returncode != 0, out
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Path:
+    """A discovery script that prints what a file says. Each host has one slot: Horovod gives up a failed host whole."""
+    (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
+    script = tmp_path / "discover.sh"
+    script.write_text(f"#!/bin/sh\ncat {tmp_path / 'hosts'}\n")
+    script.chmod(0o755)
+    return script
+
+
+def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, hosts: Path) -> None:
+    config = config_for(tmp_path, small, epochs=3)
+    process = start(config, ranks=(*BOTH_HERE, "--host-discovery-script", str(hosts)))
+    wait_for_steps(config, 30, process)
+    os.kill(process_of(config, 1), signal.SIGKILL)
+    out = finish(process)
+    assert "a rank is gone; the others go on from the last checkpoint" in out, out
+    epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
+    rows = small_rows(small)
+    assert [epoch["rows"] for epoch in epochs] == [rows] * 3, "every row once an epoch"
+    assert [len(epoch["resident_mib"]) for epoch in epochs] == [1, 1, 1], "the first epoch ended with one rank"
+
+
+def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path) -> None:
+    config = config_for(tmp_path, small, epochs=4)
+    (tmp_path / "hosts").write_text("localhost:1\n")
+    alone = ("--network-interface", "lo", "-np", "1", "--min-np", "1", "--max-np", "2")
+    process = start(config, ranks=(*alone, "--host-discovery-script", str(hosts)))
+    wait_for_steps(config, 10, process)
+    (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
+    finish(process)
+    epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
+    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 4
+    assert len(epochs[-1]["resident_mib"]) == 2
+
+
+def small_rows(small: Small) -> int:
+    from pipelines.dataset import Dataset
+
+    return Dataset.open(small.settings.dataset.path).manifest.splits["train"].rows
