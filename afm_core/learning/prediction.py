@@ -33,6 +33,10 @@ class Predictor(nn.Module):
     def predict(self, batch: EncodedBatch) -> Tensor:
         """Scores of a batch, (B,) float32, dropout off."""
         self.model.eval()
+        return self.score(batch)
+
+    def score(self, batch: EncodedBatch) -> Tensor:
+        """As `predict`, in whatever mode the model is, and with gradients."""
         output: Tensor = self.model(batch)
         if self.task.calibrated:
             output = (output * self.slope + self.intercept).float()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from afm_core.settings.section import ColumnName, Positive, Section
+from afm_core.settings.section import ColumnName, Names, Positive, Section
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Kernel = Literal["auto", "reference", "cpu", "triton"]
@@ -176,6 +176,17 @@ class Run(Section):
         return self.path / "bundle_warm_start"
 
 
+class Drift(Section):
+    """How far a night may have moved from the training, as a population stability index of each field and the score."""
+
+    warn: Annotated[float, Field(gt=0.0)] | None = 0.2
+    """Warn beyond this; rules of thumb call 0.1 some change and 0.25 a great one. null: never."""
+    stop: Annotated[float, Field(gt=0.0)] | None = None
+    """Do not publish beyond this. null: publish all the same."""
+    ignore: Names | tuple[()] = ()
+    """Fields that follow the calendar, such as the weekday, which is another one every night; `score` is the score."""
+
+
 class Score(Section):
     """Nightly scoring."""
 
@@ -187,3 +198,4 @@ class Score(Section):
     """A night with a larger share of missing or unseen values of any one field is not published."""
     mean_score: tuple[float, float] | None = None
     """A night whose mean score is outside these two is not published."""
+    drift: Drift = Drift()

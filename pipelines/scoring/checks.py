@@ -1,5 +1,6 @@
 """What the scores of a night must be before anybody sees them."""
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -10,25 +11,40 @@ from afm_core.bundle import Bundle
 from afm_core.errors import NightRefusedError
 from afm_core.settings import Settings
 from pipelines.contracts import SCORE
+from pipelines.scoring.drift import Shift, beyond
 from pipelines.spark import literal
 
 
-def read_back(spark: SparkSession, stage: Path) -> tuple[int, float | None]:
-    """Rows and mean score of what was written, from the files themselves.
+@dataclass(frozen=True)
+class Written:
+    """What is in the files of a night."""
+
+    rows: int
+    mean: float | None
+    """Of the scores."""
+    below: list[int]
+    """Rows with scores up to each of the edges that were asked for."""
+
+
+def read_back(spark: SparkSession, stage: Path, edges: list[float]) -> Written:
+    """Look at what was written, in the files themselves.
 
     Raises:
         NightRefusedError: a score is not a number.
     """
     score = F.col(SCORE)
     lost = F.count_if(score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
-    found = spark.read.parquet(literal(stage)).agg(F.count(F.lit(1)), F.avg(score), lost).first()
+    below = [F.count_if(score <= F.lit(edge).cast("float")) for edge in edges]
+    found = spark.read.parquet(literal(stage)).agg(F.count(F.lit(1)), F.avg(score), lost, *below).first()
     assert found is not None
     if found[2]:
         raise NightRefusedError(f"{found[2]:,} of {found[0]:,} scores are not numbers; train the bundle again")
-    return found[0], found[1]
+    return Written(found[0], found[1], list(found[3:]))
 
 
-def refuse_if_odd(settings: Settings, night: date, mean: float | None, unknown: dict[str, float]) -> None:
+def refuse_if_odd(
+    settings: Settings, night: date, mean: float | None, unknown: dict[str, float], shifts: dict[str, Shift]
+) -> None:
     """Compare a night with the limits of the settings.
 
     Raises:
@@ -47,6 +63,18 @@ def refuse_if_odd(settings: Settings, night: date, mean: float | None, unknown: 
             f"night {night}: mean score {mean:+.4f}, allowed is score.mean_score = {low:+g} to {high:+g}; "
             "look at the logs and the bundle, or allow more"
         )
+    moved = beyond(shifts, limits.drift, limits.drift.stop)
+    if moved:
+        raise NightRefusedError(
+            f"night {night}: {in_words(moved)} moved from what the model was trained on, allowed is score.drift.stop = "
+            f"{limits.drift.stop:g}; look at the logs, train on newer ones, or allow more"
+        )
+
+
+def in_words(moved: dict[str, float]) -> str:
+    """Fields and their indices, the greatest first."""
+    greatest = sorted(moved.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} (PSI {index:.2f})" for name, index in greatest)
 
 
 def unknown_shares(encoded: DataFrame, bundle: Bundle, rows: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ from afm_core.settings import Settings
 from pipelines.scoring.ledger import Entry, write_entry
 from pipelines.scoring.lock import locked
 from pipelines.scoring.night import NightManifest, score_night
+from pipelines.scoring.trend import plot_trend
 from pipelines.scoring.why import require_explainable
 
 # The same numbers in another order of additions; bfloat16 products may be float32 on another processor.
@@ -57,6 +58,7 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
             seconds = round(time.monotonic() - clock, 2)
             write_entry(settings.score.path, _entry(started, night, bundle, manifest, error, seconds))
             outcomes.append(Outcome(night, manifest, error))
+        plot_trend(settings.score.path, settings.score.drift.warn)
     return outcomes
 
 
@@ -101,8 +103,8 @@ def _entry(
     if manifest is None:
         outcome = "refused" if isinstance(error, NightRefusedError) else "failed"
         reason = str(error)
-        return Entry(started, night, outcome, reason, bundle.fingerprint, None, None, None, None, {}, seconds)
+        return Entry(started, night, outcome, reason, bundle.fingerprint, None, None, None, None, {}, {}, [], seconds)
     outcome = "published" if manifest.rows_in else "empty"
     counts = manifest.rows_in, sum(manifest.rejected.values()), manifest.scored
-    facts = *counts, manifest.mean_score, manifest.unknown
+    facts = *counts, manifest.mean_score, manifest.unknown, manifest.drift, list(manifest.drifted)
     return Entry(started, night, outcome, None, bundle.fingerprint, *facts, seconds)

@@ -22,6 +22,8 @@ SCHEMA = pa.schema(
         pa.field("scored", pa.int64()),
         pa.field("mean_score", pa.float64()),
         pa.field("unknown", pa.map_(pa.string(), pa.float64())),  # share by field
+        pa.field("drift", pa.map_(pa.string(), pa.float64())),  # population stability index by field, and of the score
+        pa.field("drifted", pa.list_(pa.string())),  # those beyond the limit
         pa.field("seconds", pa.float64(), nullable=False),
     ]
 )
@@ -41,6 +43,8 @@ class Entry:
     scored: int | None
     mean_score: float | None
     unknown: dict[str, float]
+    drift: dict[str, float]
+    drifted: list[str]
     seconds: float
 
 
@@ -49,7 +53,7 @@ def write_entry(scores: Path, entry: Entry) -> None:
     folder = scores / LEDGER
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{entry.started:%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.parquet"
-    row = {**asdict(entry), "unknown": list(entry.unknown.items())}
+    row = {**asdict(entry), "unknown": list(entry.unknown.items()), "drift": list(entry.drift.items())}
     unfinished = target.with_name(f".{target.name}")
     pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), unfinished)
     unfinished.rename(target)
@@ -59,4 +63,4 @@ def read_ledger(scores: Path) -> list[Entry]:
     """All rows, oldest first."""
     files = sorted((scores / LEDGER).glob("*.parquet"))
     rows = [row for file in files for row in pq.read_table(file, schema=SCHEMA).to_pylist()]
-    return [Entry(**{**row, "unknown": dict(row["unknown"])}) for row in rows]
+    return [Entry(**{**row, "unknown": dict(row["unknown"]), "drift": dict(row["drift"])}) for row in rows]

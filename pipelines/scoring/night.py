@@ -19,6 +19,7 @@ from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.columns import column
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.scoring.checks import read_back, refuse_if_odd, unknown_shares
+from pipelines.scoring.drift import SCORE_DRIFT, Shift, beyond, field_shifts, score_edges, score_shift
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
 from pipelines.spark import url
@@ -42,6 +43,10 @@ class NightManifest(BaseModel):
     """None for a night without rows."""
     unknown: dict[str, float]
     """Share of the scored rows whose value is missing or was never seen, by field."""
+    drift: dict[str, float]
+    """Population stability index by field, and of the score."""
+    drifted: dict[str, float]
+    """Those beyond `score.drift.warn`."""
     seconds: dict[str, float]
 
 
@@ -93,7 +98,7 @@ def _write(
 ) -> NightManifest:
     keys = list(settings.logs.keys or wanted_columns(settings, labelled=False))
     contract = scores(keys, explained=explain > 0)
-    rows, mean, unknown = 0, None, dict[str, float]()
+    rows, mean, unknown, shifts = 0, None, dict[str, float](), dict[str, Shift]()
     if checked is None:
         pq.write_table(to_arrow_schema(contract).empty_table(), stage / "part-00000.parquet")
     else:
@@ -105,10 +110,14 @@ def _write(
             scored.write.mode("append").parquet(url(stage), compression="zstd")
             say(f"{checked.rows_accepted:,} rows")
         with stages("check the night"):
-            rows, mean = read_back(spark, stage)
+            written = read_back(spark, stage, score_edges(bundle))
+            rows, mean = written.rows, written.mean
             assert rows == checked.rows_accepted, f"{rows} rows scored, {checked.rows_accepted} accepted"
             unknown = unknown_shares(encoded, bundle, rows)
-            refuse_if_odd(settings, night, mean, unknown)
+            shifts = field_shifts(encoded, bundle)
+            of_score = score_shift(bundle, written.below, rows)
+            shifts |= {SCORE_DRIFT: of_score} if of_score else {}
+            refuse_if_odd(settings, night, mean, unknown, shifts)
     return NightManifest(
         night=night,
         model=bundle.fingerprint,
@@ -118,6 +127,8 @@ def _write(
         scored=rows,
         mean_score=mean,
         unknown=unknown,
+        drift={name: round(found.index, 6) for name, found in shifts.items()},
+        drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
         seconds=stages.seconds,
     )
 

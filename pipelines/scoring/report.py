@@ -7,6 +7,7 @@ from rich.table import Table
 
 from afm_core.settings import Settings
 from pipelines.console import columns, facts
+from pipelines.scoring.checks import in_words
 from pipelines.scoring.job import Outcome
 from pipelines.scoring.night import NightManifest
 from pipelines.scoring.nights import night_folder
@@ -17,13 +18,13 @@ def nights_table(settings: Settings, outcomes: Sequence[Outcome]) -> Table:
     if len(outcomes) == 1 and outcomes[0].manifest:
         return night_table(settings, outcomes[0].manifest)
     rows = [_row(outcome.night, outcome.manifest) for outcome in outcomes]
-    header = ["night", "rows in", "rejected", "scored", "mean score", "most unknown"]
+    header = ["night", "rows in", "rejected", "scored", "mean score", "most unknown", "drifted"]
     return columns(f"scored {settings.name}", header, rows)
 
 
 def _row(night: date, manifest: NightManifest | None) -> list[str]:
     if manifest is None:
-        return [str(night), "not published", "", "", "", ""]
+        return [str(night), "not published", "", "", "", "", ""]
     field, share = max(manifest.unknown.items(), key=lambda item: item[1], default=("", 0.0))
     return [
         str(night),
@@ -32,6 +33,7 @@ def _row(night: date, manifest: NightManifest | None) -> list[str]:
         f"{manifest.scored:,}",
         _mean(manifest),
         f"{field} {share:.1%}" if share else "",
+        in_words(manifest.drifted),
     ]
 
 
@@ -51,6 +53,7 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             *([("rejected", reasons)] if rejected else []),
             ("missing or unseen", unknown or "none"),
             ("mean score", _mean(manifest)),
+            *([("drifted", in_words(manifest.drifted))] if manifest.drifted else []),
             ("model", manifest.model),
             ("scores", str(night_folder(settings.score.path, manifest.night))),
         ],

@@ -12,6 +12,7 @@ from afm_core.errors import BusyError
 from pipelines.scoring.ledger import Entry, read_ledger, write_entry
 from pipelines.scoring.lock import LOCK, locked
 from pipelines.scoring.nights import missing_nights, nights_between, nights_in
+from pipelines.scoring.trend import plot_trend
 
 
 def test_a_held_lock_names_its_holder_and_is_released(tmp_path: Path) -> None:
@@ -71,11 +72,27 @@ def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     assert (tmp_path / "n").read_text() == "60"
 
 
+def published(started: datetime, day: int) -> Entry:
+    counts, shares = (10, 1, 9, 0.5), ({"user": 0.25, "app": 0.0}, {"app": 0.3}, ["app"])
+    return Entry(started, date(2026, 1, day), "published", None, "abc", *counts, *shares, 1.5)
+
+
+def test_the_trend_is_drawn_from_the_second_night_on(tmp_path: Path) -> None:
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    write_entry(tmp_path, published(started, 1))
+    assert plot_trend(tmp_path, 0.2) is None
+    write_entry(tmp_path, published(started, 2))
+    path = plot_trend(tmp_path, 0.2)
+    assert path is not None
+    assert path.read_bytes()[1:4] == b"PNG"
+    assert len(read_ledger(tmp_path)) == 2, "the plot is no row"
+
+
 def test_the_ledger_keeps_every_row(tmp_path: Path) -> None:
     started = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
     rows = [
-        Entry(started, date(2026, 1, 1), "published", None, "abc", 10, 1, 9, 0.5, {"user": 0.25, "app": 0.0}, 1.5),
-        Entry(started, date(2026, 1, 2), "refused", "why", "abc", None, None, None, None, {}, 0.5),
+        published(started, 1),
+        Entry(started, date(2026, 1, 2), "refused", "why", "abc", None, None, None, None, {}, {}, [], 0.5),
     ]
     for row in rows:
         write_entry(tmp_path, row)

@@ -1,0 +1,40 @@
+"""Write a bundle's model as ONNX: ids, values and mask of encoded rows in, scores out."""
+
+import argparse
+from pathlib import Path
+
+from afm_core.bundle import read_bundle
+from afm_core.exporting import INPUTS, OUTPUT, export_onnx
+from afm_core.settings import Settings
+from jobs._command import parser, run
+from pipelines.console import facts, screen
+
+SECTIONS = ("run",)
+
+
+def main() -> None:
+    """Run the job."""
+    made = parser(__doc__, "python jobs/export.py --config conf/demo.yaml --out runs/demo/model.onnx", SECTIONS)
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
+    run(made, job)
+
+
+def job(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Export and say what was written."""
+    bundle = read_bundle(settings.run.bundle)
+    rows = [
+        ("model", f"{bundle.settings.model.name} {bundle.fingerprint}"),
+        ("inputs", f"{', '.join(INPUTS)}: (rows, {len(bundle.feature_map.slots)}) int64, float32, bool"),
+        ("output", f"{OUTPUT}: (rows,) float32"),
+        ("what ids mean", str(bundle.features_path)),
+        ("file", str(arguments.out)),
+    ]
+    if arguments.dry_run:
+        screen.print(facts(f"would export {settings.name}", rows))
+        return
+    export_onnx(bundle, arguments.out)
+    screen.print(facts(f"exported {settings.name}", rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""What surrounds the model in training: the feed, the exchange between ranks, and the size of the vocabulary.
+
+`python -m tests.benchmarks.training` measures, in one run each: rows a second of our feed against Petastorm's own
+BatchedDataLoader on the same files; a training step of two ranks of one thread each against one rank of one thread;
+and a step against the number of ids. Writes training.json and .md below --out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import yaml
+from petastorm import make_batch_reader
+from petastorm.pytorch import BatchedDataLoader
+
+from pipelines.console import columns, screen
+from pipelines.dataset import Dataset
+from pipelines.feeding.ahead import Ahead
+from pipelines.feeding.feed import Feed
+from pipelines.feeding.shard_plan import ShardPlan
+from tests.benchmarks.steps import PARTS
+from tests.benchmarks.wide_logs import FIELDS, write_wide_logs
+
+ROOT = Path(__file__).parents[2]
+BATCH = 4096
+ROUNDS = 5
+FEED_ROWS = 300_000
+VOCABULARIES = (10_000, 1_000_000, 10_000_000)
+PEER = "Petastorm: make_batch_reader and BatchedDataLoader"
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+def main() -> None:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    made.add_argument("--rows", type=int, default=FEED_ROWS, help="logs behind the files of the feed")
+    made.add_argument("--steps", type=int, default=60)
+    made.add_argument("--vocabularies", type=int, nargs="+", default=VOCABULARIES)
+    arguments = made.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tables = [
+            feed_table(Path(folder), arguments.rows),
+            scaling_table(Path(folder), arguments.steps),
+            vocabulary_table(Path(folder), arguments.steps, arguments.vocabularies),
+        ]
+    write(arguments.out, tables)
+    for title, header, rows in tables:
+        screen.print(columns(title, header, rows))
+
+
+def settings_for(folder: Path) -> Path:
+    tree = {
+        "name": "training",
+        "logs": {"path": str(folder / "logs")},
+        "fields": list(FIELDS[:10]),
+        "negatives": {"per_positive": 2, "replace": "item", "never_seen_by": "user"},
+        "dataset": {"path": str(folder / "dataset"), "rows_per_file": 65_536},
+        "model": {"name": "afm", "embedding_dim": 64, "attention_dim": 64, "precision": "bfloat16"},
+        "train": {"epochs": 2, "batch_size": 512},
+        "run": {"path": str(folder / "run")},
+        "score": {"logs": str(folder / "logs"), "path": str(folder / "scores")},
+    }
+    path = folder / "settings.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def job(name: str, *arguments: object) -> None:
+    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def feed_table(folder: Path, rows: int) -> Table:
+    """Rows a second of a whole epoch of the training split; medians over rounds in turn."""
+    write_wide_logs(folder / "logs", rows, 1)
+    config = settings_for(folder)
+    job("prepare", "--config", config)
+    dataset = Dataset.open(folder / "dataset")
+    manifest = dataset.manifest
+    plan = ShardPlan(manifest.splits["train"].rows, manifest.rows_per_file, BATCH, 0, 1)
+    kept = Feed(dataset, "train", plan, 1, in_memory=True)
+    ways: dict[str, Callable[[], Iterator[object]]] = {
+        PEER: lambda: iter(_petastorm(dataset)),
+        "ours, rows as they stand": lambda: iter(Ahead(Feed(dataset, "train", plan, None).epoch(1))),
+        "ours, permuted": lambda: iter(Ahead(Feed(dataset, "train", plan, 1).epoch(1))),
+        "ours, permuted, in memory": lambda: iter(Ahead(kept.epoch(1))),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            for _batch in way():
+                pass
+            rates[name].append(plan.rows / (time.perf_counter() - start))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    lines = [[name, f"{rate:,.0f}", f"{rate / medians[PEER]:.2f}"] for name, rate in medians.items()]
+    job("train", "--config", config)
+    history = [json.loads(line) for line in (folder / "run" / "history.jsonl").read_text().splitlines()]
+    waits = [f"{line['feed_wait']:.1%}" for line in history]
+    lines.append([f"share of a training with k = t = 64 that waits: epoch 1 (from files), {waits[0]}", "", ""])
+    lines.append([f"epoch 2 (in memory), {waits[1]}", "", ""])
+    shutil.rmtree(folder / "logs")
+    return f"Feed: {plan.rows:,} rows of 10 fields in {plan.n_files} files", ["", "rows/s", "x Petastorm"], lines
+
+
+def _petastorm(dataset: Dataset) -> Iterator[object]:
+    urls = [file.absolute().as_uri() for file in dataset.files("train")]
+    names = [*dataset.feature_map.id_columns, "label"]
+    with make_batch_reader(
+        urls, schema_fields=names, num_epochs=1, shuffle_row_groups=False, reader_pool_type="thread", workers_count=1
+    ) as reader:
+        yield from BatchedDataLoader(reader, batch_size=BATCH)
+
+
+def measure_steps(folder: Path, ranks: int, steps: int, ids: int, **values: object) -> dict[str, float]:
+    """Median seconds of a step and its parts on rank 0."""
+    out = folder / "steps.json"
+    script = [sys.executable, str(ROOT / "tests" / "benchmarks" / "steps.py"), "--config", str(settings_for(folder))]
+    script += ["--ids", str(ids), "--steps", str(steps), "--out", str(out)]
+    script += [part for key, value in values.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
+    horovodrun = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
+    start = [str(horovodrun), "-np", str(ranks)] if ranks > 1 else []
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*start, *script], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    found: dict[str, float] = json.loads(out.read_text())
+    return found
+
+
+def scaling_table(folder: Path, steps: int) -> Table:
+    """Two ranks of one thread each against one of one thread, the same rows a step over all of them."""
+    lines = []
+    for batch in (512, 4096):
+        sizes = {"model__embedding_dim": 256, "model__attention_dim": 256, "train__batch_size": batch}
+        one, two = (measure_steps(folder, ranks, max(8, steps * 512 // batch), 5400, **sizes) for ranks in (1, 2))
+        shares = [f"{two[part] / two['step']:.0%}" for part in PARTS]
+        speed = [f"{batch / found['step']:,.0f}" for found in (one, two)]
+        lines.append([f"{batch:,}", *speed, f"{one['step'] / (2 * two['step']):.2f}", *shares])
+    header = ["rows a step", "one rank, rows/s", "two, rows/s", "efficiency", *(f"two: {part}" for part in PARTS)]
+    return "Two ranks: AFM, ten fields, k = t = 256, bfloat16, one thread a rank", header, lines
+
+
+def vocabulary_table(folder: Path, steps: int, vocabularies: tuple[int, ...]) -> Table:
+    """A step of AFM against the number of ids, on one rank and on two."""
+    sizes = {"model__embedding_dim": 16, "model__attention_dim": 16, "train__batch_size": BATCH}
+    lines = []
+    for ranks in (1, 2):
+        found = [measure_steps(folder, ranks, steps, ids, **sizes)["step"] for ids in vocabularies]
+        lines.append([f"{ranks}", *(f"{1e3 * step:.1f} ms" for step in found), f"{found[-1] / found[0]:.2f}"])
+    header = ["ranks", *(f"{ids:,} ids" for ids in vocabularies), "last / first"]
+    return f"A step against the vocabulary: AFM, ten fields, k = t = 16, {BATCH:,} rows", header, lines
+
+
+def write(out: Path, tables: list[Table]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    machine = (
+        f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}"
+    )
+    text = [f"# What surrounds the model in training\n\n{machine}\n"]
+    for title, header, rows in tables:
+        text += [f"## {title}\n", "| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
+        text += ["| " + " | ".join(row) + " |" for row in rows] + [""]
+    (out / "training.md").write_text("\n".join(text), encoding="utf-8")
+    found = [{"title": title, "header": header, "rows": rows} for title, header, rows in tables]
+    (out / "training.json").write_text(json.dumps({"machine": machine, "tables": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""What a training does must not depend on how many ranks share the work."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import Small
+from tests.end_to_end.ranks import HOROVODRUN, ROOT, config_for, finish, needs_horovod, start
+
+pytestmark = needs_horovod
+
+
+@pytest.fixture(scope="module")
+def alone(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return on_global_batches(small, 1, tmp_path_factory.mktemp("alone") / "found.pt")
+
+
+def on_global_batches(small: Small, ranks: int, out: Path) -> dict:
+    script = [sys.executable, str(ROOT / "tests" / "end_to_end" / "global_batches.py"), str(small.config), str(out)]
+    command = [str(HOROVODRUN), "-np", str(ranks), *script] if ranks > 1 else script
+    subprocess.run(command, check=True, capture_output=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return torch.load(out)
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_same_global_batches_give_the_same_gradients_and_losses(
+    small: Small, alone: dict, tmp_path: Path, ranks: int
+) -> None:
+    ours = on_global_batches(small, ranks, tmp_path / "found.pt")
+    assert ours["gradients"].keys() == alone["gradients"].keys()
+    for name, gradient in alone["gradients"].items():
+        assert gradient.abs().max() > 0, name
+        assert (ours["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+    torch.testing.assert_close(ours["losses"], alone["losses"], rtol=1e-3, atol=0)
+    assert alone["losses"][-20:].mean() < 0.9 * alone["losses"][:20].mean(), "nothing was learned"
+
+
+def test_memory_does_not_grow_with_the_epochs(small: Small, tmp_path: Path) -> None:
+    config = config_for(tmp_path, small, epochs=20, patience=20, average=0.0, batch_size=64)
+    finish(start(config))
+    history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    third, last = (history[at]["resident_mib"] for at in (2, 19))
+    assert len(last) == 2
+    assert all(after <= 1.05 * before for before, after in zip(third, last, strict=True)), (third, last)

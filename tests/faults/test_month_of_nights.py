@@ -1,0 +1,126 @@
+"""A month of nights, scored by runs that are killed at random, and one of them with a shift in one field."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from afm_core.settings import load_settings
+from pipelines.scoring.ledger import LEDGER, read_ledger
+from pipelines.scoring.night import MANIFEST, NightManifest
+from pipelines.simulation.job import Simulation, simulate
+from tests.conftest import write_config
+
+ROOT = Path(__file__).parents[2]
+TRAINED, NIGHTS, EVENTS = 10, 30, 1500
+KILLS = 5
+FIRST = date(2026, 3, 1)
+SHIFTED = FIRST + timedelta(days=TRAINED + 17)
+
+pytestmark = pytest.mark.long
+
+
+def job(name: str, config: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), "--config", str(config), *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, start_new_session=True, **pipes)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    out, _ = process.communicate()
+    assert process.returncode == 0, out
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings with a bundle trained on ten days, and thirty nights; in one of them half the places are another one."""
+    folder = tmp_path_factory.mktemp("month")
+    simulate(Simulation(folder / "logs", FIRST, TRAINED + NIGHTS, EVENTS, users=200, apps=80, seed=3))
+    file = folder / "logs" / f"dt={SHIFTED}" / "part-00000.csv"
+    header, *lines = file.read_text().splitlines()
+    at, width = header.split(",").index("place"), header.count(",")
+    for number in range(0, len(lines), 2):
+        cells = lines[number].split(",")
+        if len(cells) == width + 1:
+            lines[number] = ",".join([*cells[:at], "outdoors", *cells[at + 1 :]])
+    file.write_text("\n".join([header, *lines]) + "\n")
+    trained = {"keys": ["event_id"], "last_date": str(FIRST + timedelta(days=TRAINED - 1)), "max_rejected": 0.02}
+    config = write_config(folder, folder / "logs", logs=trained, score={"drift": {"ignore": ["weekday"]}})
+    for name in ("prepare", "train"):
+        finish(job(name, config))
+    return config
+
+
+@pytest.fixture(scope="module")
+def undisturbed(month: Path) -> Path:
+    finish(job("score", month, "--missing", str(NIGHTS)))
+    return load_settings(month).score.path
+
+
+def contents(scores: Path) -> dict[str, list]:
+    columns = ["event_id", "score"]
+    nights = sorted(scores.glob("dt=*"))
+    return {night.name: pq.read_table(night, columns=columns).sort_by("event_id").to_pylist() for night in nights}
+
+
+class Reader(threading.Thread):
+    """Looks at what is published, all the time, and counts."""
+
+    def __init__(self, scores: Path) -> None:
+        super().__init__(daemon=True)
+        self.scores, self.done, self.partial, self.looks = scores, threading.Event(), list[str](), 0
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            for night in sorted(self.scores.glob("dt=*")):
+                said = NightManifest.model_validate_json((night / MANIFEST).read_text()).scored
+                rows = sum(pq.read_metadata(file).num_rows for file in night.glob("*.parquet"))
+                self.looks += 1
+                if rows != said:
+                    self.partial.append(f"{night.name}: {rows} of {said}")
+            time.sleep(0.05)
+
+
+def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    arguments = ("--missing", str(NIGHTS), "--set", f"score.path={scores}")
+    dice, reader, killed = random.Random(7), Reader(scores), 0
+    reader.start()
+    for _ in range(KILLS):
+        process = job("score", month, *arguments)
+        try:
+            process.communicate(timeout=dice.uniform(10, 30))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed += 1
+    last = job("score", month, *arguments)
+    out, _ = last.communicate()
+    reader.done.set()
+    reader.join()
+    assert last.returncode in (0, 3), out
+    assert killed >= 2, "the runs ended before anybody killed them"
+    assert reader.looks > 100
+    assert not reader.partial
+    assert contents(scores) == contents(undisturbed)
+    assert len(contents(scores)) == NIGHTS
+    published = [entry.night for entry in read_ledger(scores) if entry.outcome == "published"]
+    assert len(published) == len(set(published)), "a published night was scored again"
+    assert len(published) >= NIGHTS - killed, "only a run that died between publishing and its row leaves none"
+
+
+def test_a_shift_is_seen_on_its_night_in_its_field_only(undisturbed: Path) -> None:
+    entries = {entry.night: entry for entry in read_ledger(undisturbed)}
+    assert len(entries) == NIGHTS
+    assert entries[SHIFTED].drifted == ["place"]
+    alarms = {night: entry.drifted for night, entry in entries.items() if entry.drifted and night != SHIFTED}
+    assert len(alarms) <= 1, alarms
+    assert (undisturbed / LEDGER / "trend.png").stat().st_size > 10_000
