@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 import jobs.compare
 import jobs.evaluate
+import jobs.export
 import jobs.prepare
 import jobs.score
 import jobs.search
@@ -35,6 +36,7 @@ MAINS = {
     "prepare": jobs.prepare,
     "train": jobs.train,
     "evaluate": jobs.evaluate,
+    "export": jobs.export,
     "score": jobs.score,
     "compare": jobs.compare,
     "search": jobs.search,
