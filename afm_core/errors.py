@@ -31,6 +31,10 @@ class NightRefusedError(AfmError):
     """A night was scored, but its scores did not pass the checks; nothing was published."""
 
 
+class NotPromotedError(AfmError):
+    """A new bundle is not as good as the current one, which stays."""
+
+
 class BusyError(AfmError):
     """Another run holds the lock. Trying again later helps."""
 

@@ -9,10 +9,11 @@ from jobs._command import parser, run
 from pipelines.console import screen
 from pipelines.scoring.job import score_nights
 from pipelines.scoring.nights import missing_nights, nights_between
-from pipelines.scoring.report import nights_table, plan_table
+from pipelines.scoring.recommending import recommend
+from pipelines.scoring.report import best_items_table, nights_table, plan_table
 from pipelines.spark import spark_session
 
-SECTIONS = ("logs", "fields", "run", "score")
+SECTIONS = ("logs", "fields", "negatives", "run", "score")
 
 
 def main() -> None:
@@ -27,6 +28,12 @@ def main() -> None:
     made.add_argument(
         "--explain", type=int, default=0, metavar="K", help="add the K most weighted interactions to each row (afm)"
     )
+    made.add_argument(
+        "--candidates",
+        type=int,
+        metavar="K",
+        help="instead, find the K best items for each user of the nights",
+    )
     run(made, job)
 
 
@@ -39,6 +46,10 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if not nights:
         raise NothingToDoError(f"nothing to do: no night of the last {arguments.missing} lacks scores")
     with spark_session(f"score {settings.name}", settings.run.path / "spark.log") as spark:
+        if arguments.candidates:
+            found = [recommend(spark, settings, night, arguments.candidates) for night in nights]
+            screen.print(best_items_table(settings, found))
+            return
         outcomes = score_nights(spark, settings, nights, arguments.explain)
     errors = [str(outcome.error) for outcome in outcomes if outcome.error]
     if len(errors) < len(outcomes):
@@ -47,11 +58,18 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         raise AfmError("\n".join(errors))
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, allowed are whole numbers from 1")
+    return int(text)
+
+
 def _nights(settings: Settings, arguments: argparse.Namespace) -> list[date]:
     if (arguments.first is None) != (arguments.last is None):
         raise AfmError("--from and --to name the first and the last night; give both")
     if arguments.missing is not None:
-        return missing_nights(settings.score.logs, settings.score.path, arguments.missing)
+        published = settings.score.best_items_path if arguments.candidates else settings.score.path
+        return missing_nights(settings.score.logs, published, arguments.missing)
     if arguments.date is not None:
         return [arguments.date]
     nights = nights_between(arguments.first, arguments.last)

@@ -93,6 +93,19 @@ def scores(keys: Iterable[str], explained: bool = False) -> StructType:
     )
 
 
+def best_items(user: str, item: str) -> StructType:
+    """The best items of each user of a night. (user, rank) and (user, item) are unique."""
+    return StructType(
+        [
+            StructField(user, StringType()),
+            StructField("rank", IntegerType(), nullable=False),  # from 1
+            StructField(item, StringType()),
+            StructField(SCORE, FloatType(), nullable=False),
+            StructField(MODEL, StringType(), nullable=False),
+        ]
+    )
+
+
 def conform(frame: DataFrame, contract: StructType) -> DataFrame:
     """Select exactly the columns of `contract`, in its order.
 

@@ -16,6 +16,7 @@ import jobs.compare
 import jobs.evaluate
 import jobs.export
 import jobs.prepare
+import jobs.promote
 import jobs.score
 import jobs.search
 import jobs.train
@@ -34,6 +35,7 @@ NIGHT = "2026-01-04"
 FIELDS = ["user", "app", "daypart", "weekday", "place"]
 MAINS = {
     "prepare": jobs.prepare,
+    "promote": jobs.promote,
     "train": jobs.train,
     "evaluate": jobs.evaluate,
     "export": jobs.export,

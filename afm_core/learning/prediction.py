@@ -37,7 +37,10 @@ class Predictor(nn.Module):
 
     def score(self, batch: EncodedBatch) -> Tensor:
         """As `predict`, in whatever mode the model is, and with gradients."""
-        output: Tensor = self.model(batch)
+        return self.of_output(self.model(batch))
+
+    def of_output(self, output: Tensor) -> Tensor:
+        """Scores of the model's outputs, (B,) float32."""
         if self.task.calibrated:
             output = (output * self.slope + self.intercept).float()
         return self.task.score(output)

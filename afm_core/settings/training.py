@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from afm_core.settings.section import ColumnName, Names, Positive, Section
+from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Kernel = Literal["auto", "reference", "cpu", "triton"]
@@ -171,9 +171,29 @@ class Run(Section):
         return self.path / "tensorboard"
 
     @property
+    def current(self) -> Path:
+        """The bundle that was promoted last."""
+        return self.path / "current"
+
+    @property
     def warm_start_bundle(self) -> Path:
         """The model that the trained one started from."""
         return self.path / "bundle_warm_start"
+
+
+class Promote(Section):
+    """What jobs/promote.py asks of a new bundle, measured on the validation split beside the current one."""
+
+    auc: Share = 0.005
+    """So much lower than the current bundle's AUC it may be."""
+    normalised_entropy: Annotated[float, Field(ge=0.0)] = 0.01
+    """So much higher its normalised entropy."""
+    calibration: tuple[float, float] = (0.9, 1.1)
+    """Expected over observed positives, from and to."""
+    score_drift: Annotated[float, Field(gt=0.0)] = 0.25
+    """Population stability index of its scores against the current bundle's, on the same rows, at most."""
+    max_unknown: Share = 1.0
+    """Share of the rows with a missing or unseen value of any one field, at most."""
 
 
 class Drift(Section):
@@ -194,8 +214,19 @@ class Score(Section):
     """Folder of the nights, `dt=YYYY-MM-DD/`."""
     path: Path
     """Folder of the scores, one `dt=YYYY-MM-DD/` a night."""
+    bundle: Path | None = None
+    """What scores. Not set: what training wrote last; with jobs/promote.py, its `current`."""
     max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """A night with a larger share of missing or unseen values of any one field is not published."""
     mean_score: tuple[float, float] | None = None
     """A night whose mean score is outside these two is not published."""
     drift: Drift = Drift()
+    items: Path | None = None
+    """With --candidates: a text file with the items to choose from, one value a line. Not set: all of the training."""
+    popular_items: Positive | None = None
+    """With --candidates: of those, only so many, the most frequent in training."""
+
+    @property
+    def best_items_path(self) -> Path:
+        """Folder of what --candidates finds, one `dt=YYYY-MM-DD/` a night."""
+        return self.path.with_name(f"{self.path.name}_best_items")

@@ -10,7 +10,7 @@ from afm_core.settings import agreement
 from afm_core.settings.comparing import Compared, Search, Study
 from afm_core.settings.data import Dataset, Label, Logs, Negatives, Split
 from afm_core.settings.section import Section
-from afm_core.settings.training import Evaluate, Model, Run, Score, Train, WarmStart
+from afm_core.settings.training import Evaluate, Model, Promote, Run, Score, Train, WarmStart
 
 _ROWS_PER_FILE = 65_536
 Seed = Annotated[int, Field(ge=1, lt=2**31)]
@@ -36,6 +36,7 @@ class Settings(Section):
     evaluate: Evaluate = Evaluate()
     run: Run
     score: Score
+    promote: Promote = Promote()
     compare: dict[RunName, Compared] = Field(default={})
     """Models that jobs/compare.py trains, by the name of their row and folder."""
     seeds: tuple[Seed, ...] = ()

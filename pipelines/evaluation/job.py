@@ -39,7 +39,7 @@ def evaluate(settings: Settings) -> Evaluation:
     attention: list[PairAttention] = []
     for path in _bundles(settings):
         bundle = read_bundle(path)
-        _require_same_map(bundle, dataset)
+        require_same_map(bundle, dataset)
         scored = score_split(bundle.predictor, dataset, SPLIT, settings.list_field)
         found = all_metrics(scored.scored(bundle.predictor.task), settings.evaluate.k)
         metrics[bundle.settings.model.name] = found
@@ -52,11 +52,17 @@ def evaluate(settings: Settings) -> Evaluation:
 
 
 def _bundles(settings: Settings) -> list[Path]:
-    warm = [settings.run.warm_start_bundle] if settings.warm_start else []
+    path = settings.run.warm_start_bundle
+    warm = [path] if settings.warm_start and path.exists() else []
     return [*warm, settings.run.bundle]
 
 
-def _require_same_map(bundle: Bundle, dataset: Dataset) -> None:
+def require_same_map(bundle: Bundle, dataset: Dataset) -> None:
+    """Refuse a bundle whose ids are not the dataset's.
+
+    Raises:
+        BundleError: naming both maps.
+    """
     ours, theirs = bundle.feature_map.fingerprint, dataset.feature_map.fingerprint
     if ours != theirs:
         raise BundleError(

@@ -6,6 +6,7 @@ from afm_core.learning.metrics import Metric, metrics_at
 from afm_core.settings import Settings
 from pipelines.console import bar, columns, facts
 from pipelines.evaluation.job import SPLIT, Evaluation
+from pipelines.evaluation.promotion import Promotion
 
 _PAIRS_SHOWN = 5
 
@@ -42,6 +43,17 @@ def attention_table(evaluation: Evaluation) -> Table:
     ]
     title = f"most attended of {len(evaluation.attention)} pairs of fields"
     return columns(title, ["pair", "mean weight", "x uniform", ""], rows)
+
+
+def promotion_table(settings: Settings, promotion: Promotion) -> Table:
+    """What was asked of a new bundle, and what became of it."""
+    against = f"against {promotion.current}" if promotion.current else "nothing to compare with"
+    rows = [
+        [check.what, f"{check.found:.4f}", check.allowed, "" if check.passed else "refused"]
+        for check in promotion.checks
+    ]
+    outcome = "promoted" if promotion.promoted else "not promoted"
+    return columns(f"{outcome} {settings.name} {promotion.new}, {against}", ["", "found", "allowed", ""], rows)
 
 
 def plan_table(settings: Settings) -> Table:

@@ -8,10 +8,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
+from afm_core.drift import Shift
 from afm_core.errors import NightRefusedError
 from afm_core.settings import Settings
 from pipelines.contracts import SCORE
-from pipelines.scoring.drift import Shift, beyond
+from pipelines.scoring.drift import beyond
 from pipelines.spark import literal
 
 

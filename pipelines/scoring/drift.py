@@ -1,12 +1,10 @@
-"""How far a night's logs and scores have moved from those that the model was trained on: population stability index.
+"""How far a night's logs and scores have moved from those that the model was trained on.
 
-PSI = sum over bins of (q - p) ln(q / p), p the share of a bin in training, q that of the night. The values of a field
-fall into at most ten bins of about equal share, the frequent ones first; missing and unseen values have a share of
-their own and are left out here. Fields without a count a value in the feature map (hashed, crossed, a number as x_i)
-are not compared.
+The values of a field fall into at most ten bins of about equal share, the frequent ones first; missing and unseen
+values have a share of their own and are left out here. Fields without a count a value in the feature map (hashed,
+crossed, a number as x_i) are not compared.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,33 +18,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
+from afm_core.drift import BINS, Shift, shift
 from afm_core.features import FeatureMap
 from afm_core.settings.training import Drift
 
 SCORE_DRIFT = "score"
-_BINS = 10
-_SMOOTHING = 0.5  # of a row in every bin, so that an empty one has a logarithm
-
-
-@dataclass(frozen=True)
-class Shift:
-    """How a night differs from the training in one field, or in its scores."""
-
-    index: float
-    """PSI."""
-    noise: float
-    """What chance alone hardly exceeds with so few rows: PSI x rows is about chi-square with bins - 1 degrees."""
-
-    def exceeds(self, limit: float | None) -> bool:
-        """Whether it is beyond a limit by more than chance explains."""
-        return limit is not None and self.index > limit + self.noise
-
-
-def shift(expected: NDArray[np.int64], found: NDArray[np.int64]) -> Shift:
-    """Compare two counts by bin, (bins,) each."""
-    p, q = ((counts + _SMOOTHING) / (counts + _SMOOTHING).sum() for counts in (expected, found))
-    freedom, rows = len(expected) - 1, max(1, int(found.sum()))
-    return Shift(float(((q - p) * np.log(q / p)).sum()), (freedom + 4.0 * math.sqrt(2.0 * freedom)) / rows)
 
 
 @dataclass(frozen=True)
@@ -73,7 +49,7 @@ class Bins:
                 continue
             ids = ids[np.argsort(-counts[ids], kind="stable")]
             before = np.cumsum(counts[ids]) - counts[ids]
-            bins = np.unique(before * _BINS // counts[ids].sum(), return_inverse=True)[1]
+            bins = np.unique(before * BINS // counts[ids].sum(), return_inverse=True)[1]
             first[field.name] = len(expected)
             of_id[ids] = bins + len(expected)
             expected += np.bincount(bins, weights=counts[ids]).astype(np.int64).tolist()

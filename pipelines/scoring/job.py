@@ -68,10 +68,10 @@ def open_bundle(settings: Settings) -> Bundle:
     Raises:
         BundleError: no whole bundle there, or one of other fields.
     """
-    bundle = read_bundle(settings.run.bundle)
+    bundle = read_bundle(settings.score.bundle or settings.run.bundle)
     if bundle.feature_map.names != settings.field_names:
         raise BundleError(
-            f"{settings.run.bundle}: its feature map has the fields {', '.join(bundle.feature_map.names)}, "
+            f"{bundle.path}: its feature map has the fields {', '.join(bundle.feature_map.names)}, "
             f"the settings say {', '.join(settings.field_names)}; name the bundle's own settings with --config"
         )
     return bundle

@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from afm_core.bundle import Bundle
+from afm_core.drift import Shift
 from afm_core.errors import EmptyLogsError
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
@@ -19,7 +20,7 @@ from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.columns import column
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.scoring.checks import read_back, refuse_if_odd, unknown_shares
-from pipelines.scoring.drift import SCORE_DRIFT, Shift, beyond, field_shifts, score_edges, score_shift
+from pipelines.scoring.drift import SCORE_DRIFT, beyond, field_shifts, score_edges, score_shift
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
 from pipelines.spark import url

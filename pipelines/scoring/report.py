@@ -11,6 +11,7 @@ from pipelines.scoring.checks import in_words
 from pipelines.scoring.job import Outcome
 from pipelines.scoring.night import NightManifest
 from pipelines.scoring.nights import night_folder
+from pipelines.scoring.recommending import BestItemsManifest
 
 
 def nights_table(settings: Settings, outcomes: Sequence[Outcome]) -> Table:
@@ -58,6 +59,23 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             ("scores", str(night_folder(settings.score.path, manifest.night))),
         ],
     )
+
+
+def best_items_table(settings: Settings, nights: Sequence[BestItemsManifest]) -> Table:
+    """What was found for the users of each night."""
+    header = ["night", "users", "items compared", "best of each", "rejected rows", "users/s"]
+    rows = [
+        [
+            str(found.night),
+            f"{found.users:,}",
+            f"{found.items:,}",
+            str(found.k),
+            f"{sum(found.rejected.values()):,}",
+            f"{found.users / max(0.01, list(found.seconds.values())[-1]):,.0f}",
+        ]
+        for found in nights
+    ]
+    return columns(f"best items of {settings.name}, in {settings.score.best_items_path}", header, rows)
 
 
 def plan_table(settings: Settings, nights: Sequence[date]) -> Table:

@@ -30,8 +30,8 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str], explain: int
 
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
-        predictor = _load(path, fingerprint).predictor
-        explainer = Explainer(_load(path, fingerprint), explain) if explain else None
+        predictor = load_bundle(path, fingerprint).predictor
+        explainer = Explainer(load_bundle(path, fingerprint), explain) if explain else None
         for batch in batches:
             ids = np.stack([batch.column(name).to_numpy() for name in id_columns], axis=1)
             x = np.empty((len(ids), len(x_columns)), dtype=np.float32)
@@ -48,7 +48,7 @@ def scorer(bundle: Bundle, keys: list[str], key_columns: list[str], explain: int
 
 
 @lru_cache(maxsize=1)
-def _load(path: str, fingerprint: str) -> Bundle:
+def load_bundle(path: str, fingerprint: str) -> Bundle:
     """Once a Python worker and model.
 
     Raises:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from afm_core.bundle import FrozenRows, write_bundle
+from afm_core.drift import score_profile
 from afm_core.errors import DatasetError
 from afm_core.learning.prediction import Predictor
 from afm_core.models import AFM, AnyModel, Shape, build_model
-from afm_core.score_profile import score_profile
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from afm_core.bundle import read_bundle
-from afm_core.score_profile import score_profile
+from afm_core.drift import Shift, score_profile, shift
 from afm_core.settings.training import Drift
 from pipelines.dataset import Dataset
-from pipelines.scoring.drift import Bins, Shift, beyond, shift
+from pipelines.scoring.drift import Bins, beyond
 from tests.conftest import Small
 
 

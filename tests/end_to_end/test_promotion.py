@@ -1,0 +1,94 @@
+"""The gate: a worse bundle does not become the current one."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from afm_core.bundle import read_bundle, write_bundle
+from afm_core.settings import load_settings
+from pipelines.dataset import Dataset
+from pipelines.feeding.feed import Feed
+from pipelines.feeding.shard_plan import ShardPlan
+from pipelines.training.job import frozen_rows
+from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
+
+
+@pytest.fixture
+def config(small: Small, tmp_path: Path) -> Path:
+    shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
+    scored_by = {"bundle": str(tmp_path / "run" / "current")}
+    dataset = {"path": str(small.settings.dataset.path)}
+    # So few rows calibrate a model badly; what is tested is the comparison.
+    limits = {"calibration": [0.5, 2.0]}
+    return write_config(tmp_path, small.settings.score.logs, dataset=dataset, score=scored_by, promote=limits)
+
+
+def spoil(config: Path, by: float) -> None:
+    """Train a worse bundle: the same one with noise on its embeddings."""
+    settings = load_settings(config)
+    bundle = read_bundle(settings.run.bundle)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        weight = bundle.model.factors.embedding.weight
+        weight += by * torch.randn_like(weight)
+    dataset = Dataset.open(settings.dataset.path)
+    plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, 64, 0, 1)
+    frozen = frozen_rows(Feed(dataset, "valid", plan, None))
+    write_bundle(
+        settings.run.bundle,
+        bundle.predictor,
+        bundle.settings,
+        bundle.features_path,
+        None,
+        frozen,
+        bundle.metrics,
+        "card",
+    )
+
+
+def test_the_first_bundle_is_promoted_and_scores(config: Path, tmp_path: Path, run_job: RunJob) -> None:
+    before = run_job("score", config, "--date", NIGHT)
+    assert before.code == 2
+    assert "no complete bundle" in before.errors[0], "nothing was promoted yet"
+    found = run_job("promote", config)
+    assert found.code == 0, found.err
+    assert "nothing to compare with" in found.out
+    assert snapshot(tmp_path / "run" / "current") == snapshot(tmp_path / "run" / "bundle")
+    assert run_job("score", config, "--date", NIGHT).code == 0
+
+
+def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
+    config: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    assert run_job("promote", config).code == 0
+    kept = snapshot(tmp_path / "run" / "current")
+    again = run_job("promote", config)
+    assert again.code == 0, "an equal bundle is as good"
+    assert "against" in again.out
+    spoil(config, 0.5)
+    found = run_job("promote", config)
+    assert found.code == 2
+    (line,) = found.errors
+    assert "not promoted: AUC" in line
+    assert "allowed is at least" in line
+    assert snapshot(tmp_path / "run" / "current") == kept
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("promote.calibration=[2.0, 3.0]", "calibration ratio"),
+        ("promote.score_drift=0.0001", "score drift"),
+    ],
+)
+def test_every_limit_can_refuse(config: Path, run_job: RunJob, limit: str, reason: str) -> None:
+    assert run_job("promote", config).code == 0
+    spoil(config, 0.05)
+    wide = ("--set", "promote.auc=1", "--set", "promote.normalised_entropy=9", "--set", "promote.score_drift=9")
+    assert run_job("promote", config, *wide).code == 0
+    spoil(config, 0.5)
+    found = run_job("promote", config, *wide, "--set", limit)
+    assert found.code == 2
+    assert f"not promoted: {reason}" in found.errors[0]
