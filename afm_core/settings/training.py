@@ -11,6 +11,7 @@ Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Kernel = Literal["auto", "reference", "cpu", "triton"]
 Precision = Literal["float32", "bfloat16"]
 TaskName = Literal["regression", "classification", "ranking"]
+OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -75,6 +76,12 @@ class WarmStart(Section):
     """At most."""
     pooled_dropout: Dropout = 0.3
     """Dropout on its pooled vector, training only."""
+    clipped_loss: bool | None = None
+    """As train.clipped_loss, which it has where this is not set; so have the next two."""
+    optimizer: OptimizerName | None = None
+    """As train.optimizer."""
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+    """As train.learning_rate."""
     start: Literal["mean", "sum"] = "mean"
     """`mean`: p = 1, as the authors; `sum`: p = the number of pairs and h = 0, so that the first output is the FM's."""
     freeze: bool = False
@@ -92,7 +99,7 @@ class Train(Section):
     (regression)."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
-    optimizer: Literal["adagrad", "adam", "adamw", "sgd"] = "adagrad"
+    optimizer: OptimizerName = "adagrad"
     """`adagrad`, as in the paper, `adam`, `adamw` or `sgd`; all touch only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
     """Of the optimiser, for the batch size below."""

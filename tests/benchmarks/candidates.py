@@ -6,9 +6,6 @@ candidates.json and .md below --out.
 """
 
 import argparse
-import json
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from torch import Tensor
 from afm_core.candidates import Candidates
 from afm_core.models import AnyModel, EncodedBatch, Shape, build_model
 from afm_core.settings.training import Model
-from pipelines.console import columns, screen
+from tests.benchmarks.report import Table, write_report
 
 USERS, ITEMS, CONTEXTS, VALUES = 10_000, 4_082, 8, 50
 BEST, SLOT = 10, 1
@@ -84,19 +81,7 @@ def main() -> None:
         ours, every = rates["ours"], rates["every pair"]
         rows.append([name, f"{ours:,.0f}", f"{every:,.1f}", f"{ours / every:.1f}"])
     title = f"The {BEST} best of {ITEMS:,} items for {arguments.users:,} users in ten fields, k = t = 64"
-    machine = (
-        f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}"
-    )
-    lines = [
-        "| " + " | ".join(header) + " |",
-        "| --- | ---: | ---: | ---: |",
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "candidates.md").write_text("\n".join(["# Candidates", "", machine, "", title, "", *lines]) + "\n")
-    found = {"machine": machine, "title": title, "header": header, "rows": rows}
-    (arguments.out / "candidates.json").write_text(json.dumps(found, indent=2) + "\n")
-    screen.print(columns(title, header, rows))
+    write_report(arguments.out, "candidates", "Candidates", [Table(title, header, rows)])
 
 
 if __name__ == "__main__":

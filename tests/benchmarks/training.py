@@ -8,7 +8,6 @@ and a step against the number of ids. Writes training.json and .md below --out.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -18,16 +17,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
 import yaml
 from petastorm import make_batch_reader
 from petastorm.pytorch import BatchedDataLoader
 
-from pipelines.console import columns, screen
 from pipelines.dataset import Dataset
 from pipelines.feeding.ahead import Ahead
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
+from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.steps import PARTS
 from tests.benchmarks.wide_logs import FIELDS, write_wide_logs
 
@@ -37,8 +35,6 @@ ROUNDS = 5
 FEED_ROWS = 300_000
 VOCABULARIES = (10_000, 1_000_000, 10_000_000)
 PEER = "Petastorm: make_batch_reader and BatchedDataLoader"
-
-Table = tuple[str, list[str], list[list[str]]]
 
 
 def main() -> None:
@@ -54,9 +50,7 @@ def main() -> None:
             scaling_table(Path(folder), arguments.steps),
             vocabulary_table(Path(folder), arguments.steps, arguments.vocabularies),
         ]
-    write(arguments.out, tables)
-    for title, header, rows in tables:
-        screen.print(columns(title, header, rows))
+    write_report(arguments.out, "training", "What surrounds the model in training", tables)
 
 
 def settings_for(folder: Path) -> Path:
@@ -111,7 +105,8 @@ def feed_table(folder: Path, rows: int) -> Table:
     lines.append([f"share of a training with k = t = 64 that waits: epoch 1 (from files), {waits[0]}", "", ""])
     lines.append([f"epoch 2 (in memory), {waits[1]}", "", ""])
     shutil.rmtree(folder / "logs")
-    return f"Feed: {plan.rows:,} rows of 10 fields in {plan.n_files} files", ["", "rows/s", "x Petastorm"], lines
+    title = f"Feed: {plan.rows:,} rows of 10 fields in {plan.n_files} files"
+    return Table(title, ["", "rows/s", "x Petastorm"], lines)
 
 
 def _petastorm(dataset: Dataset) -> Iterator[object]:
@@ -147,7 +142,7 @@ def scaling_table(folder: Path, steps: int) -> Table:
         speed = [f"{batch / found['step']:,.0f}" for found in (one, two)]
         lines.append([f"{batch:,}", *speed, f"{one['step'] / (2 * two['step']):.2f}", *shares])
     header = ["rows a step", "one rank, rows/s", "two, rows/s", "efficiency", *(f"two: {part}" for part in PARTS)]
-    return "Two ranks: AFM, ten fields, k = t = 256, bfloat16, one thread a rank", header, lines
+    return Table("Two ranks: AFM, ten fields, k = t = 256, bfloat16, one thread a rank", header, lines)
 
 
 def vocabulary_table(folder: Path, steps: int, vocabularies: tuple[int, ...]) -> Table:
@@ -158,21 +153,7 @@ def vocabulary_table(folder: Path, steps: int, vocabularies: tuple[int, ...]) ->
         found = [measure_steps(folder, ranks, steps, ids, **sizes)["step"] for ids in vocabularies]
         lines.append([f"{ranks}", *(f"{1e3 * step:.1f} ms" for step in found), f"{found[-1] / found[0]:.2f}"])
     header = ["ranks", *(f"{ids:,} ids" for ids in vocabularies), "last / first"]
-    return f"A step against the vocabulary: AFM, ten fields, k = t = 16, {BATCH:,} rows", header, lines
-
-
-def write(out: Path, tables: list[Table]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    machine = (
-        f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, Python {platform.python_version()}"
-    )
-    text = [f"# What surrounds the model in training\n\n{machine}\n"]
-    for title, header, rows in tables:
-        text += [f"## {title}\n", "| " + " | ".join(header) + " |", "| --- |" + " ---: |" * (len(header) - 1)]
-        text += ["| " + " | ".join(row) + " |" for row in rows] + [""]
-    (out / "training.md").write_text("\n".join(text), encoding="utf-8")
-    found = [{"title": title, "header": header, "rows": rows} for title, header, rows in tables]
-    (out / "training.json").write_text(json.dumps({"machine": machine, "tables": found}, indent=2) + "\n")
+    return Table(f"A step against the vocabulary: AFM, ten fields, k = t = 16, {BATCH:,} rows", header, lines)
 
 
 if __name__ == "__main__":

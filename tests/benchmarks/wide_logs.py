@@ -1,5 +1,6 @@
 """Simulated logs of twenty fields and any number of rows, as a folder of CSV files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ _ROWS_PER_FILE = 250_000  # about 25 MB; a file is drawn whole, so this bounds m
 _EXPONENT = 1.1
 
 
-def write_wide_logs(folder: Path, rows: int, seed: int = 1) -> int:
+def write_wide_logs(folder: Path, rows: int, seed: int = 1, fields: Sequence[str] = FIELDS) -> int:
     """Write `rows` logs below `folder` and return their bytes.
 
     Users and items have Zipf's popularity: the busiest user has about an eighth of all rows, the hardest case for what
@@ -30,7 +31,9 @@ def write_wide_logs(folder: Path, rows: int, seed: int = 1) -> int:
     users, items = _zipf(max(rows // ROWS_A_USER, 1)), _zipf(ITEMS)
     for number, first in enumerate(range(0, rows, _ROWS_PER_FILE)):
         table = _draw(min(_ROWS_PER_FILE, rows - first), users, items, np.random.default_rng([seed, number]))
-        csv.write_csv(table, folder / f"part-{number:05d}.csv", csv.WriteOptions(quoting_style="none"))
+        csv.write_csv(
+            table.select(list(fields)), folder / f"part-{number:05d}.csv", csv.WriteOptions(quoting_style="none")
+        )
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
