@@ -30,7 +30,9 @@ def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
     """What was trained."""
     rows: list[tuple[str, str]] = []
     for stage, bundle in training_stages(settings):
-        found = fits[stage.model.name]
+        found = fits.get(stage.model.name)
+        if found is None:  # --from has no warm start
+            continue
         best = f"valid {found.best.metric} {found.best.valid:.4f} at epoch {found.best.number} of {len(found.epochs)}"
         rows.append((stage.model.name, f"{best}, {found.best.steps:,} steps an epoch on {ranks} rank(s)"))
         rows.append(("", str(bundle)))

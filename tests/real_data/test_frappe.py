@@ -1,13 +1,17 @@
 """Frappe through the whole preparation: the counts that the literature gives."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from pipelines.preparation.job import prepare
 from pipelines.spark import spark_session
+from tests.end_to_end.ranks import HOROVODRUN, needs_horovod
 from tests.pipelines.test_preparation import decoded
 
 ROOT = Path(__file__).parents[2]
@@ -40,3 +44,23 @@ def test_frappe_has_the_counts_of_the_literature(tmp_path: Path) -> None:
     fields = list(settings.field_names)
     positives = frame.loc[frame["label"] > 0, fields].value_counts().sort_index()
     assert positives.equals(logs[fields].value_counts().sort_index())
+
+
+@pytest.mark.long
+@needs_horovod
+def test_one_two_and_four_ranks_validate_alike_after_three_epochs(tmp_path: Path) -> None:
+    """Each number of ranks sees its own order of the rows."""
+    common = ["--set", f"logs.path={LOGS}", "--set", f"dataset.path={tmp_path / 'dataset'}"]
+    config = ["--config", str(ROOT / "conf" / "frappe.yaml"), *common]
+    subprocess.run([sys.executable, ROOT / "jobs" / "prepare.py", *config, "--set", f"run.path={tmp_path}"], check=True)
+    small = ["model.name=fm", "model.embedding_dim=32", "train.epochs=3", "train.average=0", "train.optimizer=adagrad"]
+    valid = {}
+    for ranks in (1, 2, 4):
+        run = tmp_path / f"ranks-{ranks}"
+        settings = [part for text in [*small, f"run.path={run}"] for part in ("--set", text)]
+        start = [str(HOROVODRUN), "-np", str(ranks)] if ranks > 1 else []
+        command = [*start, sys.executable, str(ROOT / "jobs" / "train.py"), *config, *settings]
+        subprocess.run(command, check=True, capture_output=True)
+        valid[ranks] = read_bundle(run / "bundle").metrics["valid"]
+    print(valid)
+    assert max(valid.values()) - min(valid.values()) < 0.005, valid
