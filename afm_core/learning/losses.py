@@ -1,10 +1,15 @@
 """Training losses: sums over the rows of a batch, which add up exactly over ranks, and what to divide them by."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from afm_core.labels import NEGATIVE, POSITIVE
+
+Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int]]
+"""Outputs (B,), labels (B,) and weights (B,) or None to the sum of what they cost, and of how many terms."""
 
 
 def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
@@ -18,14 +23,19 @@ def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -
     return _sum((output - label).square(), weight), len(label)
 
 
-def clipped_squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
-    """As `squared_error`, but a row costs nothing beyond the end of the range at which its label is.
+def overshooting_squared_error(overshoot: float) -> Loss:
+    """As `squared_error`, but the error of a row beyond the end of the range at which its label is counts `overshoot`.
 
-    There the clipped prediction of evaluation is right. With labels -1 and 1 it is max(0, 1 - label y)^2, the squared
-    hinge loss. Arguments as above.
+    There the clipped prediction of evaluation is right. With labels -1 and 1, 0 makes it max(0, 1 - label y)^2, the
+    squared hinge loss; something between still says on which side of the label the output belongs, but not loudly.
     """
-    right = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
-    return _sum(torch.where(right, 0.0, output - label).square(), weight), len(label)
+
+    def loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+        right = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
+        error = (output - label).square()
+        return _sum(torch.where(right, overshoot * error, error), weight), len(label)
+
+    return loss
 
 
 def log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from afm_core.labels import NEGATIVE, POSITIVE
-from afm_core.learning.losses import clipped_squared_error, log_loss, pair_log_loss, squared_error
+from afm_core.learning.losses import Loss, log_loss, overshooting_squared_error, pair_log_loss, squared_error
 from afm_core.settings.training import TaskName, Train
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int]]
 Numbers = NDArray[np.floating[Any]]
 
 
@@ -69,4 +68,4 @@ TASKS: dict[TaskName, Task] = {
 def task_of(train: Train) -> Task:
     """The task of the settings, with the loss that they ask for."""
     task = TASKS[train.task]
-    return replace(task, loss=clipped_squared_error) if train.clipped_loss else task
+    return replace(task, loss=overshooting_squared_error(train.overshoot)) if train.overshoot < 1.0 else task

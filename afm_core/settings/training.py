@@ -76,8 +76,8 @@ class WarmStart(Section):
     """At most."""
     pooled_dropout: Dropout = 0.3
     """Dropout on its pooled vector, training only."""
-    clipped_loss: bool | None = None
-    """As train.clipped_loss, which it has where this is not set; so have the next two."""
+    overshoot: Share | None = None
+    """As train.overshoot, which it has where this is not set; so have the next two."""
     optimizer: OptimizerName | None = None
     """As train.optimizer."""
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None
@@ -94,9 +94,9 @@ class Train(Section):
     task: TaskName = "regression"
     """`regression`: squared error, scores clipped to -1 .. 1; `classification`: log loss, scores are probabilities,
     calibrated on the validation split; `ranking`: a positive above its own negatives (BPR), scores are for order."""
-    clipped_loss: bool = False
-    """Do not punish an output beyond the end of the range at which its label is; the score is clipped there anyway
-    (regression)."""
+    overshoot: Share = 1.0
+    """Weight of the squared error of an output beyond the end of the range at which its label is, where the clipped
+    score is right: 1, as in the paper, or less; 0 is the squared hinge loss (regression)."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
     optimizer: OptimizerName = "adagrad"
@@ -134,9 +134,9 @@ class Train(Section):
     """Write a checkpoint every so many steps, and after every epoch; the last two are kept."""
 
     @model_validator(mode="after")
-    def _clipped_scores(self) -> "Train":
-        if self.clipped_loss and self.task != "regression":
-            raise ValueError(f"clipped_loss needs task: regression, found {self.task}")
+    def _of_one_task(self) -> "Train":
+        if self.overshoot < 1.0 and self.task != "regression":
+            raise ValueError(f"overshoot needs task: regression, found {self.task}")
         if self.accumulate > 1 and self.task == "ranking":
             raise ValueError("accumulate would tear positives from their negatives; leave it out for ranking")
         return self

@@ -124,7 +124,7 @@ def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
     if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
-    own = {name: getattr(warm, name) for name in ("clipped_loss", "optimizer", "learning_rate")}
+    own = {name: getattr(warm, name) for name in ("overshoot", "optimizer", "learning_rate")}
     changed = {name: value for name, value in own.items() if value is not None}
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
     return [(settings.model_copy(update={"model": model, "train": stage}), settings.run.warm_start_bundle), main]

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afm_core.learning.losses import clipped_squared_error, log_loss, pair_log_loss, squared_error
+from afm_core.learning.losses import log_loss, overshooting_squared_error, pair_log_loss, squared_error
 
 ROWS = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1.0, 1.0])), min_size=1, max_size=30)
 
@@ -47,12 +47,11 @@ def test_a_weight_of_a_pair_is_that_of_its_positive() -> None:
     assert both[1] == first[1] == 2
 
 
-@given(ROWS)
-def test_a_clipped_loss_is_that_of_the_clipped_prediction_or_of_one_beyond_the_other_end(
-    rows: list[tuple[float, float]],
-) -> None:
+@given(ROWS, st.sampled_from([0.0, 0.25, 1.0]))
+def test_an_overshoot_counts_as_much_as_is_said(rows: list[tuple[float, float]], overshoot: float) -> None:
     output, label = (torch.tensor(side, dtype=torch.float64) for side in zip(*rows, strict=True))
-    total, _ = clipped_squared_error(output, label)
-    assert math.isclose(total.item(), sum(max(0.0, 1 - y * z) ** 2 for z, y in rows), rel_tol=1e-9, abs_tol=1e-12)
+    total, _ = overshooting_squared_error(overshoot)(output, label, None)
+    expected = sum((overshoot if y * z > 1 else 1.0) * (y - z) ** 2 for z, y in rows)
+    assert math.isclose(total.item(), expected, rel_tol=1e-9, abs_tol=1e-12)
     between = torch.full_like(output, 0.3)
-    assert clipped_squared_error(output, between)[0] == squared_error(output, between)[0]
+    assert overshooting_squared_error(overshoot)(output, between, None)[0] == squared_error(output, between)[0]
