@@ -23,6 +23,7 @@ MEASURED = (
 )
 
 
+@pytest.mark.long
 def test_a_small_size_is_measured_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, work = tmp_path / "out", tmp_path / "work"
     # What starts costs more than these rows: fewer tasks, and the JVM's quick compiler only.

@@ -247,6 +247,7 @@ def test_an_executor_that_is_killed_changes_nothing(cluster: Cluster, small: Sma
     assert not staging(config)
 
 
+@pytest.mark.long  # local runs die in test_determinism.py, too
 def test_a_driver_that_is_killed_leaves_the_old_dataset_and_the_rerun_repairs(
     cluster: Cluster, small: Small, tmp_path: Path
 ) -> None:
