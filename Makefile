@@ -31,9 +31,12 @@ lint: setup  ## ruff, mypy, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup  ## pair attention against DeepCTR-Torch, FuxiCTR, torch.compile and the limit; half an hour
+bench: setup  ## every benchmark against its peers; an hour
 	@conf/setup/peers.sh
 	@$(BIN)/python -m tests.benchmarks.pair_attention
+	@$(BIN)/python -m tests.benchmarks.training
+	@$(BIN)/python -m tests.benchmarks.scoring
+	@$(BIN)/python -m tests.benchmarks.candidates
 
 dist: setup  ## the project as one file for spark-submit --py-files
 	@$(BIN)/python conf/setup/dist.py dist/attentional_fm.zip

@@ -25,7 +25,8 @@ from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.continuing import Earlier
 from pipelines.training.device import device_of
-from pipelines.training.loop import Fit, Trainer, fit
+from pipelines.training.loop import Fit, fit
+from pipelines.training.trainer import Trainer
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
 

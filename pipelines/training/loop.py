@@ -3,30 +3,24 @@
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import psutil
-import torch
 from torch import Tensor
 
 from afm_core.errors import DivergedError, InterruptedBySignal
-from afm_core.learning.calibration import fit_platt
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.learning.prediction import Predictor
-from afm_core.learning.tasks import Task, task_of
 from afm_core.models import AFM, AnyModel, penalty
 from afm_core.settings import Settings
-from pipelines.feeding.ahead import Ahead
-from pipelines.feeding.feed import Batch, Feed
+from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import Stretches
-from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
-from pipelines.training.continuing import Earlier
 from pipelines.training.interruption import STOPPING, Interruption, interruptible
 from pipelines.training.state import TrainingState, seed_step
-from pipelines.training.watching import Epoch, Watcher
+from pipelines.training.trainer import Trainer
+from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate
+from pipelines.training.watching import Epoch
 
 _STEPS_BETWEEN_QUESTIONS = 8  # asking all ranks whether one was told to stop costs a round trip
 
@@ -41,26 +35,6 @@ class Fit:
     best: Epoch
     optimizer: dict[str, Tensor]
     """What it knew at the end, by parameter."""
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What a training needs and does not change."""
-
-    settings: Settings
-    train: Feed
-    valid: Feed
-    ranks: Communicator
-    watcher: Watcher
-    checkpoints: Checkpoints
-    device: torch.device
-    earlier: Earlier | None = None
-    """What the optimiser goes on from."""
-
-    @property
-    def task(self) -> Task:
-        """Of the settings."""
-        return task_of(self.settings.train)
 
 
 def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
@@ -90,7 +64,7 @@ def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
     assert ranks.all_equal(model), "the ranks ended with different parameters"
     predictor = Predictor(model.cpu(), settings.train.task)
     if trainer.task.calibrated:
-        predictor.calibrate(*_calibration(model, trainer))
+        predictor.calibrate(*calibration(model, trainer))
     return Fit(predictor, state.epochs, state.best, state.optimizer_by_name())
 
 
@@ -117,7 +91,7 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
     number, first, start = state.epoch, state.step, time.monotonic()
     plan = feed.plan.going_on(state.left)
     state.model.train()
-    batches = _on_device(feed.epoch(number, state.left), trainer.device)
+    batches = on_device(feed.epoch(number, state.left), trainer.device)
     with trainer.watcher.epoch(settings.model.name, number, plan.rows_left) as advance:
         for at, batch in enumerate(batches):
             seed_step(settings.seed, number, first + at, ranks.rank)
@@ -131,8 +105,8 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
             advance(rows, loss / max(1, terms))
             _checkpoint_if_due(state, trainer, interruption)
     seconds = time.monotonic() - start
-    train_loss = _mean(trainer.task, state.loss, state.terms, ranks)
-    valid_loss = _validate(state.validated, trainer)
+    train_loss = mean_loss(trainer.task, state.loss, state.terms, ranks)
+    valid_loss = validate(state.validated, trainer)
     epoch = Epoch(
         model=settings.model.name,
         number=number,
@@ -149,7 +123,7 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
     assert state.rows == feed.plan.rows, f"{state.rows} rows in epoch {number}, the split has {feed.plan.rows}"
     is_best = state.epoch_done(epoch)
     if isinstance(state.model, AFM):
-        trainer.watcher.attention(number, _attention(state.validated, trainer))
+        trainer.watcher.attention(number, attention(state.validated, trainer))
     trainer.watcher.epoch_done(epoch, is_best)
     if ranks.rank == 0:
         trainer.checkpoints.save(state)
@@ -170,13 +144,6 @@ def _gradients(state: TrainingState, trainer: Trainer, batch: Batch, rows: int) 
         (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
         total, count, extra = total + loss.item(), count + terms, 0.0
     return total, count
-
-
-def _on_device(batches: Iterator[Batch], device: torch.device) -> Ahead[Batch]:
-    """Batches made ready by a thread; what a GPU computes on is on its way while it computes on the one before."""
-    if device.type == "cpu":
-        return Ahead(batches)
-    return Ahead(batches, lambda batch: batch.pinned().to(device))
 
 
 def _diverged(trainer: Trainer, epoch: int, step: int, left: Stretches) -> DivergedError:
@@ -228,37 +195,3 @@ def _agreed(interruption: Interruption, ranks: Communicator) -> int:
     """The signal that any of the ranks got, 0 for none; all ranks get the same answer."""
     counts = ranks.sum([float(interruption.signal == signal) for signal in STOPPING])
     return next((int(signal) for signal, count in zip(STOPPING, counts, strict=True) if count), 0)
-
-
-@torch.inference_mode()
-def _validate(model: AnyModel, trainer: Trainer) -> float:
-    """What the task watches, over all rows of all ranks, by sums."""
-    model.eval()
-    task, total, count = trainer.task, 0.0, 0
-    for batch in _on_device(trainer.valid.epoch(0), trainer.device):
-        loss, terms = task.loss(task.validated(model(batch.encoded)), batch.label, None)
-        total, count = total + loss.item(), count + terms
-    return _mean(task, total, count, trainer.ranks)
-
-
-@torch.inference_mode()
-def _attention(model: AnyModel, trainer: Trainer) -> Tensor:
-    """Of the first validation batch, each weight times the number of pairs, so that an even row is all 1."""
-    assert isinstance(model, AFM)
-    batch = next(trainer.valid.epoch(0)).to(trainer.device).encoded
-    weights = model.attend(batch)[1]
-    assert weights is not None
-    return weights.cpu() * weights.shape[1]
-
-
-def _mean(task: Task, total: float, count: int, ranks: Communicator) -> float:
-    total, terms = ranks.sum([total, float(count)])
-    return task.of_mean(total / max(1.0, terms))
-
-
-@torch.inference_mode()
-def _calibration(model: AnyModel, trainer: Trainer) -> tuple[float, float]:
-    model.eval()
-    parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in trainer.valid.epoch(0)]
-    output, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return fit_platt(output, label, trainer.ranks.sum)

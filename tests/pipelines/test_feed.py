@@ -8,7 +8,8 @@ import torch
 
 from afm_core.errors import DatasetError
 from pipelines.dataset import Dataset
-from pipelines.feeding.feed import Batch, Feed
+from pipelines.feeding.batch import Batch
+from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan, Stretches
 from tests.conftest import Small
 
