@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from afm_core.bundle import read_bundle
+from afm_core.models import REGISTRY
+from afm_core.settings.training import Run
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.scoring.night import NightManifest
@@ -19,30 +21,38 @@ def read_night(scores: Path, night: str = NIGHT) -> pd.DataFrame:
     return pq.read_table(scores / f"dt={night}").to_pandas()
 
 
+OTHERS = [pytest.param(name, marks=pytest.mark.long) for name in REGISTRY if name != "afm"]
+
+
+@pytest.mark.parametrize("name", ["afm", *OTHERS])
 def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
-    run_job: RunJob, small: Small, tmp_path: Path
+    run_job: RunJob, small: Small, tmp_path: Path, name: str
 ) -> None:
     """The test split's rows, decoded to the values they came from, go through the whole scoring job."""
     dataset = Dataset.open(small.settings.dataset.path)
     rows = decoded(small.settings.dataset.path)
     rows = rows[rows["split"] == "test"]
-    for name in ("user", "app"):
-        rows[name] = rows[name].fillna("a value that no log holds")
+    for field in ("user", "app"):
+        rows[field] = rows[field].fillna("a value that no log holds")
     night = tmp_path / "nights" / f"dt={NIGHT}"
     night.mkdir(parents=True)
     rows.rename(columns={"row_key": "event_id"})[["event_id", *dataset.feature_map.names]].to_csv(
         night / "a.csv", index=False
     )
-    config = write_config(tmp_path, tmp_path / "nights", run={"path": str(small.settings.run.path)})
+    run = small.settings.run if name == "afm" else Run(path=tmp_path / "run")
+    changes = {"dataset": {"path": str(small.settings.dataset.path)}, "run": {"path": str(run.path)}}
+    config = write_config(tmp_path, tmp_path / "nights", model={"name": name, "layers": [8]}, **changes)
+    if name != "afm":
+        assert run_job("train", config).code == 0
 
     assert run_job("score", config, "--date", NIGHT).code == 0
 
     scored = read_night(tmp_path / "scores").assign(row_key=lambda frame: frame["event_id"].astype(np.int64))
-    trainers = score_split(read_bundle(small.settings.run.bundle).predictor, dataset, "test")
+    trainers = score_split(read_bundle(run.bundle).predictor, dataset, "test")
     expected = pd.DataFrame({"row_key": trainers.row_key, "expected": trainers.score})
     both = scored.merge(expected, on="row_key", validate="one_to_one")
     assert len(both) == len(rows) == dataset.manifest.splits["test"].rows
-    assert np.abs(both["score"] - both["expected"]).max() < 1e-5
+    assert np.abs(both["score"] - both["expected"]).max() < 1e-6
     assert both["score"].std() > 0.1, "scores that are all alike prove nothing"
 
 
