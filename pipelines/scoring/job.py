@@ -58,7 +58,7 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
             seconds = round(time.monotonic() - clock, 2)
             write_entry(settings.score.path, _entry(started, night, bundle, manifest, error, seconds))
             outcomes.append(Outcome(night, manifest, error))
-        plot_trend(settings.score.path, settings.score.drift.warn)
+        plot_trend(settings.score.path, settings.score.drift)
     return outcomes
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from afm_core.settings.training import Drift
 from pipelines.scoring.ledger import LEDGER, Entry, read_ledger
 
 TREND = "trend.png"
@@ -14,7 +15,7 @@ _NIGHTS = 60
 _NAMED = 5  # lines with a name; more cannot be told apart
 
 
-def plot_trend(scores: Path, warn: float | None) -> Path | None:
+def plot_trend(scores: Path, limits: Drift) -> Path | None:
     """Draw the last nights that were published, each as its last run left it. None where there are fewer than two."""
     last = {entry.night: entry for entry in read_ledger(scores) if entry.outcome == "published"}
     nights = [last[night] for night in sorted(last)][-_NIGHTS:]
@@ -24,15 +25,16 @@ def plot_trend(scores: Path, warn: float | None) -> Path | None:
     rows, mean, unknown, drift = figure.subplots(4, 1, sharex=True)
     days = _days(nights)
     rows.plot(days, [entry.scored or 0 for entry in nights], ".-")
-    rows.set(ylabel="rows scored", ylim=(0, None))
+    rows.set(ylabel="rows scored", ylim=(0, 1.1 * max(1, *[entry.scored or 0 for entry in nights])))
     mean.plot(days, [entry.mean_score for entry in nights], ".-")
     mean.set(ylabel="mean score")
     _lines(unknown, nights, [entry.unknown for entry in nights])
     unknown.set(ylabel="missing or unseen", ylim=(0, None))
-    _lines(drift, nights, [entry.drift for entry in nights])
+    watched = [{name: at for name, at in entry.drift.items() if name not in limits.ignore} for entry in nights]
+    _lines(drift, nights, watched)
     drift.set(ylabel="drift (PSI)", ylim=(0, None))
-    if warn is not None:
-        drift.axhline(warn, color="grey", linestyle="--", linewidth=1)
+    if limits.warn is not None:
+        drift.axhline(limits.warn, color="grey", linestyle="--", linewidth=1)
     figure.autofmt_xdate()
     path = scores / LEDGER / TREND
     unfinished = path.with_name(f".{TREND}")
@@ -42,9 +44,10 @@ def plot_trend(scores: Path, warn: float | None) -> Path | None:
 
 
 def _lines(axes: Axes, nights: list[Entry], values: list[dict[str, float]]) -> None:
-    """A line a name; the greatest of the last night are named."""
+    """A line a name; those that were greatest in any night are named."""
     days = _days(nights)
-    names = sorted(values[-1], key=lambda name: -values[-1][name])
+    greatest = {name: max(night.get(name, 0.0) for night in values) for name in values[-1]}
+    names = sorted(greatest, key=lambda name: -greatest[name])
     for at, name in enumerate(names):
         named = at < _NAMED
         line = [night.get(name, float("nan")) for night in values]

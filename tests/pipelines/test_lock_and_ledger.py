@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from afm_core.errors import BusyError
+from afm_core.settings.training import Drift
 from pipelines.scoring.ledger import Entry, read_ledger, write_entry
 from pipelines.scoring.lock import LOCK, locked
 from pipelines.scoring.nights import missing_nights, nights_between, nights_in
@@ -80,9 +81,9 @@ def published(started: datetime, day: int) -> Entry:
 def test_the_trend_is_drawn_from_the_second_night_on(tmp_path: Path) -> None:
     started = datetime(2026, 1, 2, tzinfo=UTC)
     write_entry(tmp_path, published(started, 1))
-    assert plot_trend(tmp_path, 0.2) is None
+    assert plot_trend(tmp_path, Drift()) is None
     write_entry(tmp_path, published(started, 2))
-    path = plot_trend(tmp_path, 0.2)
+    path = plot_trend(tmp_path, Drift())
     assert path is not None
     assert path.read_bytes()[1:4] == b"PNG"
     assert len(read_ledger(tmp_path)) == 2, "the plot is no row"
