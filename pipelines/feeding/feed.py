@@ -30,14 +30,17 @@ _ROW_GROUPS_AHEAD = 4
 class _Rows(NamedTuple):
     """N rows as arrays of the same length."""
 
-    ids: NDArray[np.int64]
+    ids: NDArray[np.int32]
     x: NDArray[np.float32]
     label: NDArray[np.float32]
     weight: NDArray[np.float32]
     row_key: NDArray[np.int64]
 
-    def take(self, rows: slice | NDArray[np.int64]) -> "_Rows":
+    def take(self, rows: slice) -> "_Rows":
         return _Rows(*(column[rows] if len(column) else column for column in self))  # type: ignore[arg-type]
+
+    def gather(self, rows: NDArray[np.int64]) -> "_Rows":
+        return _Rows(*(column.take(rows, axis=0) if len(column) else column for column in self))  # type: ignore[arg-type]
 
     @staticmethod
     def join(pieces: list["_Rows"]) -> "_Rows":
@@ -117,7 +120,7 @@ class Feed:
                 yield rows.take(slice(piece.start, piece.stop))
             else:
                 order = self._permutation(rows, self._random(epoch, 1 + piece.file))
-                yield rows.take(order[piece.start : piece.stop])
+                yield rows.gather(order[piece.start : piece.stop])
 
     def _whole_files(self, slices: list[FileSlice]) -> Iterator[_Rows]:
         """The file of each slice, as it is stored. Slices of one file stand together, and it is read once."""
@@ -185,7 +188,7 @@ class Feed:
 
     def _empty(self, rows: int = 0) -> _Rows:
         return _Rows(
-            np.empty((rows, len(self._map.id_columns)), dtype=np.int64),
+            np.empty((rows, len(self._map.id_columns)), dtype=np.int32),
             np.empty((rows, len(self._map.x_columns)), dtype=np.float32),
             np.empty(rows, dtype=np.float32),
             np.empty(rows if self._weighted else 0, dtype=np.float32),
@@ -193,7 +196,7 @@ class Feed:
         )
 
     def _batch(self, rows: _Rows) -> Batch:
-        ids, x = torch.from_numpy(rows.ids), torch.from_numpy(rows.x)
+        ids, x = torch.from_numpy(rows.ids).long(), torch.from_numpy(rows.x)
         return Batch(
             EncodedBatch.of_columns(ids, x, self.x_of_slots),
             torch.from_numpy(rows.label),

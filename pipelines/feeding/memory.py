@@ -4,7 +4,7 @@ import psutil
 
 from pipelines.dataset import Dataset
 
-_ID_BYTES, _FLOAT_BYTES = 8, 4
+_ID_BYTES, _FLOAT_BYTES = 4, 4
 _SHARE_OF_FREE = 0.25  # the rest is for the model, its optimiser, batches, and whoever else is on the machine
 
 
