@@ -66,3 +66,17 @@ def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> N
     places, outputs = Candidates(model, SLOT, items).best(queries(), 50)
     assert places.tolist() == [list(range(30))] * USERS
     assert outputs.shape == (USERS, 30)
+
+
+@pytest.mark.parametrize("name", ["afm", "fm"])
+def test_the_quick_outputs_are_the_models_but_for_a_constant_a_query(name: str) -> None:
+    """Scoring the best again would hide a quick form that is only roughly right."""
+    model, items = model_of(name), 1 + USERS + torch.arange(ITEMS)
+    candidates = Candidates(model, SLOT, items)
+    with torch.inference_mode():
+        quick = candidates._outputs(queries())
+        exact = candidates._run(queries(), torch.arange(ITEMS).expand(USERS, -1))
+    assert quick is not None
+    difference = quick - exact
+    assert exact.std(dim=1).min() > 0.1
+    torch.testing.assert_close(difference, difference[:, :1].expand_as(difference), rtol=0, atol=1e-4)
