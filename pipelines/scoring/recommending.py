@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def item_ids(settings: Settings, bundle: Bundle, item: str) -> NDArray[np.int64]
         LogsError: the list cannot be read, or the model knows none of it.
     """
     features = pq.read_table(bundle.features_path)
-    known = features.filter(pa.compute.equal(features["field"], item)).drop_null()
+    known = features.filter(pc.equal(features["field"], item)).drop_null()
     ids, values, counts = (known[name].to_numpy() for name in ("id", "value", "count"))
     listed = settings.score.items
     if listed:
@@ -141,7 +142,7 @@ def _queries(logs: DataFrame, settings: Settings, bundle: Bundle, user: str) -> 
     """One encoded row a user, beside the user's own value."""
     order = [settings.split.time] if settings.split.time in logs.columns else []
     names = list(dict.fromkeys([*order, *sorted(name for name in logs.columns if not name.startswith("_"))]))
-    greatest = F.max(F.struct(*[column(name) for name in names if name])).alias("_greatest")
+    greatest = F.max(F.struct(*[column(name) for name in names])).alias("_greatest")
     rows = logs.groupBy(column(user).alias(_USER)).agg(greatest).select(_USER, "_greatest.*")
     encoded = encode(rows, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
     return encoded.select(_USER, *bundle.feature_map.id_columns)
