@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from afm_core.bundle import Bundle
 from afm_core.drift import Shift
 from afm_core.errors import NightRefusedError
 from afm_core.settings import Settings
@@ -76,11 +75,3 @@ def in_words(moved: dict[str, float]) -> str:
     """Fields and their indices, the greatest first."""
     greatest = sorted(moved.items(), key=lambda item: -item[1])
     return ", ".join(f"{name} (PSI {index:.2f})" for name, index in greatest)
-
-
-def unknown_shares(encoded: DataFrame, bundle: Bundle, rows: int) -> dict[str, float]:
-    """Share of the rows whose value is missing or was never seen, by field. Cost: a pass over the rows."""
-    fields = bundle.feature_map.fields
-    counts = encoded.agg(*[F.count_if(F.col(field.id_columns[0]) == field.unknown_id) for field in fields]).first()
-    assert counts is not None
-    return {field.name: round(count / max(1, rows), 6) for field, count in zip(fields, counts, strict=True)}

@@ -5,17 +5,12 @@ values have a share of their own and are left out here. Fields without a count a
 crossed, a number as x_i) are not compared.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
 from afm_core.drift import BINS, Shift, shift
@@ -60,33 +55,6 @@ class Bins:
         ends = [*list(self.first.values())[1:], len(self.expected)]
         pairs = zip(self.first.items(), ends, strict=True)
         return {name: shift(self.expected[start:end], found[start:end]) for (name, start), end in pairs}
-
-
-@lru_cache(maxsize=1)
-def _bins(features: str, _fingerprint: str) -> Bins:
-    return Bins.of(Path(features))
-
-
-def field_shifts(encoded: DataFrame, bundle: Bundle) -> dict[str, Shift]:
-    """By field, of a night's encoded rows. Cost: a pass over them; a number a bin comes back."""
-    features, fingerprint = str(bundle.features_path.absolute()), bundle.feature_map.fingerprint
-    columns = list(bundle.feature_map.id_columns)
-
-    def count(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        bins = _bins(features, fingerprint)
-        total = np.zeros(len(bins.expected) + 1, dtype=np.int64)
-        for batch in batches:
-            ids = np.concatenate([batch.column(name).to_numpy() for name in columns])
-            total += np.bincount(bins.of_id[ids] + 1, minlength=len(total))
-        rows = {"bin": pa.array(np.arange(len(total) - 1, dtype=np.int32)), "rows": pa.array(total[1:])}
-        yield pa.RecordBatch.from_pydict(rows)
-
-    bins = _bins(features, fingerprint)
-    counted = encoded.select(*columns).mapInArrow(count, "bin int, rows long").groupBy("bin").agg(F.sum("rows"))
-    found = np.zeros(len(bins.expected), dtype=np.int64)
-    for number, rows in counted.collect():
-        found[number] = rows
-    return bins.shifts(found)
 
 
 def score_shift(bundle: Bundle, below: list[int], rows: int) -> Shift | None:

@@ -1,5 +1,6 @@
 """Scoring one night: its logs and a bundle in, its scores published whole."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -9,18 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from afm_core.bundle import Bundle
-from afm_core.drift import Shift
 from afm_core.errors import EmptyLogsError
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages
 from pipelines.contracts import conform, scores
 from pipelines.encoding.encoder import Encoding, encode
-from pipelines.logs.checking import CheckedLogs, check_logs
+from pipelines.logs.checking import WatchedLogs, watch_logs
 from pipelines.logs.columns import column
 from pipelines.logs.reading import read_logs, wanted_columns
-from pipelines.scoring.checks import read_back, refuse_if_odd, unknown_shares
-from pipelines.scoring.drift import SCORE_DRIFT, beyond, field_shifts, score_edges, score_shift
+from pipelines.scoring.checks import read_back, refuse_if_odd
+from pipelines.scoring.counting import NightCounts
+from pipelines.scoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
 from pipelines.spark import url
@@ -49,6 +50,8 @@ class NightManifest(BaseModel):
     drifted: dict[str, float]
     """Those beyond `score.drift.warn`."""
     seconds: dict[str, float]
+    model_seconds: float = 0.0
+    """Of processor time in the model, all tasks together."""
 
 
 def score_night(
@@ -67,11 +70,11 @@ def score_night(
     stages = Stages(spark)
     try:
         with staged(night_folder(settings.score.path, night)) as stage:
-            with stages("read and check the logs") as say:
-                checked = _checked(spark, settings, folder)
-                rejected = checked.rows_in - checked.rows_accepted if checked else 0
-                say(f"{checked.rows_in:,} rows, {rejected:,} rejected" if checked else "an empty night")
-            manifest = _write(spark, settings, bundle, night, checked, stage, stages, explain)
+            try:
+                logs = watch_logs(read_logs(spark, settings, folder), settings, folder)
+                manifest = _write(spark, settings, bundle, night, logs, stage, stages, explain)
+            except EmptyLogsError:
+                manifest = _write_empty(settings, bundle, night, stage, stages, explain)
             (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             write_settings(settings, stage / SETTINGS)
     finally:
@@ -79,59 +82,78 @@ def score_night(
     return manifest
 
 
-def _checked(spark: SparkSession, settings: Settings, folder: Path) -> CheckedLogs | None:
-    """The logs of a night; None where it has no rows."""
-    try:
-        return check_logs(read_logs(spark, settings, folder), settings, folder)
-    except EmptyLogsError:
-        return None
-
-
 def _write(
     spark: SparkSession,
     settings: Settings,
     bundle: Bundle,
     night: date,
-    checked: CheckedLogs | None,
+    logs: WatchedLogs,
     stage: Path,
     stages: Stages,
     explain: int,
 ) -> NightManifest:
-    keys = list(settings.logs.keys or wanted_columns(settings, labelled=False))
+    """One pass over the logs: nothing of their size is kept between reading and writing."""
+    keys, counts = _keys(settings), NightCounts.begin(spark.sparkContext, bundle)
     contract = scores(keys, explained=explain > 0)
-    rows, mean, unknown, shifts = 0, None, dict[str, float](), dict[str, Shift]()
-    if checked is None:
-        pq.write_table(to_arrow_schema(contract).empty_table(), stage / "part-00000.parquet")
-    else:
+    with stages("read, encode and score") as say:
+        encoded = _encode_beside_keys(logs.accepted, bundle, keys)
+        score = scorer(bundle, keys, [_kept(name) for name in keys], counts, explain)
+        scored = conform(encoded.mapInArrow(score, contract), contract)
+        scored.write.mode("append").parquet(url(stage), compression="zstd")
+        say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
+    with stages("check the logs") as say:
+        checked = logs.outcome(counts.rows)
         checked.rejects.write.parquet(url(stage / REJECTS), compression="zstd")
-        with stages("encode and score") as say:
-            encoded = _encode_beside_keys(checked.accepted, bundle, keys).persist()
-            score = scorer(bundle, keys, [_kept(name) for name in keys], explain)
-            scored = conform(encoded.mapInArrow(score, contract), contract)
-            scored.write.mode("append").parquet(url(stage), compression="zstd")
-            say(f"{checked.rows_accepted:,} rows")
-        with stages("check the night"):
-            written = read_back(spark, stage, score_edges(bundle))
-            rows, mean = written.rows, written.mean
-            assert rows == checked.rows_accepted, f"{rows} rows scored, {checked.rows_accepted} accepted"
-            unknown = unknown_shares(encoded, bundle, rows)
-            shifts = field_shifts(encoded, bundle)
-            of_score = score_shift(bundle, written.below, rows)
-            shifts |= {SCORE_DRIFT: of_score} if of_score else {}
-            refuse_if_odd(settings, night, mean, unknown, shifts)
+        say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
+    with stages("check the night"):
+        written = read_back(spark, stage, score_edges(bundle))
+        assert written.rows == counts.rows, f"{written.rows} rows written, {counts.rows} scored"
+        shifts = counts.shifts
+        of_score = score_shift(bundle, written.below, written.rows)
+        shifts |= {SCORE_DRIFT: of_score} if of_score else {}
+        refuse_if_odd(settings, night, written.mean, counts.unknown, shifts)
     return NightManifest(
         night=night,
         model=bundle.fingerprint,
         feature_map=bundle.feature_map.fingerprint,
-        rows_in=checked.rows_in if checked else 0,
-        rejected=checked.rejected if checked else {},
-        scored=rows,
-        mean_score=mean,
-        unknown=unknown,
+        rows_in=checked.rows_in,
+        rejected=checked.rejected,
+        scored=written.rows,
+        mean_score=written.mean,
+        unknown=counts.unknown,
         drift={name: round(found.index, 6) for name, found in shifts.items()},
         drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
         seconds=stages.seconds,
+        model_seconds=counts.model_seconds,
     )
+
+
+def _write_empty(
+    settings: Settings, bundle: Bundle, night: date, stage: Path, stages: Stages, explain: int
+) -> NightManifest:
+    with stages("an empty night"):
+        shutil.rmtree(stage)
+        stage.mkdir()
+        contract = scores(_keys(settings), explained=explain > 0)
+        pq.write_table(to_arrow_schema(contract).empty_table(), stage / "part-00000.parquet")
+    return NightManifest(
+        night=night,
+        model=bundle.fingerprint,
+        feature_map=bundle.feature_map.fingerprint,
+        rows_in=0,
+        rejected={},
+        scored=0,
+        mean_score=None,
+        unknown={},
+        drift={},
+        drifted={},
+        seconds=stages.seconds,
+        model_seconds=0.0,
+    )
+
+
+def _keys(settings: Settings) -> list[str]:
+    return list(settings.logs.keys or wanted_columns(settings, labelled=False))
 
 
 def _kept(name: str) -> str:

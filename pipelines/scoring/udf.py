@@ -1,5 +1,6 @@
 """The function that scores batches inside Spark's Python workers."""
 
+import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -11,38 +12,46 @@ import torch
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
 from pipelines.contracts import MODEL, SCORE
+from pipelines.scoring.counting import NightCounts, Tally
 from pipelines.scoring.why import Explainer
 
 Batches = Iterable[pa.RecordBatch]
 
 
-def scorer(bundle: Bundle, keys: list[str], key_columns: list[str], explain: int = 0) -> Callable[[Batches], Batches]:
+def scorer(
+    bundle: Bundle, keys: list[str], key_columns: list[str], counts: NightCounts, explain: int = 0
+) -> Callable[[Batches], Batches]:
     """What `mapInArrow` runs: encoded rows in, contract `scores` out.
 
     Args:
         keys: names of the key columns in the output.
         key_columns: where they stand in the input.
+        counts: what to add to.
         explain: how many interactions to add a row, 0 for none.
     """
     path, fingerprint = str(bundle.path.absolute()), bundle.fingerprint
     id_columns, x_columns = bundle.feature_map.id_columns, bundle.feature_map.x_columns
-    x_of_slots = bundle.feature_map.x_of_slots
+    x_of_slots, total = bundle.feature_map.x_of_slots, counts.total
 
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
-        predictor = load_bundle(path, fingerprint).predictor
-        explainer = Explainer(load_bundle(path, fingerprint), explain) if explain else None
+        loaded = load_bundle(path, fingerprint)
+        tally, explainer = Tally(loaded), Explainer(loaded, explain) if explain else None
         for batch in batches:
             ids = np.stack([batch.column(name).to_numpy() for name in id_columns], axis=1)
             x = np.empty((len(ids), len(x_columns)), dtype=np.float32)
             for at, name in enumerate(x_columns):
                 x[:, at] = batch.column(name).to_numpy()
+            start = time.thread_time_ns()
+            scores = loaded.predictor.predict_columns(ids, x, x_of_slots)
+            tally.add(ids, time.thread_time_ns() - start)
             columns = {name: batch.column(column) for name, column in zip(keys, key_columns, strict=True)}
-            columns[SCORE] = pa.array(predictor.predict_columns(ids, x, x_of_slots))
+            columns[SCORE] = pa.array(scores)
             columns[MODEL] = pa.array([fingerprint]).take(pa.array(np.zeros(len(ids), dtype=np.int32)))
             if explainer:
                 columns |= explainer.columns(ids, x)
             yield pa.RecordBatch.from_pydict(columns)
+        total.add(tally.total)
 
     return score
 

@@ -1,0 +1,89 @@
+"""What the Python workers count of a night while they score it, so that nobody has to look at its rows again."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark import Accumulator, AccumulatorParam, SparkContext
+
+from afm_core.bundle import Bundle
+from afm_core.drift import Shift
+from pipelines.scoring.drift import Bins
+
+Numbers = NDArray[np.int64]
+
+
+class _Vector(AccumulatorParam[Numbers]):
+    """Sums of arrays; Spark adds those of each task that was done, once, however often it was tried."""
+
+    def zero(self, value: Numbers) -> Numbers:
+        return np.zeros_like(value)
+
+    def addInPlace(self, value1: Numbers, value2: Numbers) -> Numbers:  # noqa: N802 the name that Spark calls
+        value1 += value2
+        return value1
+
+
+@dataclass(frozen=True)
+class NightCounts:
+    """Totals of a night, after its action: rows, rows of unknown value by field, rows by bin, seconds in the model."""
+
+    bundle: Bundle
+    total: Accumulator[Numbers]
+
+    @classmethod
+    def begin(cls, context: SparkContext, bundle: Bundle) -> "NightCounts":
+        """All at 0."""
+        size = len(Tally(bundle).total)
+        return cls(bundle, context.accumulator(np.zeros(size, dtype=np.int64), _Vector()))
+
+    @property
+    def rows(self) -> int:
+        """That were scored."""
+        return int(self.total.value[0])
+
+    @property
+    def model_seconds(self) -> float:
+        """Processor time in the model, all tasks together."""
+        return round(float(self.total.value[1]) / 1e9, 2)
+
+    @property
+    def unknown(self) -> dict[str, float]:
+        """Share of the rows whose value is missing or was never seen, by field."""
+        names = self.bundle.feature_map.names
+        counts = self.total.value[2 : 2 + len(names)]
+        return {name: round(int(count) / max(1, self.rows), 6) for name, count in zip(names, counts, strict=True)}
+
+    @property
+    def shifts(self) -> dict[str, Shift]:
+        """Of the fields that have bins."""
+        return _bins_of(self.bundle).shifts(self.total.value[2 + len(self.bundle.feature_map.names) :])
+
+
+class Tally:
+    """One task's part of `NightCounts`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bins, fields = _bins_of(bundle), bundle.feature_map.fields
+        self._slots = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
+        self._unknown = np.array([field.unknown_id for field in fields])
+        self._first_bin = 2 + len(fields)
+        self.total = np.zeros(self._first_bin + len(self._bins.expected), dtype=np.int64)
+
+    def add(self, ids: NDArray[np.int32], model_nanoseconds: int) -> None:
+        """Count a batch of ids (N, slots)."""
+        self.total[:2] += (len(ids), model_nanoseconds)
+        self.total[2 : self._first_bin] += (ids[:, self._slots] == self._unknown).sum(axis=0)
+        bins = self._bins.of_id[ids.ravel()]
+        self.total[self._first_bin :] += np.bincount(bins + 1, minlength=len(self._bins.expected) + 1)[1:]
+
+
+def _bins_of(bundle: Bundle) -> Bins:
+    return _bins(str(bundle.features_path.absolute()), bundle.feature_map.fingerprint)
+
+
+@lru_cache(maxsize=1)
+def _bins(features: str, _fingerprint: str) -> Bins:
+    return Bins.of(Path(features))
