@@ -1,5 +1,7 @@
 """What can go wrong for a user. Every message is one line: what, where, what was allowed, what to do."""
 
+from collections.abc import Sequence
+
 
 class AfmError(Exception):
     """Base of every error that a user can mend. Jobs print it on one line and exit with its code."""
@@ -31,6 +33,14 @@ class NightRefusedError(AfmError):
     """A night was scored, but its scores did not pass the checks; nothing was published."""
 
 
+class FailedNightsError(AfmError):
+    """Some nights were not published: a line each. Starting again helps only where it helps all of them."""
+
+    def __init__(self, errors: Sequence[AfmError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.exit_code = min(error.exit_code for error in errors)
+
+
 class NotPromotedError(AfmError):
     """A new bundle is not as good as the current one, which stays."""
 
@@ -53,6 +63,12 @@ class DatasetError(AfmError):
 
 class BundleError(AfmError):
     """A bundle is absent, damaged, or belongs to another feature map."""
+
+
+class ReplacedBundleError(BundleError):
+    """A bundle was exchanged or taken away while it was in use. Starting again helps."""
+
+    exit_code = 75
 
 
 class DivergedError(AfmError):

@@ -3,7 +3,7 @@
 import argparse
 from datetime import date
 
-from afm_core.errors import AfmError, NothingToDoError
+from afm_core.errors import AfmError, FailedNightsError, NothingToDoError
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
@@ -51,11 +51,11 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
             screen.print(best_items_table(settings, found))
             return
         outcomes = score_nights(spark, settings, nights, arguments.explain)
-    errors = [str(outcome.error) for outcome in outcomes if outcome.error]
+    errors = [outcome.error for outcome in outcomes if outcome.error]
     if len(errors) < len(outcomes):
         screen.print(nights_table(settings, outcomes))
     if errors:
-        raise AfmError("\n".join(errors))
+        raise FailedNightsError(errors)
 
 
 def _positive(text: str) -> int:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
+from pyspark import SparkConf
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from afm_core.errors import LogsError, MachineError
+from afm_core import errors
+from afm_core.errors import AfmError, LogsError, MachineError
 
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
 _FIXED = {
@@ -25,6 +27,8 @@ _FIXED = {
     # Constraints on renamed columns double with every field that is encoded: 20 of them filled a 2 GiB heap.
     "spark.sql.constraintPropagation.enabled": "false",
 }
+_TRIES = 4
+_NO_ROOM = "No space left on device|Disk quota exceeded|File too large|Read-only file system"
 _ROWS_PER_PARTITION = 250_000
 _LOCAL_DEFAULTS = {
     "spark.ui.enabled": "false",
@@ -62,14 +66,21 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     for key, value in _FIXED.items():
         builder = builder.config(key, value)
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM
-        return builder.getOrCreate()
+        chosen = SparkConf().get("spark.master", master)
+        return builder.master(_with_retries(chosen or master)).getOrCreate()
     check_java()
     for key, value in _LOCAL_DEFAULTS.items():
         builder = builder.config(key, value)
     properties = (Path(__file__).parent / "log4j2.properties").as_uri()
     builder = builder.config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties}")
     with _stderr_into(log):
-        return builder.master(master).getOrCreate()
+        return builder.master(_with_retries(master)).getOrCreate()
+
+
+def _with_retries(master: str) -> str:
+    """A local master under which a task is tried as often as on a cluster; by itself Spark gives up at the first."""
+    local = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master)
+    return f"local[{local[1] or 1},{_TRIES}]" if local else master
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
@@ -120,19 +131,37 @@ def _stderr_into(log: Path) -> Iterator[None]:
 
 @contextmanager
 def one_line_errors(log: Path) -> Iterator[None]:
-    """Turn what Spark says of unreadable input into a LogsError."""
+    """Turn what Spark says of unreadable input into one line; an error of ours that a worker raised stays what it is.
+
+    Raises:
+        LogsError: Spark could not read the input.
+        MachineError: or write, for want of room.
+        AfmError: what a Python worker raised.
+    """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
+        ours = re.findall(r"^afm_core\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
+        if ours:
+            name, message = ours[-1]
+            raise _error_of_ours(name, message) from error
+        no_room = re.search(_NO_ROOM, str(error))
+        if no_room:
+            raise MachineError(
+                f"{no_room[0]}: Spark could not write; make room where the job writes and where Spark keeps its temporary "
+                f"files, and run it again (Spark's own log: {log})"
+            ) from error
         raise LogsError(f"{_essence(str(error))} (Spark's own log: {log})") from error
+
+
+def _error_of_ours(name: str, message: str) -> AfmError:
+    found: type[AfmError] = getattr(errors, name)
+    return found(message)
 
 
 def _essence(text: str) -> str:
     """What happened, and to which file, out of a Spark error of many lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    ours = [line for line in lines if line.startswith("afm_core.errors.")]
-    if ours:
-        return ours[-1].partition(": ")[2]
     python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Invalid): ", line) and "spark" not in line]
     if python:
         return python[-1].partition(": ")[2][:300]

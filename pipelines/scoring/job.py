@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.errors import AfmError, BundleError, NightRefusedError
+from afm_core.errors import AfmError, BundleError, NightRefusedError, ReplacedBundleError
 from afm_core.settings import Settings
 from pipelines.scoring.ledger import Entry, write_entry
 from pipelines.scoring.lock import locked
 from pipelines.scoring.night import NightManifest, score_night
 from pipelines.scoring.trend import plot_trend
 from pipelines.scoring.why import require_explainable
+from pipelines.spark import one_line_errors
 
 # The same numbers in another order of additions; bfloat16 products may be float32 on another processor.
 _ALLOWED = {"float32": 1e-6, "bfloat16": 1e-2}
@@ -52,9 +53,15 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
             started, clock = datetime.now(UTC), time.monotonic()
             manifest, error = None, None
             try:
-                manifest = score_night(spark, settings, bundle, night, explain)
+                with one_line_errors(settings.run.path / "spark.log"):
+                    manifest = score_night(spark, settings, bundle, night, explain)
             except AfmError as found:
-                error = found
+                error = _replaced(bundle) or found
+            except OSError as found:
+                error = _replaced(bundle) or AfmError(
+                    f"{found.filename or settings.score.path}: {found.strerror or found}; nothing was published for "
+                    f"{night}; give the job room and rights to write there, and run it again"
+                )
             seconds = round(time.monotonic() - clock, 2)
             write_entry(settings.score.path, _entry(started, night, bundle, manifest, error, seconds))
             outcomes.append(Outcome(night, manifest, error))
@@ -75,6 +82,19 @@ def open_bundle(settings: Settings) -> Bundle:
             f"the settings say {', '.join(settings.field_names)}; name the bundle's own settings with --config"
         )
     return bundle
+
+
+def _replaced(bundle: Bundle) -> ReplacedBundleError | None:
+    """The error behind whatever went wrong, if another bundle or none lies where the bundle was."""
+    try:
+        found = read_bundle(bundle.path).fingerprint
+    except BundleError:
+        found = "nothing that can be read"
+    if found == bundle.fingerprint:
+        return None
+    return ReplacedBundleError(
+        f"{bundle.path}: replaced by {found} while {bundle.fingerprint} was scoring; run the night again"
+    )
 
 
 def _require_same_scores(bundle: Bundle) -> None:

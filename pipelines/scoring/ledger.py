@@ -61,6 +61,6 @@ def write_entry(scores: Path, entry: Entry) -> None:
 
 def read_ledger(scores: Path) -> list[Entry]:
     """All rows, oldest first."""
-    files = sorted((scores / LEDGER).glob("*.parquet"))
+    files = sorted(file for file in (scores / LEDGER).glob("*.parquet") if not file.name.startswith("."))
     rows = [row for file in files for row in pq.read_table(file, schema=SCHEMA).to_pylist()]
     return [Entry(**{**row, "unknown": dict(row["unknown"]), "drift": dict(row["drift"])}) for row in rows]

@@ -22,7 +22,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder for the length of the block.
 
     A lock is stale where its process is gone from this host, or where its file was not touched for five minutes by the
-    file system's own clock. A stale one is broken.
+    file system's own clock. One that was touched in the future is stale, too: the clock was set back, and a living
+    holder would have touched it again. A stale one is broken.
 
     Raises:
         BusyError: somebody holds it; says who, and since when.
@@ -57,11 +58,11 @@ def _is_stale(path: Path) -> bool:
         holder = json.loads(path.read_text())
         if holder["host"] == socket.gethostname():
             return bool(_born(holder["pid"]) != holder["born"])
-        return _age(path) > _STALE
+        return abs(_age(path)) > _STALE
     except FileNotFoundError:
         return True
     except (ValueError, KeyError, TypeError):
-        return _age(path) > _STALE
+        return abs(_age(path)) > _STALE
 
 
 def _age(path: Path) -> float:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.errors import BundleError
+from afm_core.errors import ReplacedBundleError
 from pipelines.contracts import MODEL, SCORE
 from pipelines.scoring.counting import NightCounts, Tally
 from pipelines.scoring.why import Explainer
@@ -61,11 +61,12 @@ def load_bundle(path: str, fingerprint: str) -> Bundle:
     """Once a Python worker and model.
 
     Raises:
-        BundleError: the bundle at `path` is no longer the one that the driver looked at.
+        ReplacedBundleError: the bundle at `path` is no longer the one that the driver looked at.
+        BundleError: there is none.
     """
     bundle = read_bundle(Path(path))
     if bundle.fingerprint != fingerprint:
-        raise BundleError(
+        raise ReplacedBundleError(
             f"{path}: replaced by {bundle.fingerprint} while {fingerprint} was scoring; run the night again"
         )
     return bundle

@@ -4,39 +4,23 @@ import os
 import random
 import signal
 import subprocess
-import sys
-import threading
-import time
 from datetime import date, timedelta
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from afm_core.settings import load_settings
 from pipelines.scoring.ledger import LEDGER, read_ledger
-from pipelines.scoring.night import MANIFEST, NightManifest
 from pipelines.simulation.job import Simulation, simulate
 from tests.conftest import write_config
+from tests.faults.nights import Reader, contents, finish, job
 
-ROOT = Path(__file__).parents[2]
 TRAINED, NIGHTS, EVENTS = 10, 30, 1500
 KILLS = 5
 FIRST = date(2026, 3, 1)
 SHIFTED = FIRST + timedelta(days=TRAINED + 17)
 
 pytestmark = pytest.mark.long
-
-
-def job(name: str, config: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), "--config", str(config), *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen(command, start_new_session=True, **pipes)
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    out, _ = process.communicate()
-    assert process.returncode == 0, out
 
 
 @pytest.fixture(scope="module")
@@ -65,30 +49,6 @@ def undisturbed(month: Path) -> Path:
     return load_settings(month).score.path
 
 
-def contents(scores: Path) -> dict[str, list]:
-    columns = ["event_id", "score"]
-    nights = sorted(scores.glob("dt=*"))
-    return {night.name: pq.read_table(night, columns=columns).sort_by("event_id").to_pylist() for night in nights}
-
-
-class Reader(threading.Thread):
-    """Looks at what is published, all the time, and counts."""
-
-    def __init__(self, scores: Path) -> None:
-        super().__init__(daemon=True)
-        self.scores, self.done, self.partial, self.looks = scores, threading.Event(), list[str](), 0
-
-    def run(self) -> None:
-        while not self.done.is_set():
-            for night in sorted(self.scores.glob("dt=*")):
-                said = NightManifest.model_validate_json((night / MANIFEST).read_text()).scored
-                rows = sum(pq.read_metadata(file).num_rows for file in night.glob("*.parquet"))
-                self.looks += 1
-                if rows != said:
-                    self.partial.append(f"{night.name}: {rows} of {said}")
-            time.sleep(0.05)
-
-
 def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores"
     arguments = ("--missing", str(NIGHTS), "--set", f"score.path={scores}")
@@ -104,12 +64,9 @@ def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path
             killed += 1
     last = job("score", month, *arguments)
     out, _ = last.communicate()
-    reader.done.set()
-    reader.join()
+    reader.stop()
     assert last.returncode in (0, 3), out
     assert killed >= 2, "the runs ended before anybody killed them"
-    assert reader.looks > 100
-    assert not reader.partial
     assert contents(scores) == contents(undisturbed)
     assert len(contents(scores)) == NIGHTS
     published = [entry.night for entry in read_ledger(scores) if entry.outcome == "published"]

@@ -54,6 +54,14 @@ def test_the_lock_of_another_host_is_broken_when_it_was_not_touched_for_long(tmp
         pass
 
 
+def test_the_lock_of_another_host_is_broken_when_the_clock_was_set_back_since(tmp_path: Path) -> None:
+    (tmp_path / LOCK).write_text('{"host": "another", "pid": 1, "born": "1"}')
+    to_come = (tmp_path / LOCK).stat().st_mtime + 3600
+    os.utime(tmp_path / LOCK, (to_come, to_come))
+    with locked(tmp_path):
+        pass
+
+
 def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     """Each adds one to a number in a file, which comes out right only if no two do so at once."""
     (tmp_path / "n").write_text("0")

@@ -1,0 +1,67 @@
+"""Scoring as a process of its own, and somebody who reads what it publishes."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.scoring.night import MANIFEST, NightManifest
+
+ROOT = Path(__file__).parents[2]
+
+
+def job(name: str, config: Path, *arguments: str, first: str = "") -> subprocess.Popen[str]:
+    """A job in a session of its own.
+
+    Args:
+        first: Python that the process runs before the job, such as what kills it at a certain point.
+    """
+    script = str(ROOT / "jobs" / f"{name}.py")
+    command = [sys.executable, script]
+    if first:
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{first}\nimport jobs.{name}\njobs.{name}.main()"
+        command = [sys.executable, "-c", code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, "--config", str(config), *arguments], start_new_session=True, **pipes)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for a job that ends with `code`; what it printed."""
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == code, out
+    return out
+
+
+def contents(scores: Path) -> dict[str, list]:
+    """Keys and scores of every published night."""
+    columns = ["event_id", "score"]
+    nights = sorted(scores.glob("dt=*"))
+    return {night.name: pq.read_table(night, columns=columns).sort_by("event_id").to_pylist() for night in nights}
+
+
+class Reader(threading.Thread):
+    """Looks at what is published, all the time, and counts."""
+
+    def __init__(self, scores: Path) -> None:
+        super().__init__(daemon=True)
+        self.scores, self.done, self.partial, self.looks = scores, threading.Event(), list[str](), 0
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            for night in sorted(self.scores.glob("dt=*")):
+                said = NightManifest.model_validate_json((night / MANIFEST).read_text()).scored
+                rows = sum(pq.read_metadata(file).num_rows for file in night.glob("*.parquet"))
+                self.looks += 1
+                if rows != said:
+                    self.partial.append(f"{night.name}: {rows} of {said}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End, and raise AssertionError if a partial night was seen, or nothing."""
+        self.done.set()
+        self.join()
+        assert self.looks > 20
+        assert not self.partial

@@ -1,0 +1,168 @@
+"""A night whose processes, disk, bundle or logs are taken away while it is scored."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.scoring.ledger import LEDGER, read_ledger
+from tests.conftest import NIGHT, Small, snapshot, write_config
+from tests.faults.nights import Reader, contents, finish, job
+
+FILES, COPIES = 12, 60
+DIE = "import os, signal\ndie = lambda *a, **k: os.killpg(0, signal.SIGKILL)\n"
+PHASES = {
+    "after the files": DIE + "import pipelines.scoring.night as at; at.read_back = die",
+    "before it is published": DIE + "import afm_core.publish as at; at.replace_folder = die",
+    "before its row": DIE + "import pipelines.scoring.job as at; at.write_entry = die",
+    "within its row": DIE
+    + "import pipelines.scoring.ledger as at, types\n"
+    + "at.pq = types.SimpleNamespace(write_table=lambda t, path: (path.write_bytes(b'PAR1'), die()))",
+}
+
+
+@pytest.fixture
+def config(small: Small, tmp_path: Path) -> Path:
+    """Settings with a bundle of their own and a small and a great night, both to be scored by two tasks."""
+    shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
+    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    width = header.count(",")
+    lines = [line for line in lines if line.count(",") == width]
+    for night, copies in (("2026-03-01", 1), ("2026-03-02", COPIES)):
+        folder = tmp_path / "nights" / f"dt={night}"
+        folder.mkdir(parents=True)
+        for file in range(FILES):
+            rows = [renamed(line, f"{file} {copy}") for copy in range(copies) for line in lines]
+            (folder / f"part-{file:02}.csv").write_text("\n".join([header, *rows]) + "\n")
+    return write_config(tmp_path, tmp_path / "nights")
+
+
+def renamed(line: str, salt: str) -> str:
+    """A log with an id of its own, which does not compress."""
+    event, _, rest = line.partition(",")
+    return f"{hashlib.sha1(f'{event} {salt}'.encode()).hexdigest()},{rest}"
+
+
+def wait_until_it_writes(process: subprocess.Popen[str], scores: Path, left_over: Sequence[Path] = ()) -> None:
+    deadline = time.monotonic() + 120
+    while not [
+        file
+        for stage in scores.glob(".staging-*")
+        if stage not in left_over
+        for file in stage.rglob("_temp*/**/*.parquet")
+    ]:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def python_workers(driver: int) -> list[psutil.Process]:
+    """The processes that score: children of PySpark's daemon, which looks the same."""
+    found = []
+    for child in psutil.Process(driver).children(recursive=True):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            parent = child.parent()
+            if parent and "pyspark.daemon" in child.cmdline() and "pyspark.daemon" in parent.cmdline():
+                found.append(child)
+    return found
+
+
+def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: Path) -> None:
+    night, scores = ("--date", "2026-03-02"), tmp_path / "scores"
+    finish(job("score", config, *night))
+    expected, before = contents(scores), snapshot(scores / "dt=2026-03-02")
+    reader = Reader(scores)
+    reader.start()
+
+    process = job("score", config, *night)
+    wait_until_it_writes(process, scores)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert snapshot(scores / "dt=2026-03-02") == before
+    left_over = list(scores.glob(".staging-*"))
+    assert left_over, "it had ended before it was killed"
+
+    process = job("score", config, *night)
+    wait_until_it_writes(process, scores, left_over)
+    victims = python_workers(process.pid)
+    victims[0].kill()
+    finish(process)
+    assert "Python worker exited unexpectedly" in (tmp_path / "run" / "spark.log").read_text()
+    assert contents(scores) == expected
+    assert not list(scores.glob(".staging-*"))
+    reader.stop()
+    assert [entry.outcome for entry in read_ledger(scores)] == ["published", "published"]
+
+
+def test_the_driver_is_killed_at_every_step_after_the_files(config: Path, tmp_path: Path) -> None:
+    night, scores = ("--date", "2026-03-01"), tmp_path / "scores"
+    finish(job("score", config, *night))
+    expected, before = contents(scores), snapshot(scores / "dt=2026-03-01")
+    reader = Reader(scores)
+    reader.start()
+    for phase, deadly in PHASES.items():
+        process = job("score", config, *night, first=deadly)
+        finish(process, -signal.SIGKILL)
+        assert contents(scores) == expected, phase
+        is_published = snapshot(scores / "dt=2026-03-01") != before
+        assert is_published == ("row" in phase)
+        before = snapshot(scores / "dt=2026-03-01")
+        assert len(read_ledger(scores)) == 1, "its row is written last"
+    finish(job("score", config, *night))
+    reader.stop()
+    assert contents(scores) == expected
+    assert not list(scores.glob(".staging-*"))
+    assert len(read_ledger(scores)) == 2
+    assert len(list((scores / LEDGER).glob("[!.]*.parquet"))) == 2
+
+
+@pytest.mark.parametrize("then", ["nothing", "another"])
+def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
+    config: Path, small: Small, tmp_path: Path, then: str
+) -> None:
+    other = small.settings.run.warm_start_bundle
+    first = (
+        "import shutil, pipelines.scoring.job as at\nlook = at._require_same_scores\n"
+        "def take_away(bundle):\n    look(bundle)\n    shutil.rmtree(bundle.path)\n"
+        + (f"    shutil.copytree({str(other)!r}, bundle.path)\n" if then == "another" else "")
+        + "at._require_same_scores = take_away"
+    )
+    out = finish(job("score", config, "--date", "2026-03-01", first=first), 75)
+    (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert "was scoring; run the night again" in line
+    assert "Traceback" not in out
+    assert not list((tmp_path / "scores").glob("dt=*"))
+
+
+def test_a_full_disk_leaves_what_was_published(config: Path, tmp_path: Path) -> None:
+    """A limit on the size of files, which the scores of the great night outgrow, but not Spark's library of zstd."""
+    scores = tmp_path / "scores"
+    finish(job("score", config, "--date", "2026-03-02"))
+    before = snapshot(scores / "dt=2026-03-02")
+    limit = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (1_100_000, 1_100_000))"
+    out = finish(job("score", config, "--date", "2026-03-02", first=limit), 2)
+    (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert "File too large" in line
+    assert "Traceback" not in out
+    assert snapshot(scores / "dt=2026-03-02") == before
+    assert not list(scores.glob(".staging-*"))
+
+
+def test_a_damaged_log_keeps_its_own_night_back_only(config: Path, tmp_path: Path) -> None:
+    scores, damaged = tmp_path / "scores", tmp_path / "nights" / "dt=2026-02-28" / "part.csv.gz"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"\x1f\x8b\x08\x00" + b"no more than its first bytes are gzip's")
+    out = finish(job("score", config, "--from", "2026-02-28", "--to", "2026-03-01"), 2)
+    (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert "part.csv.gz" in line
+    assert [path.name for path in scores.glob("dt=*")] == ["dt=2026-03-01"]
+    assert [entry.outcome for entry in read_ledger(scores)] == ["failed", "published"]
