@@ -22,7 +22,13 @@ def main() -> None:
     day, like = date.fromisoformat, "YYYY-MM-DD"
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--date", type=day, metavar=like, help="the night to score")
-    which.add_argument("--from", dest="first", type=day, metavar=like, help="the first of several nights; needs --to")
+    which.add_argument(
+        "--from",
+        dest="first",
+        type=day,
+        metavar=like,
+        help="the first of several nights; needs --to. Nights that are published and would be the same are left alone",
+    )
     which.add_argument("--missing", type=int, metavar="N", help="nights of the last N with logs but no scores")
     made.add_argument("--to", dest="last", type=day, metavar=like, help="the last of several nights")
     made.add_argument(
@@ -50,12 +56,14 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
             found = [recommend(spark, settings, night, arguments.candidates) for night in nights]
             screen.print(best_items_table(settings, found))
             return
-        outcomes = score_nights(spark, settings, nights, arguments.explain)
+        outcomes = score_nights(spark, settings, nights, arguments.explain, again=arguments.first is None)
     errors = [outcome.error for outcome in outcomes if outcome.error]
     if len(errors) < len(outcomes):
         screen.print(nights_table(settings, outcomes))
     if errors:
         raise FailedNightsError(errors)
+    if all(outcome.skipped for outcome in outcomes):
+        raise NothingToDoError("nothing to do: logs, settings, software and model of all nights are as they were")
 
 
 def _positive(text: str) -> int:

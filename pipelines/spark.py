@@ -148,7 +148,7 @@ def one_line_errors(log: Path) -> Iterator[None]:
         no_room = re.search(_NO_ROOM, str(error))
         if no_room:
             raise MachineError(
-                f"{no_room[0]}: Spark could not write; make room where the job writes and where Spark keeps its temporary "
+                f"{no_room[0]}: Spark could not write; make room where the job writes and where Spark keeps temporary "
                 f"files, and run it again (Spark's own log: {log})"
             ) from error
         raise LogsError(f"{_essence(str(error))} (Spark's own log: {log})") from error

@@ -91,17 +91,17 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def fingerprint(logs: Logs) -> str | None:
-    """Digest of the names, sizes and times of change of all files of the logs; None for a table.
+def fingerprint(logs: Logs, night: Path | None = None) -> str | None:
+    """Digest of the names, sizes and times of change of all files of the logs, or of a night; None for a table.
 
     Cost: a look at each file's entry, none is opened.
     """
-    if logs.format == "table":
+    if logs.format == "table" and night is None:
         return None
     digest = hashlib.sha256()
-    for place in find_logs(logs):
+    for place in find_logs(logs, night):
         for file in [place] if place.is_file() else log_files(place):
-            if in_dates(file, logs):
+            if night or in_dates(file, logs):
                 try:
                     entry = file.stat()
                 except FileNotFoundError as error:

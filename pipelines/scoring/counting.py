@@ -1,10 +1,12 @@
 """What the Python workers count of a night while they score it, so that nobody has to look at its rows again."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark import Accumulator, AccumulatorParam, SparkContext
 
@@ -13,6 +15,8 @@ from afm_core.drift import Shift
 from pipelines.scoring.drift import Bins
 
 Numbers = NDArray[np.int64]
+Values = dict[str, Counter[str]]
+_KEPT, _SHOWN = 1000, 5
 
 
 class _Vector(AccumulatorParam[Numbers]):
@@ -26,18 +30,31 @@ class _Vector(AccumulatorParam[Numbers]):
         return value1
 
 
+class _Frequent(AccumulatorParam[Values]):
+    """Rows by value of each field, of the most frequent values."""
+
+    def zero(self, value: Values) -> Values:
+        return {}
+
+    def addInPlace(self, value1: Values, value2: Values) -> Values:  # noqa: N802
+        for name, counts in value2.items():
+            value1[name] = Counter(dict((value1.get(name, Counter()) + counts).most_common(_KEPT)))
+        return value1
+
+
 @dataclass(frozen=True)
 class NightCounts:
     """Totals of a night, after its action: rows, rows of unknown value by field, rows by bin, seconds in the model."""
 
     bundle: Bundle
     total: Accumulator[Numbers]
+    new: Accumulator[Values]
 
     @classmethod
     def begin(cls, context: SparkContext, bundle: Bundle) -> "NightCounts":
         """All at 0."""
-        size = len(Tally(bundle).total)
-        return cls(bundle, context.accumulator(np.zeros(size, dtype=np.int64), _Vector()))
+        zeros = np.zeros(len(Tally(bundle).total), dtype=np.int64)
+        return cls(bundle, context.accumulator(zeros, _Vector()), context.accumulator({}, _Frequent()))
 
     @property
     def rows(self) -> int:
@@ -57,6 +74,17 @@ class NightCounts:
         return {name: round(int(count) / max(1, self.rows), 6) for name, count in zip(names, counts, strict=True)}
 
     @property
+    def new_values(self) -> dict[str, dict[str, int]]:
+        """The most frequent values without an id, and their rows, by field.
+
+        Of a field with more than a thousand of them a rare one may be counted short.
+        """
+        return {
+            name: dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN])
+            for name, counts in sorted(self.new.value.items())
+        }
+
+    @property
     def shifts(self) -> dict[str, Shift]:
         """Of the fields that have bins."""
         return _bins_of(self.bundle).shifts(self.total.value[2 + len(self.bundle.feature_map.names) :])
@@ -71,6 +99,7 @@ class Tally:
         self._unknown = np.array([field.unknown_id for field in fields])
         self._first_bin = 2 + len(fields)
         self.total = np.zeros(self._first_bin + len(self._bins.expected), dtype=np.int64)
+        self.new: Values = {}
 
     def add(self, ids: NDArray[np.int32], model_nanoseconds: int) -> None:
         """Count a batch of ids (N, slots)."""
@@ -78,6 +107,15 @@ class Tally:
         self.total[2 : self._first_bin] += (ids[:, self._slots] == self._unknown).sum(axis=0)
         bins = self._bins.of_id[ids.ravel()]
         self.total[self._first_bin :] += np.bincount(bins + 1, minlength=len(self._bins.expected) + 1)[1:]
+
+    def add_new(self, name: str, values: pa.Array) -> None:
+        """Count the text of a field where its value has no id; null elsewhere."""
+        found = values.drop_null().value_counts()
+        if len(found):
+            order = np.argsort(-found.field("counts").to_numpy(), kind="stable")[:_KEPT]
+            frequent = found.take(pa.array(order))
+            counts = zip(frequent.field("values").to_pylist(), frequent.field("counts").to_pylist(), strict=True)
+            _Frequent().addInPlace(self.new, {name: Counter(dict(counts))})
 
 
 def _bins_of(bundle: Bundle) -> Bins:

@@ -8,14 +8,18 @@ from datetime import UTC, date, datetime
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.errors import AfmError, BundleError, NightRefusedError, ReplacedBundleError
+from afm_core.errors import AfmError, BundleError, LogsError, NightRefusedError, ReplacedBundleError
 from afm_core.settings import Settings
+from pipelines.scoring.freshness import made_from, what_changed
 from pipelines.scoring.ledger import Entry, write_entry
 from pipelines.scoring.lock import locked
-from pipelines.scoring.night import NightManifest, score_night
+from pipelines.scoring.night import NightManifest, read_manifest, score_night
+from pipelines.scoring.nights import find_night
 from pipelines.scoring.trend import plot_trend
 from pipelines.scoring.why import require_explainable
 from pipelines.spark import one_line_errors
+
+AS_IT_WAS = "as it was"
 
 # The same numbers in another order of additions; bfloat16 products may be float32 on another processor.
 _ALLOWED = {"float32": 1e-6, "bfloat16": 1e-2}
@@ -29,15 +33,25 @@ class Outcome:
     manifest: NightManifest | None
     """None where nothing was published."""
     error: AfmError | None
+    why: str
+    """What differs from what was published before, or that nothing does."""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it was left as it was."""
+        return self.why == AS_IT_WAS
 
 
-def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date], explain: int = 0) -> list[Outcome]:
+def score_nights(
+    spark: SparkSession, settings: Settings, nights: Sequence[date], explain: int = 0, again: bool = True
+) -> list[Outcome]:
     """Score nights one after another, each published by itself, and write a row of the ledger for each.
 
     A night that cannot be scored or published does not keep the others from it.
 
     Args:
         explain: how many of its most weighted interactions to add to each row, 0 for none.
+        again: score nights whose logs, settings, software and model are those of what is published, too.
 
     Raises:
         BusyError: another run writes to the same scores.
@@ -50,6 +64,11 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
         if explain:
             require_explainable(bundle)
         for night in nights:
+            before = read_manifest(settings.score.path, night)
+            why = _why(before, settings, bundle, night, explain)
+            if why == AS_IT_WAS and not again:
+                outcomes.append(Outcome(night, before, None, why))
+                continue
             started, clock = datetime.now(UTC), time.monotonic()
             manifest, error = None, None
             try:
@@ -64,7 +83,7 @@ def score_nights(spark: SparkSession, settings: Settings, nights: Sequence[date]
                 )
             seconds = round(time.monotonic() - clock, 2)
             write_entry(settings.score.path, _entry(started, night, bundle, manifest, error, seconds))
-            outcomes.append(Outcome(night, manifest, error))
+            outcomes.append(Outcome(night, manifest, error, "again" if why == AS_IT_WAS else why))
         plot_trend(settings.score.path, settings.score.drift)
     return outcomes
 
@@ -82,6 +101,18 @@ def open_bundle(settings: Settings) -> Bundle:
             f"the settings say {', '.join(settings.field_names)}; name the bundle's own settings with --config"
         )
     return bundle
+
+
+def _why(before: NightManifest | None, settings: Settings, bundle: Bundle, night: date, explain: int) -> str:
+    if before is None:
+        return "new"
+    try:
+        changed = what_changed(
+            before.made_from, made_from(settings, bundle, find_night(settings.score.logs, night), explain)
+        )
+    except LogsError:  # said again, to somebody, by scoring it
+        return "new"
+    return f"other {changed}" if changed else AS_IT_WAS
 
 
 def _replaced(bundle: Bundle) -> ReplacedBundleError | None:

@@ -5,23 +5,27 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
+from afm_core.features import FieldIds
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages
 from pipelines.contracts import conform, scores
 from pipelines.encoding.encoder import Encoding, encode
+from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.logs.checking import WatchedLogs, watch_logs
 from pipelines.logs.columns import column
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.scoring.checks import read_back, refuse_if_odd
 from pipelines.scoring.counting import NightCounts
 from pipelines.scoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
+from pipelines.scoring.freshness import made_from
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.udf import scorer
 from pipelines.spark import url
@@ -45,10 +49,14 @@ class NightManifest(BaseModel):
     """None for a night without rows."""
     unknown: dict[str, float]
     """Share of the scored rows whose value is missing or was never seen, by field."""
+    new_values: dict[str, dict[str, int]]
+    """The most frequent values that the model knows nothing of, and their rows, by field."""
     drift: dict[str, float]
     """Population stability index by field, and of the score."""
     drifted: dict[str, float]
     """Those beyond `score.drift.warn`."""
+    made_from: dict[str, str]
+    """A digest of the logs, the settings, the software and the model."""
     seconds: dict[str, float]
     model_seconds: float = 0.0
     """Of processor time in the model, all tasks together."""
@@ -67,19 +75,28 @@ def score_night(
         NightRefusedError: the scores did not pass the checks.
     """
     folder = find_night(settings.score.logs, night)
-    stages = Stages(spark)
+    made, stages = made_from(settings, bundle, folder, explain), Stages(spark)
     try:
         with staged(night_folder(settings.score.path, night)) as stage:
             try:
                 logs = watch_logs(read_logs(spark, settings, folder), settings, folder)
-                manifest = _write(spark, settings, bundle, night, logs, stage, stages, explain)
+                manifest = _write(spark, settings, bundle, night, logs, stage, stages, explain, made)
             except EmptyLogsError:
-                manifest = _write_empty(settings, bundle, night, stage, stages, explain)
+                manifest = _write_empty(settings, bundle, night, stage, stages, explain, made)
             (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             write_settings(settings, stage / SETTINGS)
     finally:
         spark.catalog.clearCache()
     return manifest
+
+
+def read_manifest(scores: Path, night: date) -> NightManifest | None:
+    """Of a published night; None where there is none, or one of another version."""
+    try:
+        text = (night_folder(scores, night) / MANIFEST).read_text(encoding="utf-8")
+        return NightManifest.model_validate_json(text)
+    except (OSError, ValidationError):
+        return None
 
 
 def _write(
@@ -91,13 +108,15 @@ def _write(
     stage: Path,
     stages: Stages,
     explain: int,
+    made: dict[str, str],
 ) -> NightManifest:
     """One pass over the logs: nothing of their size is kept between reading and writing."""
     keys, counts = _keys(settings), NightCounts.begin(spark.sparkContext, bundle)
     contract = scores(keys, explained=explain > 0)
     with stages("read, encode and score") as say:
         encoded = _encode_beside_keys(logs.accepted, bundle, keys)
-        score = scorer(bundle, keys, [_kept(name) for name in keys], counts, explain)
+        new = {ids.name: _new(ids) for ids in _with_values(bundle)}
+        score = scorer(bundle, {name: _kept(name) for name in keys}, new, counts, explain)
         scored = conform(encoded.mapInArrow(score, contract), contract)
         scored.write.mode("append").parquet(url(stage), compression="zstd")
         say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
@@ -121,15 +140,17 @@ def _write(
         scored=written.rows,
         mean_score=written.mean,
         unknown=counts.unknown,
+        new_values=counts.new_values,
         drift={name: round(found.index, 6) for name, found in shifts.items()},
         drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
+        made_from=made,
         seconds=stages.seconds,
         model_seconds=counts.model_seconds,
     )
 
 
 def _write_empty(
-    settings: Settings, bundle: Bundle, night: date, stage: Path, stages: Stages, explain: int
+    settings: Settings, bundle: Bundle, night: date, stage: Path, stages: Stages, explain: int, made: dict[str, str]
 ) -> NightManifest:
     with stages("an empty night"):
         shutil.rmtree(stage)
@@ -145,8 +166,10 @@ def _write_empty(
         scored=0,
         mean_score=None,
         unknown={},
+        new_values={},
         drift={},
         drifted={},
+        made_from=made,
         seconds=stages.seconds,
         model_seconds=0.0,
     )
@@ -161,8 +184,22 @@ def _kept(name: str) -> str:
     return f"_key_{name}"
 
 
+def _new(ids: FieldIds) -> str:
+    """Where the text of a value without an id stands."""
+    return f"_new_{ids.name}"
+
+
 def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> DataFrame:
-    kept = logs.select("*", *[column(name).alias(_kept(name)) for name in keys])
+    """Encoded rows, the text of their keys, and that of values that the model knows nothing of."""
+    named = _with_values(bundle)
+    texts = [text_value(ids.declared).alias(_new(ids)) for ids in named]
+    kept = logs.select("*", *[column(name).alias(_kept(name)) for name in keys], *texts)
     encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
     columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
-    return encoded.select(*[column(_kept(name)) for name in keys], *columns)
+    new = [F.when(F.col(ids.name) == ids.unknown_id, F.col(_new(ids))).alias(_new(ids)) for ids in named]
+    return encoded.select(*[column(_kept(name)) for name in keys], *columns, *new)
+
+
+def _with_values(bundle: Bundle) -> list[FieldIds]:
+    """The fields whose features are values, one a row."""
+    return [ids for ids in bundle.feature_map.fields if has_vocabulary(ids.declared) and ids.declared.width == 1]

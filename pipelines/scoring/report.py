@@ -13,13 +13,15 @@ from pipelines.scoring.night import NightManifest
 from pipelines.scoring.nights import night_folder
 from pipelines.scoring.recommending import BestItemsManifest
 
+_NEW_VALUES = 2  # of a field
+
 
 def nights_table(settings: Settings, outcomes: Sequence[Outcome]) -> Table:
     """What became of each night; the details of one that was scored alone."""
     if len(outcomes) == 1 and outcomes[0].manifest:
         return night_table(settings, outcomes[0].manifest)
-    rows = [_row(outcome.night, outcome.manifest) for outcome in outcomes]
-    header = ["night", "rows in", "rejected", "scored", "mean score", "most unknown", "drifted"]
+    rows = [[*_row(outcome.night, outcome.manifest), outcome.why] for outcome in outcomes]
+    header = ["night", "rows in", "rejected", "scored", "mean score", "most unknown", "drifted", "why"]
     return columns(f"scored {settings.name}", header, rows)
 
 
@@ -53,12 +55,22 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             ("rows in", f"{manifest.rows_in:,} = {manifest.scored:,} scored + {rejected:,} rejected"),
             *([("rejected", reasons)] if rejected else []),
             ("missing or unseen", unknown or "none"),
+            *([("most frequent of them", _new_values(manifest))] if manifest.new_values else []),
             ("mean score", _mean(manifest)),
             *([("drifted", in_words(manifest.drifted))] if manifest.drifted else []),
             ("model", manifest.model),
             ("scores", str(night_folder(settings.score.path, manifest.night))),
         ],
     )
+
+
+def _new_values(manifest: NightManifest) -> str:
+    shown = [
+        f"{name} {value} {rows / max(1, manifest.scored):.1%}"
+        for name, values in manifest.new_values.items()
+        for value, rows in list(values.items())[:_NEW_VALUES]
+    ]
+    return ", ".join(shown)
 
 
 def best_items_table(settings: Settings, nights: Sequence[BestItemsManifest]) -> Table:

@@ -19,19 +19,19 @@ Batches = Iterable[pa.RecordBatch]
 
 
 def scorer(
-    bundle: Bundle, keys: list[str], key_columns: list[str], counts: NightCounts, explain: int = 0
+    bundle: Bundle, key_columns: dict[str, str], new_columns: dict[str, str], counts: NightCounts, explain: int = 0
 ) -> Callable[[Batches], Batches]:
     """What `mapInArrow` runs: encoded rows in, contract `scores` out.
 
     Args:
-        keys: names of the key columns in the output.
-        key_columns: where they stand in the input.
+        key_columns: the key columns of the output, and where they stand in the input.
+        new_columns: by field, where the text of values without an id stands.
         counts: what to add to.
         explain: how many interactions to add a row, 0 for none.
     """
     path, fingerprint = str(bundle.path.absolute()), bundle.fingerprint
     id_columns, x_columns = bundle.feature_map.id_columns, bundle.feature_map.x_columns
-    x_of_slots, total = bundle.feature_map.x_of_slots, counts.total
+    x_of_slots, total, new = bundle.feature_map.x_of_slots, counts.total, counts.new
 
     def score(batches: Batches) -> Batches:
         torch.set_num_threads(1)  # a task slot is one core
@@ -45,13 +45,16 @@ def scorer(
             start = time.thread_time_ns()
             scores = loaded.predictor.predict_columns(ids, x, x_of_slots)
             tally.add(ids, time.thread_time_ns() - start)
-            columns = {name: batch.column(column) for name, column in zip(keys, key_columns, strict=True)}
+            for name, column in new_columns.items():
+                tally.add_new(name, batch.column(column))
+            columns = {name: batch.column(column) for name, column in key_columns.items()}
             columns[SCORE] = pa.array(scores)
             columns[MODEL] = pa.array([fingerprint]).take(pa.array(np.zeros(len(ids), dtype=np.int32)))
             if explainer:
                 columns |= explainer.columns(ids, x)
             yield pa.RecordBatch.from_pydict(columns)
         total.add(tally.total)
+        new.add(tally.new)
 
     return score
 

@@ -13,6 +13,7 @@ import torch
 from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
 from pipelines.scoring.ledger import read_ledger
 from pipelines.scoring.lock import locked
+from pipelines.scoring.night import read_manifest
 from tests.conftest import RunJob, Small, snapshot, write_config
 
 HEADER = "event_id,user,app,daypart,weekday,place"
@@ -23,7 +24,7 @@ def nights(small: Small, tmp_path: Path) -> Path:
     """A usual night, an empty folder, a file without rows, and a night of users and apps that nobody has seen."""
     logs = small.settings.score.logs
     usual = (logs / "dt=2026-01-02" / "part-00000.csv").read_text()
-    strangers = [f"e{at},nobody{at},nothing{at},morning,friday,home" for at in range(50)]
+    strangers = [f"e{at},nobody{at},nothing{at % 3},morning,friday,home" for at in range(50)]
     for day, text in (
         ("01", usual),
         ("02", None),
@@ -65,11 +66,39 @@ def test_a_range_of_nights_is_published_but_for_the_odd_one(
     allowed = run_job("score", config, "--missing", "14", "--set", "score.max_unknown=1")
     assert allowed.code == 0, allowed.err
     assert pq.read_table(scores / "dt=2026-02-04").num_rows == 50
+    manifest = read_manifest(scores, date(2026, 2, 4))
+    assert manifest
+    assert manifest.new_values["app"] == {"nothing0": 17, "nothing1": 17, "nothing2": 16}
+    assert len(manifest.new_values["user"]) == 5
+    assert "app nothing0 34.0%" in " ".join(allowed.out.split())
     assert snapshot(scores / "dt=2026-02-01") == before, "only what is missing is scored"
     assert read_ledger(scores)[-1].night == date(2026, 2, 4)
     nothing = run_job("score", config, "--missing", "14")
     assert nothing.code == 3
     assert "nothing to do" in nothing.err
+
+
+def test_a_backfill_leaves_alone_what_would_be_the_same(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
+    both = ("--from", "2026-02-01", "--to", "2026-02-02")
+    assert run_job("score", config, *both).code == 0
+    before = {night.name: snapshot(night) for night in scores.glob("dt=*")}
+    found = run_job("score", config, *both, "--set", "score.drift.warn=0.2")
+    assert found.code == 3
+    assert found.out.count("as it was") == 2
+    assert {night.name: snapshot(night) for night in scores.glob("dt=*")} == before
+
+    file = nights / "dt=2026-02-01" / "part.csv"
+    first = file.read_text().splitlines()[1]
+    file.write_text(f"{file.read_text()}\nanother,{first.partition(',')[2]}\n")
+    found = run_job("score", config, *both)
+    assert found.code == 0
+    assert (found.out.count("other logs"), found.out.count("as it was")) == (1, 1)
+    assert "another" in pq.read_table(scores / "dt=2026-02-01")["event_id"].to_pylist()
+    found = run_job("score", config, *both, "--set", "score.max_unknown=0.95")
+    assert found.out.count("other settings") == 2
 
 
 def test_a_mean_score_out_of_bounds_leaves_what_was_published(
