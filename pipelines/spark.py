@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
-from pyspark import SparkConf
 from pyspark.errors import PySparkException
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from afm_core import errors
@@ -66,8 +66,7 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     for key, value in _FIXED.items():
         builder = builder.config(key, value)
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM
-        chosen = SparkConf().get("spark.master", master)
-        return builder.master(_with_retries(chosen or master)).getOrCreate()
+        return builder.master(_with_retries(_submitted_to() or master)).getOrCreate()
     check_java()
     for key, value in _LOCAL_DEFAULTS.items():
         builder = builder.config(key, value)
@@ -75,6 +74,16 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     builder = builder.config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties}")
     with _stderr_into(log):
         return builder.master(_with_retries(master)).getOrCreate()
+
+
+def _submitted_to() -> str | None:
+    """The master on the command line of spark-submit, or in its defaults."""
+    gateway = launch_gateway()  # type: ignore[no-untyped-call]
+    try:
+        found: str | None = gateway.jvm.System.getProperty("spark.master")
+        return found
+    finally:
+        gateway.close()
 
 
 def _with_retries(master: str) -> str:

@@ -1,4 +1,4 @@
-"""Preparation on a Spark standalone cluster: a master and two workers, and their processes dying."""
+"""Preparation and scoring on a Spark standalone cluster: a master and two workers, and their processes dying."""
 
 import json
 import os
@@ -22,8 +22,9 @@ import pyspark
 import pytest
 
 from pipelines.dataset import Dataset
-from tests.conftest import Small, snapshot, write_config
+from tests.conftest import NIGHT, Small, snapshot, write_config
 from tests.end_to_end.test_determinism import assert_same
+from tests.faults.nights import contents, finish, job, write_great_night
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -121,8 +122,8 @@ class Cluster:
         return found
 
     @contextmanager
-    def preparing(self, config: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """The job, submitted once the cluster is free of earlier ones."""
+    def submitting(self, job: str, config: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A job, submitted once the cluster is free of earlier ones."""
         wait_for(lambda: self.state().get("activeapps") == [] and not self.executors(), "the cluster is idle")
         conf = [argument for key, value in CONF.items() for argument in ("--conf", f"{key}={value}")]
         command = [
@@ -133,7 +134,7 @@ class Cluster:
             str(self.archive),
             *conf,
         ]
-        command += [str(ROOT / "jobs" / "prepare.py"), "--config", str(config), "--force"]
+        command += [str(ROOT / "jobs" / f"{job}.py"), "--config", str(config), *arguments]
         with running(command, config.parent / "driver", self.environment) as driver:
             yield driver
 
@@ -224,7 +225,7 @@ def test_the_cluster_prepares_the_dataset_that_one_machine_prepares(
     cluster: Cluster, small: Small, tmp_path: Path
 ) -> None:
     config = write_config(tmp_path, small.settings.logs.path)
-    with cluster.preparing(config) as driver:
+    with cluster.submitting("prepare", config, "--force") as driver:
         end(driver, config)
     assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
     used = list(cluster.folder.glob(f"*/app-*/*/{cluster.archive.name}"))
@@ -234,7 +235,7 @@ def test_the_cluster_prepares_the_dataset_that_one_machine_prepares(
 def test_an_executor_that_is_killed_changes_nothing(cluster: Cluster, small: Small, tmp_path: Path) -> None:
     """With it go its running tasks, its cached rows and its shuffle files."""
     config = write_config(tmp_path, small.settings.logs.path)
-    with cluster.preparing(config) as driver:
+    with cluster.submitting("prepare", config, "--force") as driver:
         wait_until_it_writes(driver, config)
         victim = cluster.executors()[0]
         victim.kill()
@@ -255,15 +256,37 @@ def test_a_driver_that_is_killed_leaves_the_old_dataset_and_the_rerun_repairs(
     shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     (tmp_path / "dataset" / "old").touch()
     before = snapshot(tmp_path / "dataset")
-    with cluster.preparing(config) as driver:
+    with cluster.submitting("prepare", config, "--force") as driver:
         wait_until_it_writes(driver, config)
         kill_group(driver)
     (left_over,) = staging(config)
     assert snapshot(tmp_path / "dataset") == before
-    with cluster.preparing(config) as driver:
+    with cluster.submitting("prepare", config, "--force") as driver:
         assert snapshot(tmp_path / "dataset") == before
         end(driver, config)
     assert not left_over.exists()
     assert not staging(config)
     assert not (tmp_path / "dataset" / "old").exists()
     assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
+
+
+def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
+    cluster: Cluster, small: Small, tmp_path: Path
+) -> None:
+    config, scores = write_config(tmp_path, tmp_path / "nights"), tmp_path / "scores"
+    shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
+    write_great_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=60)
+    finish(job("score", config, "--date", NIGHT))
+    alone = contents(scores)[f"dt={NIGHT}"]
+
+    with cluster.submitting("score", config, "--date", NIGHT) as driver:
+        stage = wait_for(lambda: list(scores.glob(".staging-*/_temporary/**/*.parquet")), "a task writes", 120)
+        assert stage
+        cluster.executors()[0].kill()
+        log = end(driver, config)
+    assert "Lost executor" in log
+    assert "Lost task" in log, "no task was tried again, so nothing was tested"
+    found = contents(scores)[f"dt={NIGHT}"]
+    assert [row["event_id"] for row in found] == [row["event_id"] for row in alone]
+    differences = [abs(one["score"] - other["score"]) for one, other in zip(found, alone, strict=True)]
+    assert max(differences) < 1e-6, "another kernel adds in another order"

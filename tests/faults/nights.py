@@ -1,5 +1,6 @@
 """Scoring as a process of its own, and somebody who reads what it publishes."""
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipelines.scoring.night import MANIFEST, NightManifest
+from tests.conftest import NIGHT, Small
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +35,20 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     out, _ = process.communicate(timeout=300)
     assert process.returncode == code, out
     return out
+
+
+def write_great_night(small: Small, folder: Path, copies: int, files: int = 12) -> None:
+    """The last night of the small data set over and over, each log with an id of its own that does not compress."""
+    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    whole = [line.partition(",") for line in lines if line.count(",") == header.count(",")]
+    folder.mkdir(parents=True)
+    for file in range(files):
+        rows = [
+            f"{hashlib.sha1(f'{event} {file} {copy}'.encode()).hexdigest()},{rest}"
+            for copy in range(copies)
+            for event, _, rest in whole
+        ]
+        (folder / f"part-{file:02}.csv").write_text("\n".join([header, *rows]) + "\n")
 
 
 def contents(scores: Path) -> dict[str, list]:

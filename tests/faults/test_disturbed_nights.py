@@ -1,6 +1,5 @@
 """A night whose processes, disk, bundle or logs are taken away while it is scored."""
 
-import hashlib
 import os
 import shutil
 import signal
@@ -14,10 +13,9 @@ import psutil
 import pytest
 
 from pipelines.scoring.ledger import LEDGER, read_ledger
-from tests.conftest import NIGHT, Small, snapshot, write_config
-from tests.faults.nights import Reader, contents, finish, job
+from tests.conftest import Small, snapshot, write_config
+from tests.faults.nights import Reader, contents, finish, job, write_great_night
 
-FILES, COPIES = 12, 60
 DIE = "import os, signal\ndie = lambda *a, **k: os.killpg(0, signal.SIGKILL)\n"
 PHASES = {
     "after the files": DIE + "import pipelines.scoring.night as at; at.read_back = die",
@@ -33,22 +31,9 @@ PHASES = {
 def config(small: Small, tmp_path: Path) -> Path:
     """Settings with a bundle of their own and a small and a great night, both to be scored by two tasks."""
     shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
-    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
-    width = header.count(",")
-    lines = [line for line in lines if line.count(",") == width]
-    for night, copies in (("2026-03-01", 1), ("2026-03-02", COPIES)):
-        folder = tmp_path / "nights" / f"dt={night}"
-        folder.mkdir(parents=True)
-        for file in range(FILES):
-            rows = [renamed(line, f"{file} {copy}") for copy in range(copies) for line in lines]
-            (folder / f"part-{file:02}.csv").write_text("\n".join([header, *rows]) + "\n")
+    for night, copies in (("2026-03-01", 1), ("2026-03-02", 60)):
+        write_great_night(small, tmp_path / "nights" / f"dt={night}", copies)
     return write_config(tmp_path, tmp_path / "nights")
-
-
-def renamed(line: str, salt: str) -> str:
-    """A log with an id of its own, which does not compress."""
-    event, _, rest = line.partition(",")
-    return f"{hashlib.sha1(f'{event} {salt}'.encode()).hexdigest()},{rest}"
 
 
 def wait_until_it_writes(process: subprocess.Popen[str], scores: Path, left_over: Sequence[Path] = ()) -> None:
