@@ -28,6 +28,7 @@ NIGHT = "2026-01-01"
 FIELDS = ("user", "item", *[f"context_{at:02}" for at in range(8)])
 TRAINING = 100_000
 ALONE = 1_000_000
+CORES = 2
 
 
 def settings_for(folder: Path, rows: int) -> Path:
@@ -65,7 +66,7 @@ def night_of(folder: Path, rows: int) -> Path:
 
 def rate_alone(folder: Path) -> float:
     bundle = read_bundle(folder / "run" / "bundle")
-    torch.set_num_threads(2)
+    torch.set_num_threads(CORES)
     n_ids, random = bundle.feature_map.n_ids, np.random.default_rng(1)
     ids = random.integers(1, n_ids, (ALONE, len(FIELDS)), dtype=np.int32)
     x = np.empty((ALONE, 0), dtype=np.float32)
@@ -78,7 +79,7 @@ def rate_alone(folder: Path) -> float:
 def main() -> None:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    made.add_argument("--plain", type=int, default=1_000_000, help="rows of the night that the plain UDF scores")
+    made.add_argument("--plain", type=int, default=10_000_000, help="rows of the night that the plain UDF scores")
     made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     made.add_argument("--work", type=Path, help="folder for the logs")
     arguments = made.parse_args()
@@ -98,7 +99,11 @@ def main() -> None:
             if manifest["scored"] != rows:
                 raise SystemExit(f"error: {manifest['scored']:,} rows scored of {rows:,}")
             known = sum(manifest["seconds"].values())
-            stages.append({**manifest["seconds"], "start, stop and the rest": round(seconds - known, 1)})
+            rest = {
+                "start, stop and the rest": seconds - known,
+                "of all, in the model": manifest["model_seconds"] / CORES,
+            }
+            stages.append(manifest["seconds"] | rest)
             lines.append(_line("jobs/score.py", rows, seconds, alone))
             if rows != arguments.plain:
                 shutil.rmtree(folder / f"nights-{rows}")
