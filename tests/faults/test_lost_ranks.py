@@ -28,7 +28,8 @@ def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(smal
     assert "goes on in epoch" in finish(start(config, "--resume", "auto"))
 
 
-def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
+def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path: Path, seconds: int) -> None:
     config = config_for(tmp_path, small)
     process = start(config)
     wait_for_steps(config, 30, process)
@@ -36,7 +37,7 @@ def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path
     os.kill(stopped, signal.SIGSTOP)
     time.sleep(1)
     reached = steps(config)
-    time.sleep(4)
+    time.sleep(seconds - 1)
     assert steps(config) == reached, "rank 0 went on alone"
     os.kill(stopped, signal.SIGCONT)
     finish(process)

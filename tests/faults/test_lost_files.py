@@ -1,0 +1,32 @@
+"""Files of the dataset that break while a training reads them."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.dataset import Dataset
+from tests.conftest import Small, write_config
+from tests.end_to_end.ranks import TRAIN, wait_for_steps
+from tests.faults.nights import finish, job
+
+FROM_DISK = "import pipelines.training.job as at; at.fits_in_memory = lambda *a: False"
+
+
+@pytest.mark.parametrize("fault", ["deleted", "truncated"])
+def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp_path: Path, fault: str) -> None:
+    shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
+    dataset = {"path": str(tmp_path / "dataset"), "rows_per_file": 256}
+    config = write_config(tmp_path, small.settings.logs.path, dataset=dataset, train={**TRAIN, "epochs": 40})
+    process = job("train", config, first=FROM_DISK)
+    wait_for_steps(config, 30, process)
+    file = Dataset.open(tmp_path / "dataset").files("train")[0]
+    content = file.read_bytes()
+    file.unlink() if fault == "deleted" else file.write_bytes(content[:200])
+    out = finish(process, 2)
+    (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert f"{file.name}: not a whole Parquet file" in line
+    assert "--resume auto" in line
+    file.write_bytes(content)
+    again = job("train", config, "--resume", "auto", "--set", "train.epochs=40", first=FROM_DISK)
+    assert "goes on in epoch" in finish(again)
