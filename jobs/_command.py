@@ -15,7 +15,7 @@ exit codes:
   2    the settings, the machine or the input are at fault; one line each says what to do. Retrying does not help
   1    a defect of this software; please report the traceback
   3    nothing to do: all nights that were asked for are scored already
-  75   another run is at it; try again later
+  75   another run is at it, a rank was lost, or the bundle was exchanged under way; try again later
   130  interrupted
   143  asked to stop (SIGTERM); a training wrote a checkpoint first
 """

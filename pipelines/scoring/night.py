@@ -1,14 +1,17 @@
 """Scoring one night: its logs and a bundle in, its scores published whole."""
 
 import shutil
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
@@ -42,24 +45,56 @@ class NightManifest(BaseModel):
     model: str
     """Fingerprint of the bundle."""
     feature_map: str
-    rows_in: int
-    rejected: dict[str, int]
-    scored: int
-    mean_score: float | None
+    rows_in: int = 0
+    rejected: dict[str, int] = {}
+    scored: int = 0
+    mean_score: float | None = None
     """None for a night without rows."""
-    unknown: dict[str, float]
+    unknown: dict[str, float] = {}
     """Share of the scored rows whose value is missing or was never seen, by field."""
-    new_values: dict[str, dict[str, int]]
+    new_values: dict[str, dict[str, int]] = {}
     """The most frequent values that the model knows nothing of, and their rows, by field."""
-    drift: dict[str, float]
+    drift: dict[str, float] = {}
     """Population stability index by field, and of the score."""
-    drifted: dict[str, float]
+    drifted: dict[str, float] = {}
     """Those beyond `score.drift.warn`."""
     made_from: dict[str, str]
     """A digest of the logs, the settings, the software and the model."""
     seconds: dict[str, float]
     model_seconds: float = 0.0
     """Of processor time in the model, all tasks together."""
+
+
+@dataclass(frozen=True)
+class _Night:
+    """What is to be scored, and by what."""
+
+    settings: Settings
+    bundle: Bundle
+    night: date
+    explain: int
+    made_from: dict[str, str]
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns of the logs that stand beside the scores."""
+        return list(self.settings.logs.keys or wanted_columns(self.settings, labelled=False))
+
+    @property
+    def contract(self) -> StructType:
+        """Of the scores."""
+        return scores(self.keys, explained=self.explain > 0)
+
+    def manifest(self, stages: Stages, **found: Any) -> NightManifest:
+        """With what was found; nothing, for an empty night."""
+        return NightManifest(
+            night=self.night,
+            model=self.bundle.fingerprint,
+            feature_map=self.bundle.feature_map.fingerprint,
+            made_from=self.made_from,
+            seconds=stages.seconds,
+            **found,
+        )
 
 
 def score_night(
@@ -74,15 +109,16 @@ def score_night(
         LogsError: no such night, or logs that cannot be used.
         NightRefusedError: the scores did not pass the checks.
     """
-    folder = find_night(settings.score.logs, night)
-    made, stages = made_from(settings, bundle, folder, explain), Stages(spark)
+    folder, stages = find_night(settings.score.logs, night), Stages(spark)
+    asked = _Night(settings, bundle, night, explain, made_from(settings, bundle, folder, explain))
     try:
         with staged(night_folder(settings.score.path, night)) as stage:
             try:
                 logs = watch_logs(read_logs(spark, settings, folder), settings, folder)
-                manifest = _write(spark, settings, bundle, night, logs, stage, stages, explain, made)
+                manifest = _write(spark, asked, logs, stage, stages)
             except EmptyLogsError:
-                manifest = _write_empty(settings, bundle, night, stage, stages, explain, made)
+                _write_empty(asked, stage)
+                manifest = asked.manifest(stages)
             (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             write_settings(settings, stage / SETTINGS)
     finally:
@@ -99,25 +135,15 @@ def read_manifest(scores: Path, night: date) -> NightManifest | None:
         return None
 
 
-def _write(
-    spark: SparkSession,
-    settings: Settings,
-    bundle: Bundle,
-    night: date,
-    logs: WatchedLogs,
-    stage: Path,
-    stages: Stages,
-    explain: int,
-    made: dict[str, str],
-) -> NightManifest:
+def _write(spark: SparkSession, asked: _Night, logs: WatchedLogs, stage: Path, stages: Stages) -> NightManifest:
     """One pass over the logs: nothing of their size is kept between reading and writing."""
-    keys, counts = _keys(settings), NightCounts.begin(spark.sparkContext, bundle)
-    contract = scores(keys, explained=explain > 0)
+    settings, bundle = asked.settings, asked.bundle
+    counts = NightCounts.begin(spark.sparkContext, bundle)
     with stages("read, encode and score") as say:
-        encoded = _encode_beside_keys(logs.accepted, bundle, keys)
+        encoded = _encode_beside_keys(logs.accepted, bundle, asked.keys)
         new = {ids.name: _new(ids) for ids in _with_values(bundle)}
-        score = scorer(bundle, {name: _kept(name) for name in keys}, new, counts, explain)
-        scored = conform(encoded.mapInArrow(score, contract), contract)
+        score = scorer(bundle, {name: _kept(name) for name in asked.keys}, new, counts, asked.explain)
+        scored = conform(encoded.mapInArrow(score, asked.contract), asked.contract)
         scored.write.mode("append").parquet(url(stage), compression="zstd")
         say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
     with stages("check the logs") as say:
@@ -130,11 +156,9 @@ def _write(
         shifts = counts.shifts
         of_score = score_shift(bundle, written.below, written.rows)
         shifts |= {SCORE_DRIFT: of_score} if of_score else {}
-        refuse_if_odd(settings, night, written.mean, counts.unknown, shifts)
-    return NightManifest(
-        night=night,
-        model=bundle.fingerprint,
-        feature_map=bundle.feature_map.fingerprint,
+        refuse_if_odd(settings, asked.night, written.mean, counts.unknown, shifts)
+    return asked.manifest(
+        stages,
         rows_in=checked.rows_in,
         rejected=checked.rejected,
         scored=written.rows,
@@ -143,40 +167,14 @@ def _write(
         new_values=counts.new_values,
         drift={name: round(found.index, 6) for name, found in shifts.items()},
         drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
-        made_from=made,
-        seconds=stages.seconds,
         model_seconds=counts.model_seconds,
     )
 
 
-def _write_empty(
-    settings: Settings, bundle: Bundle, night: date, stage: Path, stages: Stages, explain: int, made: dict[str, str]
-) -> NightManifest:
-    with stages("an empty night"):
-        shutil.rmtree(stage)
-        stage.mkdir()
-        contract = scores(_keys(settings), explained=explain > 0)
-        pq.write_table(to_arrow_schema(contract).empty_table(), stage / "part-00000.parquet")
-    return NightManifest(
-        night=night,
-        model=bundle.fingerprint,
-        feature_map=bundle.feature_map.fingerprint,
-        rows_in=0,
-        rejected={},
-        scored=0,
-        mean_score=None,
-        unknown={},
-        new_values={},
-        drift={},
-        drifted={},
-        made_from=made,
-        seconds=stages.seconds,
-        model_seconds=0.0,
-    )
-
-
-def _keys(settings: Settings) -> list[str]:
-    return list(settings.logs.keys or wanted_columns(settings, labelled=False))
+def _write_empty(asked: _Night, stage: Path) -> None:
+    shutil.rmtree(stage)
+    stage.mkdir()
+    pq.write_table(to_arrow_schema(asked.contract).empty_table(), stage / "part-00000.parquet")
 
 
 def _kept(name: str) -> str:

@@ -87,6 +87,7 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
     assert [entry.outcome for entry in read_ledger(scores)] == ["published", "published"]
 
 
+@pytest.mark.long
 def test_the_driver_is_killed_at_every_step_after_the_files(config: Path, tmp_path: Path) -> None:
     night, scores = ("--date", "2026-03-01"), tmp_path / "scores"
     finish(job("score", config, *night))
@@ -127,6 +128,7 @@ def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
     assert not list((tmp_path / "scores").glob("dt=*"))
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_what_was_published(config: Path, tmp_path: Path) -> None:
     """A limit on the size of files, which the scores of the great night outgrow, but not Spark's library of zstd."""
     scores = tmp_path / "scores"
