@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.drift import score_profile, shift
+from afm_core.drift import number_profile, shift
 from afm_core.errors import NotPromotedError
 from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
@@ -99,7 +99,7 @@ def _checks(limits: Promote, dataset: Dataset, new: Bundle, current: Bundle | No
         most = before["normalised_entropy"] + limits.normalised_entropy
         entropy = found["normalised_entropy"]
         checks.append(Check("normalised entropy", entropy, f"at most {most:.4f}", entropy <= most))
-    profile = score_profile(theirs.score)
+    profile = number_profile(theirs.score)
     counts = np.bincount(np.searchsorted(profile["edges"], ours.score, side="left"), minlength=len(profile["rows"]))
     moved = shift(np.array(profile["rows"]), counts)
     passed = not moved.exceeds(limits.score_drift)

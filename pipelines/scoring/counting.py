@@ -1,5 +1,6 @@
 """What the Python workers count of a night while they score it, so that nobody has to look at its rows again."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -98,15 +99,26 @@ class Tally:
         self._slots = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
         self._unknown = np.array([field.unknown_id for field in fields])
         self._first_bin = 2 + len(fields)
+        x_columns = bundle.feature_map.x_columns
+        self._numbers = [
+            (slot, x_columns.index(field.x_column), field.unknown_id, self._first_bin + self._bins.first[field.name])
+            for slot, field in zip(self._slots, fields, strict=True)
+            if field.name in self._bins.edges and field.x_column
+        ]
+        self._edges = list(self._bins.edges.values())
         self.total = np.zeros(self._first_bin + len(self._bins.expected), dtype=np.int64)
         self.new: Values = {}
 
-    def add(self, ids: NDArray[np.int32], model_nanoseconds: int) -> None:
-        """Count a batch of ids (N, slots)."""
+    def add(self, ids: NDArray[np.int32], x: NDArray[np.float32], model_nanoseconds: int) -> None:
+        """Count a batch of ids (N, slots) and x (N, columns of x)."""
         self.total[:2] += (len(ids), model_nanoseconds)
         self.total[2 : self._first_bin] += (ids[:, self._slots] == self._unknown).sum(axis=0)
         bins = self._bins.of_id[ids.ravel()]
         self.total[self._first_bin :] += np.bincount(bins + 1, minlength=len(self._bins.expected) + 1)[1:]
+        for (slot, column, unknown, first), edges in zip(self._numbers, self._edges, strict=True):
+            numbers = x[ids[:, slot] != unknown, column]
+            size = len(edges) + 1
+            self.total[first : first + size] += np.bincount(np.searchsorted(edges, numbers), minlength=size)
 
     def add_new(self, name: str, values: pa.Array) -> None:
         """Count the text of a field where its value has no id; null elsewhere."""
@@ -119,9 +131,10 @@ class Tally:
 
 
 def _bins_of(bundle: Bundle) -> Bins:
-    return _bins(str(bundle.features_path.absolute()), bundle.feature_map.fingerprint)
+    profiles = json.dumps(bundle.metrics.get("fields", {}))
+    return _bins(str(bundle.features_path.absolute()), bundle.feature_map.fingerprint, profiles)
 
 
 @lru_cache(maxsize=1)
-def _bins(features: str, _fingerprint: str) -> Bins:
-    return Bins.of(Path(features))
+def _bins(features: str, _fingerprint: str, profiles: str) -> Bins:
+    return Bins.of(Path(features), json.loads(profiles))

@@ -44,7 +44,7 @@ def scorer(
                 x[:, at] = batch.column(name).to_numpy()
             start = time.thread_time_ns()
             scores = loaded.predictor.predict_columns(ids, x, x_of_slots)
-            tally.add(ids, time.thread_time_ns() - start)
+            tally.add(ids, x, time.thread_time_ns() - start)
             for name, column in new_columns.items():
                 tally.add_new(name, batch.column(column))
             columns = {name: batch.column(column) for name, column in key_columns.items()}

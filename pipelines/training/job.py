@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from afm_core.bundle import FrozenRows, write_bundle
-from afm_core.drift import score_profile
 from afm_core.errors import DatasetError
-from afm_core.learning.prediction import Predictor
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
@@ -26,12 +23,12 @@ from pipelines.training.communicator import Communicator
 from pipelines.training.continuing import Earlier
 from pipelines.training.device import device_of
 from pipelines.training.loop import Fit, fit
+from pipelines.training.profiling import profile_positives
 from pipelines.training.trainer import Trainer
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
 
 _FROZEN = 256
-_SCORED_AT_ONCE = 1024
 
 
 def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier: Path | None = None) -> dict[str, Fit]:
@@ -78,8 +75,8 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints, device, before), resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in found.epochs]
-            scores = score_profile(scores_of_positives(found.predictor, dataset))
-            metrics = {"valid": found.best.valid, "epochs": epochs, "scores": scores}
+            profiles = profile_positives(found.predictor, dataset)
+            metrics = {"valid": found.best.valid, "epochs": epochs, **profiles}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
             tables = dataset.features_path, dataset.counts_path
             frozen = frozen_rows(feeds[1])
@@ -91,14 +88,6 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
 
 def _computed_by(model: AnyModel, shape: Shape) -> str:
     return f"attention by {model.describe_kernel(shape.n_columns)}" if isinstance(model, AFM) else ""
-
-
-def scores_of_positives(predictor: Predictor, dataset: Dataset) -> NDArray[np.float32]:
-    """Scores of the validation split's positives, which are what logs are made of."""
-    plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _SCORED_AT_ONCE, 0, 1)
-    batches = Feed(dataset, "valid", plan, None).epoch(0)
-    parts = [predictor.predict(batch.encoded)[batch.label > 0].numpy() for batch in batches]
-    return np.concatenate(parts)
 
 
 def frozen_rows(valid: Feed) -> FrozenRows:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from afm_core.bundle import read_bundle
-from afm_core.drift import Shift, score_profile, shift
+from afm_core.drift import Shift, id_profile, number_profile, shift
 from afm_core.settings.training import Drift
 from pipelines.dataset import Dataset
 from pipelines.scoring.drift import Bins, beyond
@@ -27,7 +27,7 @@ def test_chance_alone_hardly_passes_the_limit() -> None:
     for rows in (20, 200, 5000):
         shifts = [shift(expected, random.multinomial(rows, np.full(10, 0.1))) for _ in range(500)]
         assert not any(found.exceeds(0.05) for found in shifts)
-        assert all(found.noise < 30 / rows for found in shifts)
+        assert all(found.noise < 30 / rows + 30 / expected.sum() for found in shifts)
 
 
 def test_what_is_ignored_or_has_no_limit_is_not_beyond_it() -> None:
@@ -63,13 +63,29 @@ def test_a_field_without_counts_is_not_compared(small: Small, tmp_path: Path) ->
     assert list(Bins.of(tmp_path / "features.parquet").first) == ["user", "app", "daypart", "weekday"]
 
 
+def test_chance_in_a_small_training_is_no_drift_either() -> None:
+    random, shares = np.random.default_rng(2), np.full(10, 0.1)
+    shifts = [shift(random.multinomial(100, shares), random.multinomial(10_000, shares)) for _ in range(500)]
+    assert max(found.index for found in shifts) > 0.2
+    assert not any(found.exceeds(0.05) for found in shifts)
+
+
+def test_ids_that_a_profile_does_not_list_share_a_bin() -> None:
+    ids = np.repeat(np.arange(2000), np.r_[np.full(10, 500), np.ones(1990, dtype=int)])
+    profile = id_profile(ids)
+    assert len(profile["ids"]) == 1000
+    assert profile["ids"][:10] == list(range(10))
+    assert profile["rows"][-1] == 1000
+    assert sum(profile["rows"]) == len(ids)
+
+
 def test_the_profile_of_scores_has_bins_of_about_equal_share() -> None:
     scores = np.concatenate([np.full(500, 1.0), np.linspace(-1, 0.99, 500)]).astype(np.float32)
-    profile = score_profile(scores)
+    profile = number_profile(scores)
     assert sum(profile["rows"]) == 1000
     assert profile["rows"][-1] == 500, "half of the scores are the same"
     assert profile["edges"] == sorted(set(profile["edges"]))
-    assert score_profile(scores[:0]) == {"edges": [], "rows": [0]}
+    assert number_profile(scores[:0]) == {"edges": [], "rows": [0]}
 
 
 def test_a_bundle_says_how_the_positives_were_scored(small: Small) -> None:

@@ -1,6 +1,7 @@
 """Every kind of field down the whole road, each compared with a computation that shares no code with ours."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from afm_core.features import FeatureMap
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
+from pipelines.scoring.night import read_manifest
 
 FIELDS = [
     "user",
@@ -225,3 +227,26 @@ def test_training_and_scoring_see_the_same_rows(prepared: Prepared) -> None:
         for score in ours.score[ours.label > 0]:
             assert np.abs(scores["score"] - score).min() < 1e-6
     assert scores["score"].nunique() > 100
+
+
+def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> None:
+    if not (prepared.folder / "run" / "bundle").exists():
+        run(jobs.train, prepared.config)
+    dearer = prepared.logs.assign(price=prepared.logs["price"] * 20)
+    lonely = prepared.logs.assign(user="u1", ip="10.0.0.7")
+    for day, logs in (("01", prepared.logs), ("02", dearer), ("03", lonely)):
+        night = prepared.folder / "logs" / f"dt=2026-04-{day}"
+        night.mkdir()
+        logs.to_csv(night / "logs.csv", index=False)
+    run(jobs.score, prepared.config, "--from", "2026-04-01", "--to", "2026-04-03")
+    scores = load_settings(prepared.config).score.path
+    usual, dear, alone = (read_manifest(scores, date(2026, 4, day)) for day in (1, 2, 3))
+    assert usual
+    assert dear
+    assert alone
+    assert set(usual.drift) == {*prepared.feature_map.names, "score"}
+    assert not set(usual.drifted) - {"score"}
+    assert set(dear.drifted) - {"score"} == {"price", "price_log", "price_bucket"}
+    # The validation split's 120 rows say little of 32 combinations: enough to see the shift, not to call it one.
+    assert set(alone.drifted) - {"score", "user_hour"} == {"user", "ip", "n_user_category"}
+    assert alone.drift["user_hour"] > 3 * usual.drift["user_hour"]
