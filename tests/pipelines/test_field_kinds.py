@@ -249,4 +249,4 @@ def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> No
     assert set(dear.drifted) - {"score"} == {"price", "price_log", "price_bucket"}
     # The validation split's 120 rows say little of 32 combinations: enough to see the shift, not to call it one.
     assert set(alone.drifted) - {"score", "user_hour"} == {"user", "ip", "n_user_category"}
-    assert alone.drift["user_hour"] > 3 * usual.drift["user_hour"]
+    assert alone.drift["user_hour"] > 2 * usual.drift["user_hour"]
