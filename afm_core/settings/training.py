@@ -122,6 +122,9 @@ class Train(Section):
     scale_learning_rate: bool = False
     """True: batch_size is that of one rank, and learning_rate is multiplied by the number of ranks. False: neither
     depends on how many there are."""
+    exchange: Literal["auto", "rows"] = "auto"
+    """What ranks send of an embedding's gradient: `rows`, those of the step, or whichever moves fewer bytes, those or
+    the whole table in one sum with the dense gradients."""
     compress_gradients: bool = False
     """Send dense gradients between ranks as float16."""
     epochs: Positive = 20

@@ -100,6 +100,11 @@ class Feed:
         if step < plan.steps:
             yield self._batch(_Rows.join(pending or [self._empty()]))
 
+    @property
+    def lookups(self) -> int:
+        """Ids that a rank looks up in a step at most, pads included."""
+        return self.plan.local_batch * len(self._map.id_columns)
+
     def with_row_keys(self) -> "Feed":
         """The same rows in the same order, with their keys."""
         found = copy.copy(self)

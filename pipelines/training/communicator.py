@@ -15,6 +15,7 @@ from torch import nn
 from afm_core.errors import LostRankError
 from afm_core.settings import Settings
 from pipelines.console import messages
+from pipelines.training.exchange import as_table, from_table, table_is_smaller
 from pipelines.training.roll import Roll
 
 R = TypeVar("R")
@@ -31,11 +32,15 @@ class Communicator(Protocol):
     local_size: int
     """This rank's place among those on its machine, and how many they are."""
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
+    def sum_gradients(
+        self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
+    ) -> None:
         """Replace every gradient by its sum over the ranks; a parameter without one counts as zeros.
 
         Args:
             compress: send dense gradients as float16.
+            lookups: ids that a rank looks up in a step at most: of a table with fewer rows the whole goes to the others
+                where that moves fewer bytes. None: of every table the rows of the step.
         """
 
     def sum(self, values: list[float]) -> list[float]:
@@ -56,7 +61,9 @@ class Alone:
 
     rank, size, elastic, local_rank, local_size = 0, 1, False, 0, 1
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
+    def sum_gradients(
+        self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
+    ) -> None:
         """Nothing to add."""
 
     def sum(self, values: list[float]) -> list[float]:
@@ -90,21 +97,26 @@ class Horovod:
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
         self.roll = Roll(roll, self.rank, self.size)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], compress: bool = False) -> None:
-        """One grouped all-reduce of the dense gradients; of the sparse ones every rank gets every row.
+    def sum_gradients(
+        self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
+    ) -> None:
+        """One grouped all-reduce of the dense gradients and small tables; of other tables every rank gets every row.
 
         All of it is under way at once: what costs is the number of round trips, not their size.
         """
         self.roll.begin()
         learning = list(parameters)
-        dense, sparse = [], []
+        dense, sparse, tables = [], [], []
         for number, parameter in enumerate(learning):
             if parameter.grad is None:  # a rank that sent nothing would stall the others
                 parameter.grad = torch.zeros_like(parameter)
-            if parameter.grad.is_sparse:
+            if parameter.grad.is_sparse and lookups and table_is_smaller(parameter.shape, lookups, self.size):
+                tables.append((parameter, as_table(parameter.grad)))
+            elif parameter.grad.is_sparse:
                 sparse.append((parameter, *self._gather_rows(parameter.grad, f"rows.{number}")))
             else:
                 dense.append(parameter.grad)
+        dense += [table for _, table in tables]
         sent = [gradient.half() for gradient in dense] if compress else dense
         summing = self._hvd.grouped_allreduce_async_(sent, op=self._hvd.Sum, name="gradients") if sent else None
         for parameter, ids, values in sparse:
@@ -115,6 +127,8 @@ class Horovod:
         if compress:
             for gradient, total in zip(dense, sent, strict=True):
                 gradient.copy_(total)
+        for parameter, table in tables:
+            parameter.grad = from_table(table)
 
     def _gather_rows(self, gradient: torch.Tensor, name: str) -> tuple[int, int]:
         """Handles of the ids and rows of all ranks in the order of the ranks, so that every rank adds them up alike.

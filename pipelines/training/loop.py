@@ -160,7 +160,8 @@ def _diverged(trainer: Trainer, epoch: int, step: int, left: Stretches) -> Diver
 
 def _step(state: TrainingState, trainer: Trainer) -> None:
     learning = [weight for weight in state.model.parameters() if weight.requires_grad]
-    trainer.ranks.sum_gradients(learning, trainer.settings.train.compress_gradients)
+    compress, exchange = trainer.settings.train.compress_gradients, trainer.settings.train.exchange
+    trainer.ranks.sum_gradients(learning, compress, trainer.train.lookups if exchange == "auto" else None)
     if trainer.settings.train.embedding_l2:
         add_row_l2(learning, trainer.settings.train.embedding_l2)
     state.optimizer.step()

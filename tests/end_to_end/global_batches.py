@@ -17,7 +17,7 @@ from pipelines.training.communicator import Communicator, on_ranks
 from pipelines.training.job import open_dataset
 
 STEPS, ROWS = 200, 64
-settings, out = load_settings(Path(sys.argv[1])), Path(sys.argv[2])
+settings, out, exchange = load_settings(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
 
 
 def work(ranks: Communicator, _: bool) -> None:
@@ -37,7 +37,7 @@ def work(ranks: Communicator, _: bool) -> None:
         optimizer.zero_grad()
         loss, _ = loss_of(model(EncodedBatch.of_ids(ids[mine].long())), label[mine], None)
         (loss / ROWS + penalty(model, settings.model) / ranks.size).backward()
-        ranks.sum_gradients(model.parameters())
+        ranks.sum_gradients(model.parameters(), lookups=ids[mine].numel() if exchange == "auto" else None)
         if not step:
             first = {name: weight.grad.to_dense().clone() for name, weight in model.named_parameters()}
         losses.append(ranks.sum([loss.item()])[0] / ROWS)
