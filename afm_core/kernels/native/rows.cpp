@@ -77,16 +77,18 @@ void adam_row(float* __restrict weight, float* __restrict mean, float* __restric
     }
 }
 
-// `step(distinct, offset)` for each distinct row; the next one's cache lines are asked for ahead: rows lie anywhere.
+constexpr int64_t AHEAD = 8;  // rows: what memory takes to answer, of a table that no cache holds
+
+// `step(distinct, offset)` for each distinct row, whose cache lines were asked for before: rows lie anywhere.
 template <int TABLES, class Step>
 void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int threads, const Step& step) {
     const int64_t distinct = static_cast<int64_t>(gradient.chains.first.size());
     const auto offset = [&](int64_t d) { return gradient.ids[gradient.chains.first[d]] * gradient.width; };
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t d = 0; d < distinct; ++d) {
-        if (d + 1 < distinct)
+        if (d + AHEAD < distinct)
             for (const float* table : tables)
-                for (int64_t c = 0; c < gradient.width; c += 16) __builtin_prefetch(table + offset(d + 1) + c, 1);
+                for (int64_t c = 0; c < gradient.width; c += 16) __builtin_prefetch(table + offset(d + AHEAD) + c, 1);
         step(d, offset(d));
     }
 }
