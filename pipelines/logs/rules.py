@@ -14,7 +14,7 @@ from pipelines.logs.values import is_label, is_number, timestamp
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
 _LONGEST = 32_768  # characters of a value; longer ones are a sign of lost quotes, and would fill the feature map
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"  # all but tabs and line ends: signs of damage, and one is our own mark
-_TEXT = "_text"  # all columns of a row: Spark would put it together again for each rule that reads it
+_TEXT = "_ text of the row"  # all columns of a row: Spark would put it together again for each rule that reads it
 REJECT = "_reject"
 """Column of judged rows: a struct of rule and column, null where a row breaks none."""
 
