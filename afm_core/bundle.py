@@ -1,7 +1,8 @@
 """A trained model on disk: a folder that torch and pyarrow alone can load, checked against its checksums.
 
-`weights.safetensors`, `settings.yaml`, `features.parquet`, `counts.parquet` where the map has count fields,
-`certificate.safetensors` with frozen rows and their scores, `metrics.json`, `card.md`, and `checksum.json` over them.
+`weights.safetensors`, `settings.yaml`, `features.parquet`, with `counts.parquet` and `pairs.parquet` where the map has
+fields that need them, `certificate.safetensors` with frozen rows and their scores, `metrics.json`, `card.md`, and
+`checksum.json` over them.
 `optimizer.safetensors` is what a training needs to go on from it.
 """
 
@@ -23,16 +24,17 @@ from torch import Tensor
 
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
+from afm_core.features.feature_map import COUNTS, FEATURES, PAIRS
 from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
 from afm_core.publish import staged
 from afm_core.settings import Settings, read_settings, write_settings
 
-_WEIGHTS, _SETTINGS, _FEATURES = "weights.safetensors", "settings.yaml", "features.parquet"
-_COUNTS, _METRICS, _CARD, _CHECKSUM = "counts.parquet", "metrics.json", "card.md", "checksum.json"
+_WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
+_METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
 _CERTIFICATE = "certificate.safetensors"
 _OPTIMIZER = "optimizer.safetensors"  # for training to go on; no part of what scores, so not of the fingerprint either
-_CONTENT = (_WEIGHTS, _SETTINGS, _FEATURES, _METRICS, _CARD, _CERTIFICATE)
+_CONTENT = (_WEIGHTS, _SETTINGS, FEATURES, _METRICS, _CARD, _CERTIFICATE)
 
 
 class FrozenRows(NamedTuple):
@@ -84,20 +86,14 @@ class Bundle:
     @property
     def features_path(self) -> Path:
         """The feature table, for the encoder."""
-        return self.path / _FEATURES
-
-    @property
-    def counts_path(self) -> Path | None:
-        """The table of count fields, for the encoder; None where there are none."""
-        return self.path / _COUNTS if self.feature_map.counted else None
+        return self.path / FEATURES
 
 
 def write_bundle(
     path: Path,
     predictor: Predictor,
     settings: Settings,
-    features: Path,
-    counts: Path | None,
+    tables: Path,
     frozen: FrozenRows,
     metrics: dict[str, Any],
     card: str,
@@ -106,24 +102,21 @@ def write_bundle(
     """Write a bundle beside `path`, then put it in place in one step. Returns its fingerprint.
 
     Args:
-        features: the feature table of the dataset that the model was trained on; copied.
-        counts: its table of count fields, if any; copied.
+        tables: the folder of the feature map that the model was trained with, a dataset or a bundle; copied.
         frozen: a few hundred rows, whose scores are written beside them.
         optimizer: its state, by names that end in / and the optimiser's key.
     """
-    slots = FeatureMap.read(features).x_of_slots
+    feature_map = FeatureMap.read(tables / FEATURES)
     with staged(path) as stage:
         save_model(predictor, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
-        shutil.copyfile(features, stage / _FEATURES)
-        if counts:
-            shutil.copyfile(counts, stage / _COUNTS)
-        score = predictor.predict_columns(frozen.ids, frozen.x, slots)
+        for name in feature_map.tables:
+            shutil.copyfile(tables / name, stage / name)
+        score = predictor.predict_columns(frozen.ids, frozen.x, feature_map.x_of_slots)
         save_file({"ids": frozen.ids, "x": frozen.x, "score": score}, stage / _CERTIFICATE)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         (stage / _CARD).write_text(card, encoding="utf-8")
-        content = (*_CONTENT, _COUNTS) if counts else _CONTENT
-        checksums = {name: _sha256(stage / name) for name in content}
+        checksums = {name: _sha256(stage / name) for name in dict.fromkeys((*_CONTENT, *feature_map.tables))}
         fingerprint = _overall(checksums)
         recorded = {"fingerprint": fingerprint, "files": checksums}
         if optimizer is not None:
@@ -142,7 +135,7 @@ def read_bundle(path: Path) -> Bundle:
     fingerprint = verify_bundle(path)
     try:
         settings = read_settings(path / _SETTINGS)
-        feature_map = FeatureMap.read(path / _FEATURES)
+        feature_map = FeatureMap.read(path / FEATURES)
         predictor = Predictor(build_model(settings.model, Shape.of(feature_map)), settings.train.task)
         load_model(predictor, str(path / _WEIGHTS))
         metrics = json.loads((path / _METRICS).read_text(encoding="utf-8"))
@@ -160,7 +153,7 @@ def verify_bundle(path: Path) -> str:
     """
     try:
         recorded = json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))
-        optional = [_COUNTS] if _COUNTS in recorded["files"] else []
+        optional = [name for name in (COUNTS, PAIRS) if name in recorded["files"]]
         expected = {name: recorded["files"][name] for name in [*_CONTENT, *optional]}
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path}: no complete bundle there; write one with jobs/train.py") from error

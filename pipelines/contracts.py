@@ -47,6 +47,21 @@ COUNTS = StructType(
 )
 """What count fields know: positives of the training split by combination of ids. (field, key) is unique."""
 
+PAIRS = StructType(
+    [
+        StructField("of", StringType(), nullable=False),  # the two fields, user and item
+        StructField("relation", StringType(), nullable=False),  # has, together
+        StructField("left", IntegerType(), nullable=False),
+        StructField("right", IntegerType(), nullable=False),
+        StructField("count", LongType(), nullable=False),
+    ]
+)
+"""What affinity fields know of the positives of the training split. (of, relation, left, right) is unique.
+
+`has`: user, item, and how often. `together`: item, item, and how many users have both; an item beside itself, how many
+have it.
+"""
+
 
 def log_columns(columns: Iterable[str]) -> StructType:
     """Accepted logs: every column a string, missing values null. Nothing is unique."""

@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
+from afm_core.features.feature_map import FEATURES
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
-MANIFEST, FEATURES, COUNTS, PROFILE = "manifest.json", "features.parquet", "counts.parquet", "profile.parquet"
-SETTINGS, REJECTS = "settings.yaml", "rejects"
+MANIFEST, PROFILE, SETTINGS, REJECTS = "manifest.json", "profile.parquet", "settings.yaml", "rejects"
 
 
 def file_name(number: int) -> str:
@@ -105,11 +105,6 @@ class Dataset:
     def features_path(self) -> Path:
         """The feature table."""
         return self.path / FEATURES
-
-    @property
-    def counts_path(self) -> Path | None:
-        """The table of count fields, None where there are none."""
-        return self.path / COUNTS if self.feature_map.counted else None
 
     def files(self, split: str) -> list[Path]:
         """The files of a split in the order of their rows.

@@ -1,9 +1,10 @@
 """What an id means: field declarations and the feature map fitted from them."""
 
 from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling, keeps_ids
-from afm_core.features.field import Categorical, Count, Crossed, Field, Hashed, Numeric, Tags, Time
+from afm_core.features.field import Affinity, Categorical, Count, Crossed, Field, Hashed, Numeric, Tags, Time
 
 __all__ = [
+    "Affinity",
     "Categorical",
     "Count",
     "Crossed",

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from afm_core.errors import AfmError
-from afm_core.features.field import Count, Crossed, Field, FieldOrName
+from afm_core.features.field import Affinity, Count, Crossed, Field, FieldOrName
 
 PADDING_ID = 0
+FEATURES, COUNTS, PAIRS = "features.parquet", "counts.parquet", "pairs.parquet"
+"""Files of a map, side by side in a dataset and in a bundle: what ids mean, what count and affinity fields know."""
 _METADATA_KEY = b"afm.feature_map"
 
 
@@ -178,6 +180,16 @@ class FeatureMap:
     def counted(self) -> tuple[tuple[FieldIds, Count], ...]:
         """The count fields."""
         return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Count))
+
+    @property
+    def affinities(self) -> tuple[tuple[FieldIds, Affinity], ...]:
+        """The affinity fields."""
+        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Affinity))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the files that this map consists of."""
+        return (FEATURES, *([COUNTS] if self.counted else []), *([PAIRS] if self.affinities else []))
 
     def __getitem__(self, name: str) -> FieldIds:
         return next(field for field in self.fields if field.name == name)

@@ -168,12 +168,34 @@ class Count(_Declaration):
         return self.scale == "log1p"
 
 
-Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Count
+class Affinity(_Declaration):
+    """How well an item goes with what its user has had otherwise: item-based collaborative filtering as a feature.
+
+    Of 1,000 users of another item j of this user, so many have this one, i (the conditional probability of Deshpande
+    and Karypis, TOIS 2004, section 4.2): 1000 n_ij / (n_j + 5), the 5 so that j with few users says little. Users and
+    their items are the positives of the training split; a training row does not count itself.
+    """
+
+    kind: Literal["affinity"]
+    of: tuple[FieldName, FieldName]
+    """The field of the users and that of the items: two other fields with one id a row."""
+    take: Literal["greatest", "sum"] = "greatest"
+    """Over the user's other items."""
+    scale: Literal["log1p", "buckets"] = "buckets"
+    """As for a count."""
+
+    @property
+    def carries_x(self) -> bool:
+        """Whether its x_i is another number than 1."""
+        return self.scale == "log1p"
+
+
+Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Count | Affinity
 SINGLE_ID = (Categorical, Hashed, Time)
 """Kinds with one id a row that says which value it is: these can be crossed and counted."""
 
 
-_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "count")
+_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "count", "affinity")
 
 
 def _kind(value: Any) -> Any:
@@ -191,7 +213,8 @@ FieldOrName = Annotated[
     | Annotated[Tags, Tag("tags")]
     | Annotated[Time, Tag("time")]
     | Annotated[Crossed, Tag("crossed")]
-    | Annotated[Count, Tag("count")],
+    | Annotated[Count, Tag("count")]
+    | Annotated[Affinity, Tag("affinity")],
     Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
     BeforeValidator(_from_short_form),
 ]

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from afm_core.features.field import SINGLE_ID, Categorical, Count, Crossed, Field, Time
+from afm_core.features.field import SINGLE_ID, Affinity, Categorical, Count, Crossed, Field, Time
 from afm_core.settings.training import Model
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _dataset_columns(field: Field) -> list[str]:
 
 
 def _derived_from_fields(settings: "Settings", field: Field) -> Iterator[str]:
-    if isinstance(field, Crossed | Count):
+    if isinstance(field, Crossed | Count | Affinity):
         single = _single_id_fields(settings)
         for name in field.of:
             if name not in single:

@@ -7,7 +7,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
+from afm_core.features.feature_map import COUNTS as COUNTS_FILE
+from afm_core.features.feature_map import FEATURES, PAIRS
 from pipelines.contracts import COUNTS, conform
+from pipelines.encoding.affinity import with_affinities
 from pipelines.encoding.derived import with_counts, with_crossed
 from pipelines.encoding.feature_table import read_feature_table
 from pipelines.encoding.numbers import number_id, scaled
@@ -25,16 +28,39 @@ class Encoding:
     """A feature map with its tables, as found in a dataset or a bundle."""
 
     feature_map: FeatureMap
-    features: Path
-    """The feature table."""
-    counts: Path | None = None
-    """The table of count fields, where the map has any."""
+    folder: Path
+    """Where its tables are, on a file system that every executor sees."""
+
+    @property
+    def features(self) -> Path:
+        """The feature table."""
+        return self.folder / FEATURES
+
+    @property
+    def counts(self) -> Path:
+        """What count fields know."""
+        return self.folder / COUNTS_FILE
+
+    @property
+    def pairs(self) -> Path:
+        """What affinity fields know."""
+        return self.folder / PAIRS
 
 
 def encode(logs: DataFrame, encoding: Encoding) -> DataFrame:
     """All fields of a map: `encode_values`, then those that follow from others, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding), encoding.feature_map)
-    return with_counts(encoded, read_counts(encoded, encoding), encoding.feature_map, F.lit(0))
+    return with_knowledge(encoded, encoding, F.lit(0))
+
+
+def with_knowledge(rows: DataFrame, encoding: Encoding, own: Column) -> DataFrame:
+    """Add the fields that know the positives of the training split: count and affinity fields.
+
+    Args:
+        own: 1 where a row is one of those positives, and must not count itself, else 0.
+    """
+    counted = with_counts(rows, read_counts(rows, encoding), encoding.feature_map, own)
+    return with_affinities(counted, encoding.pairs, encoding.feature_map, own)
 
 
 def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
@@ -66,7 +92,6 @@ def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
     """Contract `COUNTS`, None for a map without count fields."""
     if not encoding.feature_map.counted:
         return None
-    assert encoding.counts is not None
     return conform(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNTS)
 
 

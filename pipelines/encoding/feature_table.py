@@ -28,6 +28,16 @@ _COUNTS = pa.schema(
     ]
 )
 
+_PAIRS = pa.schema(
+    [
+        pa.field("of", pa.string(), nullable=False),
+        pa.field("relation", pa.string(), nullable=False),
+        pa.field("left", pa.int32(), nullable=False),
+        pa.field("right", pa.int32(), nullable=False),
+        pa.field("count", pa.int64(), nullable=False),
+    ]
+)
+
 
 def write_feature_table(fitted: FittedMap, path: Path) -> None:
     """Write the table from one executor task, in a stream: V rows pass, a batch at a time."""
@@ -39,6 +49,11 @@ def write_feature_table(fitted: FittedMap, path: Path) -> None:
 def write_count_table(counts: DataFrame, path: Path) -> int:
     """Write contract `COUNTS`, sorted; returns its rows."""
     return write_one_file(counts, ["field", "key"], _COUNTS, path)
+
+
+def write_pair_table(pairs: DataFrame, path: Path) -> int:
+    """Write contract `PAIRS`, sorted; returns its rows."""
+    return write_one_file(pairs, ["of", "relation", "left", "right"], _PAIRS, path)
 
 
 def write_one_file(frame: DataFrame, order: list[str], schema: pa.Schema, path: Path) -> int:

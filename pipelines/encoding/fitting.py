@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import Count, Crossed, FeatureMap, Field, Hashed, Numeric, Scaling
+from afm_core.features import Affinity, Count, Crossed, FeatureMap, Field, Hashed, Numeric, Scaling
 from afm_core.features.field import SINGLE_ID
 from pipelines.contracts import FEATURES, conform
 from pipelines.encoding.counting import FieldValues, count_values
@@ -102,7 +102,7 @@ def _new_size(declared: Field, scaling: Scaling | None, values: FieldValues, old
             return declared.buckets
         case Numeric(scale="quantiles"):
             return 1 + len((scaling or Scaling()).edges)
-        case Count(scale="buckets"):
+        case Count(scale="buckets") | Affinity(scale="buckets"):
             return COUNT_BUCKETS
     return 1
 

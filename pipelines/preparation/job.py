@@ -9,15 +9,22 @@ from pyspark.sql import functions as F
 
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
+from afm_core.features.feature_map import FEATURES
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages, messages
 from pipelines.contracts import LABEL, WEIGHT, instances
-from pipelines.dataset import COUNTS, FEATURES, MANIFEST, PROFILE, REJECTS, SETTINGS, Manifest, SplitManifest
-from pipelines.encoding.derived import count_combinations, with_counts, with_crossed
+from pipelines.dataset import MANIFEST, PROFILE, REJECTS, SETTINGS, Manifest, SplitManifest
+from pipelines.encoding.affinity import pair_up
+from pipelines.encoding.derived import count_combinations, with_crossed
 from pipelines.encoding.digest import digest
-from pipelines.encoding.encoder import Encoding, encode_values, read_counts
-from pipelines.encoding.feature_table import read_feature_table, write_count_table, write_feature_table
+from pipelines.encoding.encoder import Encoding, encode_values, with_knowledge
+from pipelines.encoding.feature_table import (
+    read_feature_table,
+    write_count_table,
+    write_feature_table,
+    write_pair_table,
+)
 from pipelines.encoding.fitting import FittedMap, OldMap, fit_feature_map
 from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.reading import read_logs, wanted_columns
@@ -140,7 +147,7 @@ def _old_map(spark: SparkSession, settings: Settings, features: Path) -> OldMap:
 def _instances(spark: SparkSession, checked: CheckedLogs, settings: Settings, stage: Path) -> DataFrame:
     """Contract `instances`, plus the split and the place in it."""
     feature_map = FeatureMap.read(stage / FEATURES)
-    encoding = Encoding(feature_map, stage / FEATURES, stage / COUNTS)
+    encoding = Encoding(feature_map, stage)
     seen_by = [settings.field(name) for name in settings.seen_by]
     hashed = with_content_hashes(checked.accepted, wanted_columns(settings, labelled=True), seen_by)
     labelled = with_time(hashed, settings.split).withColumns(
@@ -167,14 +174,17 @@ def _instances(spark: SparkSession, checked: CheckedLogs, settings: Settings, st
 
 
 def _derive(rows: DataFrame, encoding: Encoding) -> DataFrame:
-    """Count what the count fields count, and look it up."""
-    if not encoding.feature_map.counted:
+    """Count what count and affinity fields know, and look it up."""
+    feature_map = encoding.feature_map
+    if not feature_map.counted and not feature_map.affinities:
         return rows
     rows = rows.persist()
     is_counted = (F.col(LABEL) > 0) & (F.col(SPLIT) == 0)
-    assert encoding.counts is not None
-    write_count_table(count_combinations(rows.where(is_counted), encoding.feature_map), encoding.counts)
-    return with_counts(rows, read_counts(rows, encoding), encoding.feature_map, is_counted.cast("int"))
+    if feature_map.counted:
+        write_count_table(count_combinations(rows.where(is_counted), feature_map), encoding.counts)
+    if feature_map.affinities:
+        write_pair_table(pair_up(rows.where(is_counted), feature_map), encoding.pairs)
+    return with_knowledge(rows, encoding, is_counted.cast("int"))
 
 
 def _manifest(

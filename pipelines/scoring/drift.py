@@ -2,7 +2,7 @@
 
 The values of a field fall into at most ten bins of about equal share, the frequent ones first, numbers in order;
 missing and unseen values have a share of their own and are left out here. What to expect in a bin is what the feature
-table counts, or, of numbers, crossed and count fields, what the trainer saw in the validation split.
+table counts, or, of numbers, crossed, count and affinity fields, what the trainer saw in the validation split.
 """
 
 from dataclasses import dataclass

@@ -192,7 +192,7 @@ def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> Dat
     named = _with_values(bundle)
     texts = [text_value(ids.declared).alias(_new(ids)) for ids in named]
     kept = logs.select("*", *[column(name).alias(_kept(name)) for name in keys], *texts)
-    encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
+    encoded = encode(kept, Encoding(bundle.feature_map, bundle.path))
     columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
     new = [F.when(F.col(ids.name) == ids.unknown_id, F.col(_new(ids))).alias(_new(ids)) for ids in named]
     return encoded.select(*[column(_kept(name)) for name in keys], *columns, *new)

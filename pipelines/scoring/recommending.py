@@ -144,7 +144,7 @@ def _queries(logs: DataFrame, settings: Settings, bundle: Bundle, user: str) -> 
     names = list(dict.fromkeys([*order, *sorted(name for name in logs.columns if not name.startswith("_"))]))
     greatest = F.max(F.struct(*[column(name) for name in names])).alias("_greatest")
     rows = logs.groupBy(column(user).alias(_USER)).agg(greatest).select(_USER, "_greatest.*")
-    encoded = encode(rows, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
+    encoded = encode(rows, Encoding(bundle.feature_map, bundle.path))
     return encoded.select(_USER, *bundle.feature_map.id_columns)
 
 

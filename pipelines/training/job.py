@@ -78,9 +78,8 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
             profiles = profile_positives(found.predictor, dataset)
             metrics = {"valid": found.best.valid, "epochs": epochs, **profiles}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
-            tables = dataset.features_path, dataset.counts_path
             frozen = frozen_rows(feeds[1])
-            write_bundle(bundle, found.predictor, stage, *tables, frozen, metrics, card, found.optimizer)
+            write_bundle(bundle, found.predictor, stage, dataset.path, frozen, metrics, card, found.optimizer)
         fits[stage.model.name] = found
         start = model
     return fits

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from afm_core.drift import id_profile, number_profile
-from afm_core.features import Count, Crossed, Numeric
+from afm_core.features import Affinity, Count, Crossed, Numeric
 from afm_core.learning.prediction import Predictor
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
@@ -19,11 +19,13 @@ _SAMPLE = 1_000_000
 def profile_positives(predictor: Predictor, dataset: Dataset) -> dict[str, Any]:
     """Of the validation split's positives, which are what logs are made of: their scores, and some of their fields.
 
-    Those are the fields whose values the feature table does not count: numbers, crossed and count fields. A missing
-    value is left out. Cost: a pass over the split; memory for a number a row, and for a million rows of the fields.
+    Those are the fields whose values the feature table does not count: numbers, crossed, count and affinity fields. A
+    missing value is left out. Cost: a pass over the split; memory for a number a row, and a million rows of the fields.
     """
     slots = dataset.feature_map.slots
-    fields = [(at, ids) for at, ids in enumerate(slots) if isinstance(ids.declared, Numeric | Crossed | Count)]
+    fields = [
+        (at, ids) for at, ids in enumerate(slots) if isinstance(ids.declared, Numeric | Crossed | Count | Affinity)
+    ]
     plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _AT_ONCE, 0, 1)
     scores, ids, x, rows = [], [], [], 0
     for batch in Feed(dataset, "valid", plan, None).epoch(0):

@@ -24,7 +24,7 @@ def test_a_bundle_gives_equal_outputs_bit_for_bit_after_a_round_trip(bundle: Pat
     first = read_bundle(bundle)
     frozen = FrozenRows(np.ones((4, len(first.feature_map.names)), np.int32), np.empty((4, 0), np.float32))
     again = tmp_path / "again"
-    write_bundle(again, first.predictor, first.settings, first.features_path, None, frozen, first.metrics, "card")
+    write_bundle(again, first.predictor, first.settings, first.path, frozen, first.metrics, "card")
     second = read_bundle(tmp_path / "again")
     batch = EncodedBatch.of_ids(torch.randint(0, first.feature_map.n_ids, (100, len(first.feature_map.names))))
     assert torch.equal(first.model(batch), second.model(batch))

@@ -43,6 +43,6 @@ with spark_session("plain", out.with_suffix(".log")) as spark:
 
     logs = check_logs(read_logs(spark, settings, folder), settings, folder).accepted
     kept = logs.select("*", *[F.col(name).alias(f"_key_{name}") for name in columns])
-    encoded = encode(kept, Encoding(bundle.feature_map, bundle.features_path, bundle.counts_path))
+    encoded = encode(kept, Encoding(bundle.feature_map, bundle.path))
     keys = [F.col(f"_key_{name}").alias(name) for name in columns]
     encoded.select(*keys, score(*columns).alias("score")).write.parquet(url(out), compression="zstd")

@@ -35,6 +35,8 @@ FIELDS = [
     {"name": "user_hour", "kind": "crossed", "of": ["user", "hour"], "buckets": 32},
     {"name": "n_item", "kind": "count", "of": ["item"]},
     {"name": "n_user_category", "kind": "count", "of": ["user", "category"], "scale": "buckets"},
+    {"name": "goes_with", "kind": "affinity", "of": ["user", "category"], "take": "sum", "scale": "log1p"},
+    {"name": "best_goes_with", "kind": "affinity", "of": ["user", "item"]},
 ]
 SPLITS = ("train", "valid", "test")
 
@@ -113,7 +115,7 @@ def test_every_field_has_its_columns_in_order(prepared: Prepared) -> None:
     ids = [*[f["name"] if isinstance(f, dict) else f for f in FIELDS]]
     at = ids.index("genres")
     ids[at : at + 1] = ["genres_1", "genres_2", "genres_3"]
-    xs = ["price_x", "price_log_x", "genres_x", "n_item_x"]
+    xs = ["price_x", "price_log_x", "genres_x", "n_item_x", "goes_with_x"]
     assert [*prepared.rows.columns] == ["row_key", *ids, *xs, "label", "split"]
     table = pq.read_table(prepared.folder / "dataset" / "features.parquet").to_pandas()
     assert table["id"].tolist() == list(range(prepared.feature_map.n_ids))
@@ -203,6 +205,34 @@ def test_counts_leave_the_row_itself_out(prepared: Prepared) -> None:
     assert n_pair.max() > 3
 
 
+def expected_affinity(rows: pd.DataFrame, user: str, item: str, unknown: "pd.Series[int]") -> list[list[float]]:
+    """For each row, 1000 n_ij / (n_j + 5) of every other item j of its user, by sets of users and nothing else."""
+    counted = rows[(rows["label"] > 0) & (rows["split"] == "train") & ~unknown]
+    times = counted.groupby([user, item]).size()
+    users_of = {value: set(group) for value, group in counted.groupby(item)[user]}
+    found = []
+    for at, row in rows.iterrows():
+        who, what = row[user], row[item]
+        is_own = at in counted.index and times[who, what] == 1
+        of_this = users_of.get(what, set()) - ({who} if is_own else set())
+        others = [value for value, users in users_of.items() if who in users and value != what]
+        found.append([1000 * len(of_this & users_of[j]) / (len(users_of[j]) + 5) for j in others])
+    return found
+
+
+def test_affinities_are_shares_of_the_users_of_other_items(prepared: Prepared) -> None:
+    rows = prepared.rows
+    shares = expected_affinity(rows, "user", "category", prepared.unknown("category"))
+    np.testing.assert_allclose(rows["goes_with_x"], np.log1p([sum(found) for found in shares]), rtol=1e-6)
+    unknown = prepared.unknown("item")
+    shares = expected_affinity(rows, "user", "item", unknown)
+    greatest = np.array([max(found, default=0.0) for found in shares])
+    ids = prepared.feature_map["best_goes_with"]
+    bucket = ids.ranges[0].first + np.floor(2 * np.log2(1 + greatest)).astype(int)
+    assert rows["best_goes_with"].tolist() == np.where(unknown, ids.unknown_id, bucket).tolist()
+    assert rows["best_goes_with"].nunique() > 5
+
+
 def test_fields_that_belong_together_are_replaced_together(prepared: Prepared) -> None:
     values = pd.DataFrame({name: prepared.values(name) for name in ("user", "item", "category")})
     values["label"] = prepared.rows["label"]
@@ -248,5 +278,5 @@ def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> No
     assert not set(usual.drifted) - {"score"}
     assert set(dear.drifted) - {"score"} == {"price", "price_log", "price_bucket"}
     # The validation split's 120 rows say little of 32 combinations: enough to see the shift, not to call it one.
-    assert set(alone.drifted) - {"score", "user_hour"} == {"user", "ip", "n_user_category"}
-    assert alone.drift["user_hour"] > 2 * usual.drift["user_hour"]
+    assert set(alone.drifted) - {"score", "user_hour"} == {"user", "ip", "n_user_category", "goes_with"}
+    assert alone.drift["user_hour"] > 1.5 * usual.drift["user_hour"]
