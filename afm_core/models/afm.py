@@ -74,20 +74,14 @@ class AFM(nn.Module):
         return describe(choose(self.kernel, self.W.device, self.W.dtype, n_fields), self.precision)
 
     @torch.no_grad()
-    def start_from(self, factors: Factors, start: str = "mean", n_columns: int = 0) -> None:
-        """Take over bias, linear weights and embeddings of a model over the same feature map, such as an FM.
+    def start_as_sum(self, n_columns: int) -> None:
+        """Let the first output of a row without padding be what an FM with these embeddings gives: p is the number of
+        pairs, and h = 0 makes attention even. h learns first, then W and b.
 
-        Where the map has been extended since, the ids that were appended keep what they have.
+        With the p = 1 of the authors the first output is near the mean of the interactions instead.
 
         Args:
-            start: `mean` leaves p = 1, as the authors do: the first output is near the mean of the interactions where
-                the FM's is their sum. `sum` sets p to the number of pairs and h to 0, so that the first output of a
-                row without padding is the FM's; h learns first, then W and b.
-            n_columns: F, for `sum`.
+            n_columns: F.
         """
-        self.factors.bias.copy_(factors.bias)
-        for ours, theirs in ((self.factors.linear, factors.linear), (self.factors.embedding, factors.embedding)):
-            ours.weight[: len(theirs.weight)] = theirs.weight
-        if start == "sum":
-            self.p.fill_(n_columns * (n_columns - 1) / 2)
-            self.h.zero_()
+        self.p.fill_(n_columns * (n_columns - 1) / 2)
+        self.h.zero_()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors
-from afm_core.models.layers import Perceptron
+from afm_core.models.layers import Dense, Perceptron
 from afm_core.models.shape import Shape
 from afm_core.settings.training import Model as ModelSettings
 
@@ -20,8 +20,8 @@ class DCNv2(nn.Module):
         super().__init__()
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
         width = shape.n_columns * settings.embedding_dim
-        self.cross = nn.ModuleList(nn.Linear(width, width) for _ in range(settings.cross_layers))
-        self.deep = Perceptron(width, settings.layers, settings.deep_dropout)
+        self.cross = nn.ModuleList(Dense(width, width, settings.precision) for _ in range(settings.cross_layers))
+        self.deep = Perceptron(width, settings.layers, settings.deep_dropout, settings.precision)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """One real number a row: (B,)."""

@@ -14,7 +14,7 @@ class DeepAFM(AFM):
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__(settings, shape)
-        self.deep = Perceptron(settings.embedding_dim, settings.layers, settings.deep_dropout)
+        self.deep = Perceptron(settings.embedding_dim, settings.layers, settings.deep_dropout, settings.precision)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """One real number a row: (B,)."""

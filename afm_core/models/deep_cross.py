@@ -6,8 +6,10 @@ from torch import Tensor, nn
 
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors
+from afm_core.models.layers import Dense
 from afm_core.models.shape import Shape
 from afm_core.settings.training import Model as ModelSettings
+from afm_core.settings.training import Precision
 
 
 class DeepCross(nn.Module):
@@ -17,7 +19,7 @@ class DeepCross(nn.Module):
         super().__init__()
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
         width = shape.n_columns * settings.embedding_dim
-        self.units = nn.Sequential(*_units(width, settings.layers))
+        self.units = nn.Sequential(*_units(width, settings.layers, settings.precision))
         self.dropout = nn.Dropout(settings.deep_dropout)
         self.output = nn.Linear(width, 1, bias=False)
 
@@ -30,9 +32,9 @@ class DeepCross(nn.Module):
 class ResidualUnit(nn.Module):
     """x + W_1 ReLU(W_0 x + b_0) + b_1, through ReLU (equation 4)."""
 
-    def __init__(self, width: int, inner: int) -> None:
+    def __init__(self, width: int, inner: int, precision: Precision) -> None:
         super().__init__()
-        self.into, self.back = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.into, self.back = Dense(width, inner, precision), Dense(inner, width, precision)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, width) to (B, width)."""
@@ -40,5 +42,5 @@ class ResidualUnit(nn.Module):
         return (inputs + change).relu()
 
 
-def _units(width: int, layers: Sequence[int]) -> list[nn.Module]:
-    return [ResidualUnit(width, inner) for inner in layers]
+def _units(width: int, layers: Sequence[int], precision: Precision) -> list[nn.Module]:
+    return [ResidualUnit(width, inner, precision) for inner in layers]

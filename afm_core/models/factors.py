@@ -44,6 +44,16 @@ class Factors(LinearPart):
         super().__init__(n_ids)
         self.embedding = embedding_table(n_ids, embedding_dim)
 
+    @torch.no_grad()
+    def take_over(self, factors: "Factors") -> None:
+        """Become what another model over the same feature map has learned.
+
+        Where the map has been extended since, the ids that were appended keep what they have.
+        """
+        self.bias.copy_(factors.bias)
+        for ours, theirs in ((self.linear, factors.linear), (self.embedding, factors.embedding)):
+            ours.weight[: len(theirs.weight)] = theirs.weight
+
     def terms(self, batch: EncodedBatch) -> Tensor:
         """v_i x_i, 0 for padding: (B, F, k)."""
         return scaled(self.embedding, batch)

@@ -2,17 +2,36 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from afm_core.settings.training import Precision
+
+
+class Dense(nn.Linear):
+    """A linear unit whose products may take bfloat16 factors; weights, sums and what it gives out are float32."""
+
+    def __init__(self, inputs: int, outputs: int, precision: Precision) -> None:
+        super().__init__(inputs, outputs)
+        self.halved = precision == "bfloat16"
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, inputs) to (B, outputs)."""
+        if not self.halved:
+            return functional.linear(inputs, self.weight, self.bias)
+        factors = (tensor.to(torch.bfloat16) for tensor in (inputs, self.weight))
+        return functional.linear(*factors).to(inputs.dtype) + self.bias
 
 
 class Perceptron(nn.Module):
     """Layers of ReLU units with dropout after each, then one linear unit."""
 
-    def __init__(self, inputs: int, layers: Sequence[int], dropout: float) -> None:
+    def __init__(self, inputs: int, layers: Sequence[int], dropout: float, precision: Precision) -> None:
         super().__init__()
         hidden: list[nn.Module] = []
         for width in layers:
-            hidden += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+            hidden += [Dense(inputs, width, precision), nn.ReLU(), nn.Dropout(dropout)]
             inputs = width
         self.hidden = nn.Sequential(*hidden)
         self.output = nn.Linear(inputs, 1, bias=False)

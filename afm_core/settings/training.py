@@ -56,7 +56,8 @@ class Model(Section):
     pair_buckets: Positive = 1_048_576
     """Weights that the pairs of features are hashed into (poly2)."""
     precision: Precision = "float32"
-    """Of the factors in the attention's products, `bfloat16` where the machine has units for it; sums are float32."""
+    """Of the factors in the products of the attention and of dense layers, `bfloat16` where the machine has units for
+    it; weights, sums and optimiser are float32."""
     kernel: Kernel = "auto"
     """Implementation of the attention; `auto` takes the fastest, `reference` plain torch."""
 
@@ -83,7 +84,8 @@ class WarmStart(Section):
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None
     """As train.learning_rate."""
     start: Literal["mean", "sum"] = "mean"
-    """`mean`: p = 1, as the authors; `sum`: p = the number of pairs and h = 0, so that the first output is the FM's."""
+    """Of afm and deep_afm: `mean`, p = 1, as the authors; `sum`, p = the number of pairs and h = 0, so that the first
+    output is the FM's."""
     freeze: bool = False
     """Keep what is taken over as it is, and train the rest of the model only."""
 
@@ -98,7 +100,8 @@ class Train(Section):
     """Weight of the squared error of an output beyond the end of the range at which its label is, where the clipped
     score is right: 1, as in the paper, or less; 0 is the squared hinge loss (regression)."""
     warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
-    """`fm`, or a mapping with its own epochs and dropout (afm, deep_afm; the other models start at random)."""
+    """`fm`, or a mapping with its own epochs and dropout, for every model with embeddings v_i but fm itself; linear,
+    poly2 and ffm have none, and start at random."""
     optimizer: OptimizerName = "adagrad"
     """`adagrad`, as in the paper, `adam`, `adamw` or `sgd`; all touch only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 0.05

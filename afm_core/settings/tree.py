@@ -13,6 +13,7 @@ from afm_core.settings.section import Section
 from afm_core.settings.training import Evaluate, Model, Promote, Run, Score, Train, WarmStart
 
 _ROWS_PER_FILE = 65_536
+_NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i, the last is the start itself
 Seed = Annotated[int, Field(ge=1, lt=2**31)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -90,7 +91,7 @@ class Settings(Section):
     @property
     def warm_start(self) -> WarmStart | None:
         """What is trained before the model, if the model can start from it."""
-        return self.train.warm_start if self.model.name in ("afm", "deep_afm") else None
+        return None if self.model.name in _NEVER_WARM else self.train.warm_start
 
     @property
     def list_field(self) -> str | None:

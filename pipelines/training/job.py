@@ -66,7 +66,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         stage = scaled_to(asked, ranks.size, ranks.elastic)
         torch.manual_seed(settings.seed)
         model = build_model(stage.model, shape)
-        if isinstance(model, AFM) and start is not None:
+        if start is not None and stage.warm_start:
             start_from(model, start, stage, shape)
         if before:
             before.give_weights(model)

@@ -44,11 +44,14 @@ def require_ids(bundle: Bundle, dataset: Dataset) -> None:
         )
 
 
-def start_from(model: AFM, start: AnyModel, settings: Settings, shape: Shape) -> None:
+def start_from(model: AnyModel, start: AnyModel, settings: Settings, shape: Shape) -> None:
     """Take over bias, linear weights and embeddings; ids that the start does not know keep what they have."""
     warm = settings.warm_start
     assert warm is not None
     assert isinstance(start.factors, Factors)
-    model.start_from(start.factors, warm.start, shape.n_columns)
+    assert isinstance(model.factors, Factors)
+    model.factors.take_over(start.factors)
+    if isinstance(model, AFM) and warm.start == "sum":
+        model.start_as_sum(shape.n_columns)
     if warm.freeze:
         model.factors.requires_grad_(False)

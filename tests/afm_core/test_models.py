@@ -82,7 +82,8 @@ def test_a_model_of_pairs_does_not_depend_on_the_order_of_the_fields(name: str) 
 def test_a_sum_start_gives_the_output_of_its_fm(name: str) -> None:
     fm, model = random_model("fm", 6, 4, 1), random_model(name, 6, 4, 2)
     batch = random_batch(30, 5, 3, masked=0.0)
-    model.start_from(fm.factors, "sum", 5)
+    model.factors.take_over(fm.factors)
+    model.start_as_sum(5)
     if name == "deep_afm":
         torch.nn.init.zeros_(model.deep.output.weight)
     assert torch.allclose(model(batch), fm(batch))
@@ -143,6 +144,23 @@ def test_padding_changes_nothing() -> None:
         torch.cat([batch.mask, pad > 0], 1),
     )
     assert torch.allclose(model(batch), model(wider))
+
+
+@pytest.mark.parametrize("name", ["nfm", "deepfm", "wide_deep", "deep_cross", "dcn_v2", "deep_afm"])
+def test_half_precision_is_for_products_only(name: str) -> None:
+    """Outputs and gradients stay float32, and within what eight bits of mantissa allow."""
+    whole, half = (random_model(name, 8, 4, precision=precision).float() for precision in ("float32", "bfloat16"))
+    batch = random_batch(64, 5, 3)._replace(values=torch.ones(64, 5))
+    outputs = [model(batch) for model in (whole, half)]
+    assert outputs[1].dtype == torch.float32
+    assert not torch.equal(*outputs)
+    assert (outputs[0] - outputs[1]).norm() < 0.02 * outputs[0].norm()
+    for output in outputs:
+        output.sum().backward()
+    for ours, exact in zip(half.parameters(), whole.parameters(), strict=True):
+        assert ours.grad.dtype == torch.float32
+        off = (ours.grad - exact.grad).to_dense().norm()
+        assert off < 0.4 * exact.grad.to_dense().norm()  # a unit that is nearly 0 may be on the other side of it
 
 
 def test_dropout_is_for_training_only() -> None:

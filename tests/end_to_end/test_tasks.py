@@ -143,6 +143,21 @@ def test_a_frozen_start_stays_as_it_was(small: Small, tmp_path: Path, run_job: R
     assert not torch.equal(ours.p, torch.ones_like(ours.p))
 
 
+@pytest.mark.parametrize("name", ["nfm", "wide_deep", "hofm"])
+def test_models_that_afm_is_compared_with_start_from_the_fm_too(
+    name: str, small: Small, tmp_path: Path, run_job: RunJob
+) -> None:
+    fm = small.settings.run.warm_start_bundle
+    train = {"warm_start": {"bundle": str(fm)}, "learning_rate": 1e-12, "optimizer": "sgd", "epochs": 1}
+    dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
+    model = {"name": name, "embedding_dim": 8, "layers": [4]}
+    config = write_config(tmp_path, small.settings.logs.path, dataset=dataset, train=train, model=model)
+    assert run_job("train", config).code == 0
+    ours, theirs = read_bundle(tmp_path / "run" / "bundle").model, read_bundle(fm).model
+    assert torch.allclose(ours.factors.embedding.weight, theirs.factors.embedding.weight)
+    assert torch.allclose(ours.factors.linear.weight, theirs.factors.linear.weight)
+
+
 def test_a_start_that_does_not_fit_is_one_line(small: Small, together: Path, tmp_path: Path, run_job: RunJob) -> None:
     fm = small.settings.run.warm_start_bundle
     dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
