@@ -13,14 +13,15 @@ from afm_core.settings.training import Model as ModelSettings
 class DCNv2(nn.Module):
     """Cross layers x_{l+1} = x_0 * (W_l x_l + b_l) + x_l (equation 1), then a perceptron: the stacked structure.
 
-    The linear part is as in the other models.
+    With `cross_rank` r, W_l is U_l V_l^T of that rank (equation 2), 2 F k r numbers instead of (F k)^2. The linear
+    part is as in the other models.
     """
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
         width = shape.n_columns * settings.embedding_dim
-        self.cross = nn.ModuleList(Dense(width, width, settings.precision) for _ in range(settings.cross_layers))
+        self.cross = nn.ModuleList(_cross_layer(width, settings) for _ in range(settings.cross_layers))
         self.deep = Perceptron(width, settings.layers, settings.deep_dropout, settings.precision)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
@@ -30,3 +31,10 @@ class DCNv2(nn.Module):
             crossed = torch.addcmul(crossed, start, layer(crossed))
         deep: Tensor = self.deep(crossed)
         return self.factors.first_order(batch) + deep
+
+
+def _cross_layer(width: int, settings: ModelSettings) -> nn.Module:
+    rank, precision = settings.cross_rank, settings.precision
+    if not rank:
+        return Dense(width, width, precision)
+    return nn.Sequential(Dense(width, rank, precision, bias=False), Dense(rank, width, precision))

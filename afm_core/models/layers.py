@@ -12,8 +12,8 @@ from afm_core.settings.training import Precision
 class Dense(nn.Linear):
     """A linear unit whose products may take bfloat16 factors; weights, sums and what it gives out are float32."""
 
-    def __init__(self, inputs: int, outputs: int, precision: Precision) -> None:
-        super().__init__(inputs, outputs)
+    def __init__(self, inputs: int, outputs: int, precision: Precision, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, bias=bias)
         self.halved = precision == "bfloat16"
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -21,7 +21,8 @@ class Dense(nn.Linear):
         if not self.halved:
             return functional.linear(inputs, self.weight, self.bias)
         factors = (tensor.to(torch.bfloat16) for tensor in (inputs, self.weight))
-        return functional.linear(*factors).to(inputs.dtype) + self.bias
+        sums = functional.linear(*factors).to(inputs.dtype)
+        return sums if self.bias is None else sums + self.bias
 
 
 class Perceptron(nn.Module):

@@ -53,6 +53,8 @@ class Model(Section):
     """Dropout after each of those layers, training only."""
     cross_layers: Positive = 3
     """Cross layers (dcn_v2)."""
+    cross_rank: Annotated[int, Field(ge=0)] = 0
+    """Rank of their matrices, 0: full (dcn_v2)."""
     pair_buckets: Positive = 1_048_576
     """Weights that the pairs of features are hashed into (poly2)."""
     precision: Precision = "float32"

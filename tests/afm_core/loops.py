@@ -118,7 +118,10 @@ def deepfm(model: Any, ids: list[int], x: list[float]) -> float:
 def dcn_v2(model: Any, ids: list[int], x: list[float]) -> float:
     start = state = side_by_side(model, ids, x)
     for layer in model.cross:
-        state = [a * w + z for a, w, z in zip(start, dense(layer, state), state, strict=True)]
+        changed = state
+        for factor in layer if isinstance(layer, torch.nn.Sequential) else [layer]:
+            changed = dense(factor, changed)
+        state = [a * w + z for a, w, z in zip(start, changed, state, strict=True)]
     return first_order(model, ids, x) + perceptron(model.deep, state)
 
 

@@ -39,6 +39,7 @@ def random_model(name: str, k: int, t: int, seed: int = 0, columns: int = 5, **o
 
 CASES = [(name, {}) for name in REGISTRY]
 CASES += [("afm", {"attention": False}), ("afm", {"attention_temperature": 2.5}), ("deep_afm", {"attention": False})]
+CASES += [("dcn_v2", {"cross_rank": 3})]
 
 
 def test_every_model_has_a_loop() -> None:
