@@ -8,7 +8,6 @@ fields that need them, `certificate.safetensors` with frozen rows and their scor
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from afm_core.features import FeatureMap
 from afm_core.features.feature_map import COUNTS, FEATURES, PAIRS
 from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
+from afm_core.places import copy_file
 from afm_core.publish import staged
 from afm_core.settings import Settings, read_settings, write_settings
 
@@ -111,7 +111,7 @@ def write_bundle(
         save_model(predictor, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:
-            shutil.copyfile(tables / name, stage / name)
+            copy_file(tables / name, stage / name)
         score = predictor.predict_columns(frozen.ids, frozen.x, feature_map.x_of_slots)
         save_file({"ids": frozen.ids, "x": frozen.x, "score": score}, stage / _CERTIFICATE)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

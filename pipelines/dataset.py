@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES
+from afm_core.places import reaching
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
@@ -84,10 +85,13 @@ class Dataset:
             DatasetError: no dataset there, one of another format, or a feature map that is not the manifest's.
         """
         try:
-            manifest = Manifest.model_validate_json((path / MANIFEST).read_text(encoding="utf-8"))
+            with reaching(path):
+                manifest = Manifest.model_validate_json((path / MANIFEST).read_text(encoding="utf-8"))
             feature_map = FeatureMap.read(path / FEATURES)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise DatasetError(f"{path}: no dataset there; write one with jobs/prepare.py") from error
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be reached: {str(error).splitlines()[0]}") from error
         except ValidationError as error:
             raise DatasetError(
                 f"{path / MANIFEST}: not a manifest of format {FORMAT_VERSION}; prepare again"
@@ -113,7 +117,8 @@ class Dataset:
             DatasetError: one of them is gone.
         """
         expected = [self.path / split / file_name(number) for number in range(self.manifest.splits[split].files)]
-        missing = [file for file in expected if not file.is_file()]
+        with reaching(self.path):
+            missing = [file for file in expected if not file.is_file()]
         if missing:
             raise DatasetError(f"{missing[0]}: missing ({len(missing)} of {len(expected)} files); prepare again")
         return expected

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from afm_core.errors import AfmError
 from afm_core.features.field import Affinity, Count, Crossed, Field, FieldOrName
+from afm_core.places import opened
 
 PADDING_ID = 0
 FEATURES, COUNTS, PAIRS = "features.parquet", "counts.parquet", "pairs.parquet"
@@ -206,7 +207,8 @@ class FeatureMap:
             AfmError: there is no readable feature table at `path`.
         """
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            with opened(path) as file:
+                metadata = pq.read_schema(file).metadata or {}
             return _ADAPTER.validate_json(metadata[_METADATA_KEY])
         except (OSError, pa.ArrowInvalid, KeyError, ValidationError) as error:
             raise AfmError(f"{path}: not a feature map written by jobs/prepare.py ({type(error).__name__})") from error
@@ -239,9 +241,14 @@ def keeps_ids(table: Path, older: Path) -> bool:
         if (new.declared, new.unknown_id, new.scaling) != (old.declared, old.unknown_id, old.scaling):
             return False
     meaning = ["id", "field", "value"]
-    new_table, old_table = (pq.read_table(path, columns=meaning).sort_by("id") for path in (table, older))
+    new_table, old_table = (_read(path, meaning).sort_by("id") for path in (table, older))
     return bool(
         new_table.slice(0, old_table.num_rows)
         .replace_schema_metadata(None)
         .equals(old_table.replace_schema_metadata(None))
     )
+
+
+def _read(path: Path, columns: list[str]) -> pa.Table:
+    with opened(path) as file:
+        return pq.read_table(file, columns=columns)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from afm_core.places import Place
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 
 
@@ -112,7 +113,7 @@ class Split(Section):
 class Dataset(Section):
     """Where the prepared Parquet goes, and its shape."""
 
-    path: Path
-    """The dataset's folder, replaced whole by each preparation."""
+    path: Place
+    """The dataset's folder, replaced whole by each preparation; training also reads from s3:// and hdfs://."""
     rows_per_file: Annotated[int, Field(ge=1, le=4_000_000)] | None = None
     """Rows of each file, which is one row group. Not set: the multiple of train.batch_size nearest to 65,536."""

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from afm_core.errors import DatasetError
 from afm_core.models import EncodedBatch
+from afm_core.places import opened, url_of
 from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
+from pipelines.feeding.remote import petastorm_file_system
 from pipelines.feeding.shard_plan import FileSlice, ShardPlan, Stretches
 
 # Petastorm uses interfaces of pyarrow that later versions lack; the pins hold it to one that has them.
@@ -146,14 +148,14 @@ class Feed:
         at = 0
         try:
             with make_batch_reader(
-                [self._files[file].absolute().as_uri() for file in files],
+                [url_of(self._files[file]) for file in files],
                 schema_fields=columns,
                 shuffle_row_groups=False,
                 num_epochs=1,
                 reader_pool_type="thread",
                 workers_count=1,  # with more, row groups arrive in no fixed order
                 results_queue_size=_ROW_GROUPS_AHEAD,
-                hdfs_driver="libhdfs",
+                filesystem=petastorm_file_system(self._files[files[0]]),
             ) as reader:
                 for at, (file, group) in enumerate(zip(files, reader, strict=True)):  # noqa: B007
                     rows = self._rows(group)
@@ -216,7 +218,8 @@ def _file_of(piece: FileSlice) -> int:
 
 def _check_footer(file: Path, rows: int) -> None:
     try:
-        footer = pq.read_metadata(file)
+        with opened(file) as source:
+            footer = pq.read_metadata(source)
     except (OSError, pa.ArrowInvalid) as error:
         raise DatasetError(f"{file}: not a whole Parquet file; prepare the dataset again") from error
     if (footer.num_row_groups, footer.num_rows) != (1, rows):

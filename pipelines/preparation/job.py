@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES
+from afm_core.places import is_local
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages, messages
@@ -59,8 +60,13 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
 
     Raises:
         LogsError: the logs cannot be used.
-        DatasetError: the map to extend cannot be.
+        DatasetError: the map to extend cannot be, or the dataset cannot be published there.
     """
+    if not is_local(settings.dataset.path):
+        raise DatasetError(
+            f"{settings.dataset.path}: a dataset is published by renaming its folder, which an object store cannot do; "
+            "prepare on a file system, then copy the folder there"
+        )
     stages = Stages(spark)
     made = made_from(settings, extend)
     with staged(settings.dataset.path) as stage:
