@@ -17,6 +17,6 @@ def native_library() -> ctypes.CDLL | None:
         except OSError:
             continue
         library.afm_active_bits.restype = ctypes.c_int64
-        library.afm_forward.restype = library.afm_backward.restype = ctypes.c_bool
+        library.afm_forward.restype = library.afm_backward.restype = library.afm_gather_rows.restype = ctypes.c_bool
         return library
     return None

@@ -1,15 +1,68 @@
-"""Optimiser steps on the rows of a table that a batch has touched.
+"""The rows of a table that a batch looks up, and optimiser steps on them.
 
 The gradients of a row that occurs more than once are summed first. The cost is that of the N rows, whatever the size of
 the table. Tables are (ids of the table, K) float32, contiguous, and changed in place.
 """
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from afm_core.kernels.native_library import native_library
+
+
+def gather_rows(weight: Tensor, ids: Tensor) -> Tensor:
+    """The rows `ids` of a table; its gradient is sparse, a row for each id as it stands.
+
+    As torch's embedding, but rows are asked for before they are needed: in a table that no cache holds, waiting for
+    memory is what a look-up costs.
+
+    Args:
+        weight: (n, K).
+        ids: (...) int64, each at least 0 and less than n.
+
+    Returns:
+        (..., K).
+
+    Raises:
+        IndexError: an id that the table does not have.
+    """
+    if not _native(weight) or torch.compiler.is_exporting():
+        return functional.embedding(ids, weight, sparse=True)
+    found: Tensor = _Gathered.apply(weight, ids)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
+        flat = ids.reshape(-1).contiguous()
+        ctx.save_for_backward(flat)
+        ctx.shape = weight.shape
+        rows = weight.new_empty(*ids.shape, weight.shape[1])
+        native = native_library()
+        assert native is not None
+        known = native.afm_gather_rows(
+            ctypes.c_void_p(weight.data_ptr()),
+            ctypes.c_int64(len(weight)),
+            ctypes.c_void_p(flat.data_ptr()),
+            ctypes.c_int64(len(flat)),
+            ctypes.c_int64(weight.shape[1]),
+            ctypes.c_int(torch.get_num_threads()),
+            ctypes.c_void_p(rows.data_ptr()),
+        )
+        if not known:
+            raise IndexError(f"ids from {int(flat.min())} to {int(flat.max())} in a table of {len(weight)} rows")
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (flat,) = ctx.saved_tensors
+        values = gradients[0].reshape(len(flat), ctx.shape[1])
+        return torch.sparse_coo_tensor(flat.unsqueeze(0), values, ctx.shape, check_invariants=False), None
 
 
 def adagrad_rows(weight: Tensor, squares: Tensor, ids: Tensor, gradients: Tensor, rate: float, epsilon: float) -> None:

@@ -4,18 +4,30 @@ import torch
 from torch import Tensor, nn
 
 from afm_core.features.feature_map import PADDING_ID
+from afm_core.kernels.rows import gather_rows
 from afm_core.models.batch import EncodedBatch
 
 _EMBEDDING_STD = 0.01  # of the AFM authors' published code, as is the zero start of the linear part
 
 
-def embedding_table(n_ids: int, length: int) -> nn.Embedding:
-    """A table of vectors with sparse gradients, so that a step costs the rows of its batch.
+class Table(nn.Embedding):
+    """A vector for every id, with sparse gradients, so that a step costs the rows of its batch."""
+
+    def __init__(self, n_ids: int, length: int) -> None:
+        super().__init__(n_ids, length, sparse=True)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) to (..., length)."""
+        return gather_rows(self.weight, ids)
+
+
+def embedding_table(n_ids: int, length: int) -> Table:
+    """A table with the authors' start.
 
     No padding_idx: padding has the value 0, hence the gradient 0, and torch would copy every gradient to leave its rows
     out.
     """
-    table = nn.Embedding(n_ids, length, sparse=True)
+    table = Table(n_ids, length)
     nn.init.normal_(table.weight, std=_EMBEDDING_STD)
     with torch.no_grad():
         table.weight[PADDING_ID] = 0.0
@@ -28,7 +40,7 @@ class LinearPart(nn.Module):
     def __init__(self, n_ids: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(()))
-        self.linear = nn.Embedding(n_ids, 1, sparse=True)
+        self.linear = Table(n_ids, 1)
         nn.init.zeros_(self.linear.weight)
 
     def first_order(self, batch: EncodedBatch) -> Tensor:
@@ -59,7 +71,7 @@ class Factors(LinearPart):
         return scaled(self.embedding, batch)
 
 
-def scaled(table: nn.Embedding, batch: EncodedBatch) -> Tensor:
+def scaled(table: Table, batch: EncodedBatch) -> Tensor:
     """The vectors of a batch times x_i, 0 for padding: (B, F, length)."""
     terms_BFK: Tensor = table(batch.ids) * (batch.values * batch.mask).unsqueeze(-1)
     return terms_BFK

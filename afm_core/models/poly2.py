@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from afm_core.kernels import pair_indices
 from afm_core.models.batch import EncodedBatch
-from afm_core.models.factors import LinearPart
+from afm_core.models.factors import LinearPart, Table
 from afm_core.models.shape import Shape
 from afm_core.settings.training import Model as ModelSettings
 
@@ -21,7 +21,7 @@ class Poly2(nn.Module):
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
         self.factors = LinearPart(shape.n_ids)
-        self.pairs = nn.Embedding(settings.pair_buckets, 1, sparse=True)
+        self.pairs = Table(settings.pair_buckets, 1)
         nn.init.zeros_(self.pairs.weight)
         left, right = zip(*pair_indices(shape.n_columns), strict=True)
         self.register_buffer("left", torch.tensor(left), persistent=False)

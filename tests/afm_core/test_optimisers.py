@@ -97,3 +97,29 @@ def test_an_optimiser_by_name() -> None:
     adagrad = build_optimizer(parameters, Train(batch_size=200))
     assert isinstance(adagrad, RowAdagrad)
     assert adagrad.defaults["initial_accumulator_value"] == pytest.approx(1e-8 * 1e-4)
+
+
+@pytest.mark.parametrize("width", [1, 7, 64])
+def test_rows_are_looked_up_as_torch_does(width: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(50, width, generator=generator)
+    ids = torch.randint(0, 50, (9, 4), generator=generator)[:, ::2]
+    gradient = torch.randn(9, 2, width, generator=generator)
+    found, gradients = [], []
+    for look_up in (rows.gather_rows, nn.functional.embedding):
+        table = weight.clone().requires_grad_()
+        looked_up = look_up(table, ids) if look_up is rows.gather_rows else look_up(ids, table, sparse=True)
+        looked_up.backward(gradient)
+        found.append(looked_up)
+        gradients.append(table.grad)
+    assert torch.equal(*found)
+    assert gradients[0].is_sparse
+    assert gradients[0]._nnz() == 18
+    torch.testing.assert_close(gradients[0].to_dense(), gradients[1].to_dense())
+
+
+@pytest.mark.parametrize("bad", [-1, 50, 1 << 40])
+def test_an_id_that_the_table_lacks_is_refused(bad: int) -> None:
+    ids = torch.tensor([[0, 1], [bad, 49]])
+    with pytest.raises(IndexError):
+        rows.gather_rows(torch.zeros(50, 8), ids)

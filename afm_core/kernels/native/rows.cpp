@@ -1,8 +1,9 @@
-// Optimiser steps on the rows of a table that a batch has touched. Called from ../rows.py.
+// The rows of a table that a batch looks up, and optimiser steps on them. Called from ../rows.py.
 #include <omp.h>
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace {
@@ -77,7 +78,7 @@ void adam_row(float* __restrict weight, float* __restrict mean, float* __restric
     }
 }
 
-constexpr int64_t AHEAD = 8;  // rows: what memory takes to answer, of a table that no cache holds
+constexpr int64_t AHEAD = 16;  // rows: what memory takes to answer, of a table that no cache holds
 
 // `step(distinct, offset)` for each distinct row, whose cache lines were asked for before: rows lie anywhere.
 template <int TABLES, class Step>
@@ -93,7 +94,31 @@ void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int 
     }
 }
 
+// `copy(at, row)` for each id; false where one of them is not below n.
+template <class Copy>
+bool gather(const float* table, int64_t n, const int64_t* ids, int64_t count, int64_t width, int threads,
+            const Copy& copy) {
+    bool known = true;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : known)
+    for (int64_t at = 0; at < count; ++at) {
+        if (at + AHEAD < count)
+            for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(table + ids[at + AHEAD] * width + c);
+        if (static_cast<uint64_t>(ids[at]) < static_cast<uint64_t>(n))
+            copy(at, table + ids[at] * width);
+        else
+            known = false;
+    }
+    return known;
+}
+
 }  // namespace
+
+extern "C" bool afm_gather_rows(const float* table, int64_t n, const int64_t* ids, int64_t count, int64_t width,
+                                int threads, float* rows) {
+    if (width == 1) return gather(table, n, ids, count, 1, threads, [=](int64_t at, const float* row) { rows[at] = *row; });
+    return gather(table, n, ids, count, width, threads,
+                  [=](int64_t at, const float* row) { std::memcpy(rows + at * width, row, width * sizeof(float)); });
+}
 
 extern "C" void afm_adagrad_rows(float* weight, float* squares, const int64_t* ids, const float* gradients,
                                  int64_t count, int64_t width, int threads, float rate, float epsilon) {
