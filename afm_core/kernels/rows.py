@@ -114,16 +114,57 @@ def adam_rows(
     weight[distinct] -= rate * mean[distinct] / (squares[distinct].sqrt() + epsilon)
 
 
+def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Each distinct id with the sum of its rows, tables that were looked up alike side by side.
+
+    Args:
+        ids: (N,) int64.
+        gradients: (N, K) float32 of each table.
+
+    Returns:
+        the ids (D,) int64, in an order that depends on `ids` alone, and the sums (D, sum of K).
+    """
+    if not _native(gradients[0]):
+        distinct, total = _summed(ids, torch.cat(gradients, dim=1))
+        return distinct, total
+    native = native_library()
+    assert native is not None
+    ids = ids.contiguous()
+    distinct = torch.empty_like(ids)
+    sums = gradients[0].new_empty(len(ids), sum(part.shape[1] for part in gradients))
+    found, at = 0, 0
+    for part in map(_rows_apart, gradients):
+        found = native.afm_sum_rows(
+            ctypes.c_void_p(ids.data_ptr()),
+            ctypes.c_void_p(part.data_ptr()),
+            ctypes.c_int64(len(ids)),
+            ctypes.c_int64(part.shape[1]),
+            ctypes.c_int64(part.stride(0)),
+            ctypes.c_int(torch.get_num_threads()),
+            ctypes.c_void_p(distinct.data_ptr()),
+            ctypes.c_void_p(sums.data_ptr() + at * sums.element_size()),
+            ctypes.c_int64(sums.shape[1]),
+        )
+        at += part.shape[1]
+    return distinct[:found], sums[:found]
+
+
+def _rows_apart(gradients: Tensor) -> Tensor:
+    """With the numbers of a row side by side, as the compiled steps want them."""
+    return gradients if gradients.stride(1) == 1 else gradients.contiguous()
+
+
 def _native(weight: Tensor) -> bool:
     return native_library() is not None and weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
 def _run(name: str, tables: tuple[Tensor, ...], ids: Tensor, gradients: Tensor, *factors: float) -> None:
-    ids, gradients = ids.contiguous(), gradients.contiguous()
+    ids, gradients = ids.contiguous(), _rows_apart(gradients)
     getattr(native_library(), name)(
         *(ctypes.c_void_p(tensor.data_ptr()) for tensor in (*tables, ids, gradients)),
         ctypes.c_int64(len(ids)),
         ctypes.c_int64(gradients.shape[1]),
+        ctypes.c_int64(gradients.stride(0)),
         ctypes.c_int(torch.get_num_threads()),
         *map(ctypes.c_float, factors),
     )

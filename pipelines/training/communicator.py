@@ -15,7 +15,8 @@ from torch import nn
 from afm_core.errors import LostRankError
 from afm_core.settings import Settings
 from pipelines.console import messages
-from pipelines.training.exchange import as_table, from_table, table_is_smaller
+from pipelines.training.cores import keep_to_own_cores
+from pipelines.training.exchange import as_table, from_table, looked_up_alike, packed, table_is_smaller, unpack
 from pipelines.training.roll import Roll
 
 R = TypeVar("R")
@@ -102,26 +103,28 @@ class Horovod:
     ) -> None:
         """One grouped all-reduce of the dense gradients and small tables; of other tables every rank gets every row.
 
-        All of it is under way at once: what costs is the number of round trips, not their size.
+        All of it is under way at once: what costs is the number of round trips, not their size. Rows arrive in the
+        order of the ranks, so that every rank adds them up alike.
         """
         self.roll.begin()
         learning = list(parameters)
         dense, sparse, tables = [], [], []
-        for number, parameter in enumerate(learning):
+        for parameter in learning:
             if parameter.grad is None:  # a rank that sent nothing would stall the others
                 parameter.grad = torch.zeros_like(parameter)
             if parameter.grad.is_sparse and lookups and table_is_smaller(parameter.shape, lookups, self.size):
                 tables.append((parameter, as_table(parameter.grad)))
             elif parameter.grad.is_sparse:
-                sparse.append((parameter, *self._gather_rows(parameter.grad, f"rows.{number}")))
+                sparse.append(parameter)
             else:
                 dense.append(parameter.grad)
+        groups = looked_up_alike(sparse)
+        gathering = [self._hvd.allgather_async(packed(group), name=f"rows.{at}") for at, group in enumerate(groups)]
         dense += [table for _, table in tables]
         sent = [gradient.half() for gradient in dense] if compress else dense
         summing = self._hvd.grouped_allreduce_async_(sent, op=self._hvd.Sum, name="gradients") if sent else None
-        for parameter, ids, values in sparse:
-            rows = self._hvd.synchronize(ids).unsqueeze(0), self._hvd.synchronize(values)
-            parameter.grad = torch.sparse_coo_tensor(*rows, parameter.shape, check_invariants=False)
+        for group, message in zip(groups, gathering, strict=True):
+            unpack(self._hvd.synchronize(message), group)
         if summing is not None:
             self._hvd.synchronize(summing)
         if compress:
@@ -129,15 +132,6 @@ class Horovod:
                 gradient.copy_(total)
         for parameter, table in tables:
             parameter.grad = from_table(table)
-
-    def _gather_rows(self, gradient: torch.Tensor, name: str) -> tuple[int, int]:
-        """Handles of the ids and rows of all ranks in the order of the ranks, so that every rank adds them up alike.
-
-        Each id is sent once, with the sum of its rows.
-        """
-        own = gradient.coalesce()
-        ids = self._hvd.allgather_async(own._indices()[0].contiguous(), name=f"{name}.ids")
-        return ids, self._hvd.allgather_async(own._values().contiguous(), name=f"{name}.values")
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise, in float64."""
@@ -180,9 +174,12 @@ def on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], resume
     import horovod.torch as hvd
     from horovod.common.exceptions import HorovodInternalError
 
+    elastic = "HOROVOD_ELASTIC" in os.environ
+    if not elastic:
+        keep_to_own_cores(int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"]))
     hvd.init()
     roll = settings.run.path / "ranks"
-    if "HOROVOD_ELASTIC" in os.environ:
+    if elastic:
         return _elastic(hvd, roll, work, resume)
     ranks = Horovod(hvd, roll)
     try:

@@ -1,7 +1,11 @@
-"""In which form the sparse gradient of an embedding table goes to the other ranks."""
+"""In which form the sparse gradients of embedding tables go to the other ranks."""
+
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from afm_core.kernels.rows import sum_rows
 
 _FLOAT, _ID = 4, 8  # bytes
 
@@ -35,3 +39,30 @@ def from_table(table: Tensor) -> Tensor:
     ids = table[:, -1].nonzero()[:, 0]
     shape = table.shape[0], table.shape[1] - 1
     return torch.sparse_coo_tensor(ids.unsqueeze(0), table[ids, :-1], shape, check_invariants=False)
+
+
+def looked_up_alike(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Tables whose gradients have the same rows because one tensor of ids was looked up in all of them, such as the
+    embeddings and the linear weights: their rows travel together, each id once.
+    """
+    groups: dict[tuple[int, int], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        assert parameter.grad is not None
+        ids = parameter.grad._indices()
+        groups.setdefault((ids.data_ptr(), ids.numel()), []).append(parameter)
+    return list(groups.values())
+
+
+def packed(group: Sequence[nn.Parameter]) -> Tensor:
+    """One message: (D, sum of k + 1) float32, a row for each distinct id, whose bits are the last number."""
+    gradients = [parameter.grad for parameter in group if parameter.grad is not None]
+    ids, sums = sum_rows(gradients[0]._indices()[0], [gradient._values() for gradient in gradients])
+    return torch.cat([sums, ids.to(torch.int32).view(sums.dtype).unsqueeze(1)], dim=1)
+
+
+def unpack(message: Tensor, group: Sequence[nn.Parameter]) -> None:
+    """Give each table its gradient of the messages of all ranks, one below the other."""
+    ids = message[:, -1].contiguous().view(torch.int32).long().unsqueeze(0)
+    columns = torch.split(message[:, :-1], [one.shape[1] for one in group], dim=1)
+    for parameter, values in zip(group, columns, strict=True):
+        parameter.grad = torch.sparse_coo_tensor(ids, values, parameter.shape, check_invariants=False)

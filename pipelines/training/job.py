@@ -1,6 +1,5 @@
 """Training from end to end: a dataset in, a bundle out."""
 
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipelines.training.card import model_card
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.continuing import Earlier
+from pipelines.training.cores import n_threads
 from pipelines.training.device import device_of
 from pipelines.training.loop import Fit, fit
 from pipelines.training.profiling import profile_positives
@@ -46,7 +46,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
     """
     dataset = open_dataset(settings)
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.local_size))
+    torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
     plans = [shard_plan(scaled, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
     together = settings.train.task == "ranking"

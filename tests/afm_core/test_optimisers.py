@@ -123,3 +123,15 @@ def test_an_id_that_the_table_lacks_is_refused(bad: int) -> None:
     ids = torch.tensor([[0, 1], [bad, 49]])
     with pytest.raises(IndexError):
         rows.gather_rows(torch.zeros(50, 8), ids)
+
+
+@pytest.mark.parametrize("implementation", ["native", "torch"], indirect=True)
+def test_rows_of_tables_looked_up_alike_are_summed_together(implementation: None) -> None:
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(0, 40, (500,), generator=generator)
+    parts = [torch.randn(500, width, generator=generator) for width in (70, 1, 3)]
+    parts[2] = torch.randn(500, 8, generator=generator)[:, 2:5]
+    distinct, sums = rows.sum_rows(ids, parts)
+    assert sorted(distinct.tolist()) == sorted(set(ids.tolist()))
+    for at, one in enumerate(distinct):
+        torch.testing.assert_close(sums[at], torch.cat(parts, dim=1)[ids == one].sum(dim=0))

@@ -34,17 +34,17 @@ struct Chains {
     }
 };
 
-// A table's gradient, as the batch left it: row `ids[at]` of the table has gradients[at], and may occur again.
+// A table's gradient, as the batch left it: row `ids[at]` of the table has values[at * stride], and may occur again.
 struct Gradient {
     const int64_t* ids;
-    const float* values;  // [count][width]
-    int64_t width;
+    const float* values;
+    int64_t width, stride;
     const Chains& chains;
 
     __attribute__((always_inline)) void sum(int64_t distinct, int64_t c, int64_t columns, float (&to)[STRIP]) const {
         for (int64_t x = 0; x < STRIP; ++x) to[x] = 0.0f;
         for (int64_t at = chains.first[distinct]; at >= 0; at = chains.next[at])
-            for (int64_t x = 0; x < columns; ++x) to[x] += values[at * width + c + x];
+            for (int64_t x = 0; x < columns; ++x) to[x] += values[at * stride + c + x];
     }
 };
 
@@ -94,6 +94,16 @@ void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int 
     }
 }
 
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void sum_row(float* __restrict to, const Gradient& gradient, int64_t distinct) {
+    for (int64_t c = 0; c < gradient.width; c += STRIP) {
+        const int64_t columns = gradient.width - c < STRIP ? gradient.width - c : STRIP;
+        float sum[STRIP];
+        gradient.sum(distinct, c, columns, sum);
+        for (int64_t x = 0; x < columns; ++x) to[c + x] = sum[x];
+    }
+}
+
 // `copy(at, row)` for each id; false where one of them is not below n.
 template <class Copy>
 bool gather(const float* table, int64_t n, const int64_t* ids, int64_t count, int64_t width, int threads,
@@ -120,20 +130,34 @@ extern "C" bool afm_gather_rows(const float* table, int64_t n, const int64_t* id
                   [=](int64_t at, const float* row) { std::memcpy(rows + at * width, row, width * sizeof(float)); });
 }
 
-extern "C" void afm_adagrad_rows(float* weight, float* squares, const int64_t* ids, const float* gradients,
-                                 int64_t count, int64_t width, int threads, float rate, float epsilon) {
+// Sums the rows of each distinct id into `sums`, in the order in which ids occur first; the ids go to `distinct`. How many.
+extern "C" int64_t afm_sum_rows(const int64_t* ids, const float* gradients, int64_t count, int64_t width, int64_t stride,
+                                int threads, int64_t* distinct, float* sums, int64_t sums_stride) {
     const Chains chains(ids, count);
-    const Gradient gradient{ids, gradients, width, chains};
+    const Gradient gradient{ids, gradients, width, stride, chains};
+    const int64_t found = static_cast<int64_t>(chains.first.size());
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t d = 0; d < found; ++d) {
+        distinct[d] = ids[chains.first[d]];
+        sum_row(sums + d * sums_stride, gradient, d);
+    }
+    return found;
+}
+
+extern "C" void afm_adagrad_rows(float* weight, float* squares, const int64_t* ids, const float* gradients,
+                                 int64_t count, int64_t width, int64_t stride, int threads, float rate, float epsilon) {
+    const Chains chains(ids, count);
+    const Gradient gradient{ids, gradients, width, stride, chains};
     for_each_row<2>(gradient, {weight, squares}, threads, [&](int64_t distinct, int64_t at) {
         adagrad_row(weight + at, squares + at, gradient, distinct, rate, epsilon);
     });
 }
 
 extern "C" void afm_adam_rows(float* weight, float* mean, float* squares, const int64_t* ids, const float* gradients,
-                              int64_t count, int64_t width, int threads, float rate, float share1, float share2,
-                              float epsilon) {
+                              int64_t count, int64_t width, int64_t stride, int threads, float rate, float share1,
+                              float share2, float epsilon) {
     const Chains chains(ids, count);
-    const Gradient gradient{ids, gradients, width, chains};
+    const Gradient gradient{ids, gradients, width, stride, chains};
     for_each_row<3>(gradient, {weight, mean, squares}, threads, [&](int64_t distinct, int64_t at) {
         adam_row(weight + at, mean + at, squares + at, gradient, distinct, rate, share1, share2, epsilon);
     });
