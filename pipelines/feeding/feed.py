@@ -87,18 +87,17 @@ class Feed:
         """
         plan = self.plan.going_on(left)
         slices = plan.slices(self._file_order(epoch))
-        size, step = plan.local_batch, 0
-        pending: list[_Rows] = []
-        waiting = 0
+        step, missing, pending = 0, plan.local_batch, list[_Rows]()
         for rows in self._read(slices, epoch):
-            pending.append(rows)
-            waiting += len(rows.label)
-            if waiting >= size:
-                block, at = _Rows.join(pending), 0
-                while waiting >= size:
-                    yield self._batch(block.take(slice(at, at + size)))
-                    at, waiting, step = at + size, waiting - size, step + 1
-                pending = [block.take(slice(at, None))]
+            at, n = 0, len(rows.label)
+            while n - at >= missing:
+                pending.append(rows.take(slice(at, at + missing)))
+                yield self._batch(_Rows.join(pending))
+                at, step = at + missing, step + 1
+                missing, pending = plan.local_batch, []
+            if at < n:
+                pending.append(rows.take(slice(at, None)))
+                missing -= n - at
         if step < plan.steps:
             yield self._batch(_Rows.join(pending or [self._empty()]))
 
