@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
+from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import adagrad_rows, adam_rows
 from afm_core.settings.training import Train
 
@@ -34,6 +35,11 @@ def build_optimizer(parameters: Iterable[Parameter], train: Train) -> Optimizer:
 
 class RowAdagrad(Adagrad):
     """torch's Adagrad, on the rows of the batch where a gradient is sparse: the outcome is that of a dense step."""
+
+    def __init__(self, parameters: Iterable[Parameter], **options: Any) -> None:
+        super().__init__(parameters, **options)
+        for state in self.state.values():
+            state["sum"] = on_large_pages(torch.empty_like(state["sum"])).copy_(state["sum"])
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -69,7 +75,8 @@ def _adam_steps_on_rows(optimizer: Adam) -> None:
         state = optimizer.state[parameter]
         if not state:
             state["step"] = torch.zeros(())
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+            for moment in ("exp_avg", "exp_avg_sq"):
+                state[moment] = on_large_pages(torch.empty_like(parameter)).zero_()
         state["step"] += 1
         if decoupled and group["weight_decay"]:
             parameter[torch.unique(ids)] *= 1.0 - group["lr"] * group["weight_decay"]

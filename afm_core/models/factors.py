@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from afm_core.features.feature_map import PADDING_ID
+from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import gather_rows
 from afm_core.models.batch import EncodedBatch
 
@@ -11,10 +12,11 @@ _EMBEDDING_STD = 0.01  # of the AFM authors' published code, as is the zero star
 
 
 class Table(nn.Embedding):
-    """A vector for every id, with sparse gradients, so that a step costs the rows of its batch."""
+    """A vector for every id, at first 0, with sparse gradients, so that a step costs the rows of its batch."""
 
     def __init__(self, n_ids: int, length: int) -> None:
-        super().__init__(n_ids, length, sparse=True)
+        super().__init__(n_ids, length, sparse=True, _weight=on_large_pages(torch.empty(n_ids, length)))
+        nn.init.zeros_(self.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(...) to (..., length)."""
@@ -41,7 +43,6 @@ class LinearPart(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(()))
         self.linear = Table(n_ids, 1)
-        nn.init.zeros_(self.linear.weight)
 
     def first_order(self, batch: EncodedBatch) -> Tensor:
         """w_0 + sum_i w_i x_i: (B,)."""

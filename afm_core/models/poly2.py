@@ -22,7 +22,6 @@ class Poly2(nn.Module):
         super().__init__()
         self.factors = LinearPart(shape.n_ids)
         self.pairs = Table(settings.pair_buckets, 1)
-        nn.init.zeros_(self.pairs.weight)
         left, right = zip(*pair_indices(shape.n_columns), strict=True)
         self.register_buffer("left", torch.tensor(left), persistent=False)
         self.register_buffer("right", torch.tensor(right), persistent=False)

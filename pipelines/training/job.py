@@ -10,6 +10,7 @@ import torch
 
 from afm_core.bundle import FrozenRows, write_bundle
 from afm_core.errors import DatasetError
+from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
@@ -46,6 +47,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
     """
     dataset = open_dataset(settings)
+    keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
     plans = [shard_plan(scaled, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]

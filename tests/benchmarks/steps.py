@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from afm_core.kernels.heap import keep_freed_memory
 from afm_core.learning.optimisers import build_optimizer
 from afm_core.models import EncodedBatch, Shape, build_model, penalty
 from afm_core.settings import load_settings
@@ -43,6 +44,7 @@ def main() -> None:
     settings = load_settings(arguments.config, arguments.overrides)
 
     def work(ranks: Communicator, _: bool) -> None:
+        keep_freed_memory()
         torch.set_num_threads(1)
         torch.manual_seed(1)
         model = build_model(settings.model, Shape(arguments.ids + 1, FIELDS))

@@ -78,18 +78,26 @@ void adam_row(float* __restrict weight, float* __restrict mean, float* __restric
     }
 }
 
-constexpr int64_t AHEAD = 16;  // rows: what memory takes to answer, of a table that no cache holds
+constexpr int64_t LINE = 16;    // floats of a cache line
+constexpr int64_t ASKED = 128;  // lines under way at a time, while memory takes its time to answer
+
+// How many rows ahead to ask for, of so many tables that no cache holds.
+int64_t rows_ahead(int64_t width, int64_t tables) {
+    const int64_t lines = tables * ((width + LINE - 1) / LINE);
+    return lines < ASKED / 2 ? ASKED / lines : 2;
+}
 
 // `step(distinct, offset)` for each distinct row, whose cache lines were asked for before: rows lie anywhere.
 template <int TABLES, class Step>
 void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int threads, const Step& step) {
     const int64_t distinct = static_cast<int64_t>(gradient.chains.first.size());
+    const int64_t ahead = rows_ahead(gradient.width, TABLES);
     const auto offset = [&](int64_t d) { return gradient.ids[gradient.chains.first[d]] * gradient.width; };
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t d = 0; d < distinct; ++d) {
-        if (d + AHEAD < distinct)
+        if (d + ahead < distinct)
             for (const float* table : tables)
-                for (int64_t c = 0; c < gradient.width; c += 16) __builtin_prefetch(table + offset(d + AHEAD) + c, 1);
+                for (int64_t c = 0; c < gradient.width; c += LINE) __builtin_prefetch(table + offset(d + ahead) + c, 1);
         step(d, offset(d));
     }
 }
@@ -108,11 +116,12 @@ void sum_row(float* __restrict to, const Gradient& gradient, int64_t distinct) {
 template <class Copy>
 bool gather(const float* table, int64_t n, const int64_t* ids, int64_t count, int64_t width, int threads,
             const Copy& copy) {
+    const int64_t ahead = rows_ahead(width, 1);
     bool known = true;
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : known)
     for (int64_t at = 0; at < count; ++at) {
-        if (at + AHEAD < count)
-            for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(table + ids[at + AHEAD] * width + c);
+        if (at + ahead < count)
+            for (int64_t c = 0; c < width; c += LINE) __builtin_prefetch(table + ids[at + ahead] * width + c);
         if (static_cast<uint64_t>(ids[at]) < static_cast<uint64_t>(n))
             copy(at, table + ids[at] * width);
         else
