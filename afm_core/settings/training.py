@@ -164,6 +164,8 @@ class Run(Section):
 
     path: Path
     """Folder for the bundle, the metrics and the history."""
+    mlflow: str | None = None
+    """An experiment in MLflow that keeps the numbers of each epoch, too; where it is, MLFLOW_TRACKING_URI says."""
 
     @property
     def bundle(self) -> Path:

@@ -25,6 +25,7 @@ from pipelines.training.cores import n_threads
 from pipelines.training.device import device_of
 from pipelines.training.loop import Fit, fit
 from pipelines.training.profiling import profile_positives
+from pipelines.training.tracking import MlflowTracker
 from pipelines.training.trainer import Trainer
 from pipelines.training.warm_start import open_warm_start, start_from
 from pipelines.training.watching import Watcher
@@ -45,6 +46,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         BundleError: a warm start from a bundle that is not whole or does not fit.
         CheckpointError: a checkpoint cannot be written, or is of other settings or data.
         InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
+        MachineError: MLflow is asked for and cannot be used.
     """
     dataset = open_dataset(settings)
     keep_freed_memory()
@@ -58,7 +60,8 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         Feed(dataset, "valid", plans[1], None, in_memory=stays),
     )
     device = device_of(ranks)
-    watcher = Watcher(settings.run, ranks.rank)
+    tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
+    watcher = Watcher(settings.run, ranks.rank, tracker)
     if ranks.rank == 0 and not resume:
         shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
@@ -72,7 +75,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
             start_from(model, start, stage, shape)
         if before:
             before.give_weights(model)
-        watcher.starts(stage.model.name, _computed_by(model, shape))
+        watcher.starts(stage.model.name, _computed_by(model, shape), _flat(stage))
         checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _made_from(asked, dataset, before))
         found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints, device, before), resume)
         if ranks.rank == 0:
@@ -84,7 +87,15 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
             write_bundle(bundle, found.predictor, stage, dataset.path, frozen, metrics, card, found.optimizer)
         fits[stage.model.name] = found
         start = model
+    watcher.ends()
     return fits
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    """What decides a training, a name each, such as `train.epochs`."""
+    tree = settings.model_dump(mode="json", include={"model", "train"})
+    values = {f"{section}.{key}": value for section, found in tree.items() for key, value in found.items()}
+    return {"name": settings.name, "seed": settings.seed, **values}
 
 
 def _computed_by(model: AnyModel, shape: Shape) -> str:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -37,19 +38,38 @@ class Epoch:
     """Memory of each rank at its end."""
 
 
+class Tracker(Protocol):
+    """Somewhere else that keeps what a training brought."""
+
+    def starts(self, model: str, settings: dict[str, Any]) -> None:
+        """Begin with a model; the one before is over."""
+
+    def epoch_done(self, epoch: Epoch) -> None:
+        """Keep the numbers of an epoch."""
+
+    def ends(self) -> None:
+        """The last model is over."""
+
+
 class Watcher:
     """Follows a training. On ranks other than 0 it keeps silent and writes nothing."""
 
-    def __init__(self, run: Run, rank: int) -> None:
-        self._run, self._speaks = run, rank == 0
+    def __init__(self, run: Run, rank: int, tracker: Tracker | None = None) -> None:
+        self._run, self._speaks, self._tracker = run, rank == 0, tracker
         self._scalars: SummaryWriter | None = None
         if self._speaks:
             run.path.mkdir(parents=True, exist_ok=True)
             run.history.write_text("", encoding="utf-8")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 
-    def starts(self, model: str, how: str) -> None:
-        """Begin with a model, and say what computes it."""
+    def starts(self, model: str, how: str, settings: dict[str, Any]) -> None:
+        """Begin with a model, and say what computes it.
+
+        Args:
+            settings: flat, for the tracker.
+        """
+        if self._tracker:
+            self._tracker.starts(model, settings)
         if self._speaks:
             self._scalars = SummaryWriter(str(self._run.tensorboard / model))
             messages.print(f"  {model:<4} {how}".rstrip())
@@ -82,11 +102,18 @@ class Watcher:
             return
         self._append(epoch)
         self._draw(epoch)
+        if self._tracker:
+            self._tracker.epoch_done(epoch)
         mark = "*" if is_best else " "
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
             f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
         )
+
+    def ends(self) -> None:
+        """The last model is trained."""
+        if self._tracker:
+            self._tracker.ends()
 
     def attention(self, epoch: int, weights: Tensor) -> None:
         """Keep a histogram of attention weights."""
