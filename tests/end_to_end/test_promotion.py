@@ -21,7 +21,7 @@ def config(small: Small, tmp_path: Path) -> Path:
     scored_by = {"bundle": str(tmp_path / "run" / "current")}
     dataset = {"path": str(small.settings.dataset.path)}
     # So few rows calibrate a model badly; what is tested is the comparison.
-    limits = {"calibration": [0.5, 2.0]}
+    limits = {"calibration": [0.1, 10.0]}
     return write_config(tmp_path, small.settings.score.logs, dataset=dataset, score=scored_by, promote=limits)
 
 
@@ -78,7 +78,7 @@ def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        ("promote.calibration=[2.0, 3.0]", "calibration ratio"),
+        ("promote.calibration=[20.0, 30.0]", "calibration ratio"),
         ("promote.score_drift=0.0001", "score drift"),
     ],
 )
