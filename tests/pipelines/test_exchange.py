@@ -27,6 +27,8 @@ def test_the_whole_table_goes_where_that_is_less() -> None:
 def test_rows_of_both_ranks_arrive_in_one_message_a_batch() -> None:
     generator = torch.Generator().manual_seed(1)
     model = nn.ModuleList(Table(50, width) for width in (6, 1, 4))
+    for table in model:
+        nn.init.normal_(table.weight, generator=generator)
     messages, wanted = [], [torch.zeros(50, width) for width in (6, 1, 4)]
     for ids in (torch.randint(0, 50, (80,), generator=generator), torch.randint(0, 50, (30,), generator=generator)):
         model.zero_grad()
