@@ -188,6 +188,12 @@ class FeatureMap:
         return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Affinity))
 
     @property
+    def followed(self) -> frozenset[str]:
+        """Names of the fields that crossed, count and affinity fields follow from."""
+        derived = [field.declared for field in self.fields if isinstance(field.declared, Crossed | Count | Affinity)]
+        return frozenset(name for declared in derived for name in declared.of)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """Names of the files that this map consists of."""
         return (FEATURES, *([COUNTS] if self.counted else []), *([PAIRS] if self.affinities else []))

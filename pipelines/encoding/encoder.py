@@ -1,5 +1,6 @@
 """Applying a feature map to logs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,9 @@ class Encoding:
         return self.folder / PAIRS
 
 
-def encode(logs: DataFrame, encoding: Encoding) -> DataFrame:
+def encode(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
     """All fields of a map: `encode_values`, then those that follow from others, as scoring needs them."""
-    encoded = with_crossed(encode_values(logs, encoding), encoding.feature_map)
+    encoded = with_crossed(encode_values(logs, encoding, as_text), encoding.feature_map)
     return with_knowledge(encoded, encoding, F.lit(0))
 
 
@@ -63,7 +64,7 @@ def with_knowledge(rows: DataFrame, encoding: Encoding, own: Column) -> DataFram
     return with_affinities(counted, encoding.pairs, encoding.feature_map, own)
 
 
-def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
+def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
     """Give every field that reads the logs its ids (int32, never null) and x_i; columns of other names stay.
 
     A missing or unseen value becomes the field's unknown id, in Spark, so that no later stage meets a null.
@@ -71,6 +72,7 @@ def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
 
     Args:
         logs: has a text column for each source of the map's fields.
+        as_text: fields out of `may_stay_text` that get the text of their value instead, for others to look up.
     """
     features = read_feature_table(logs.sparkSession, encoding.features)
     rows = with_tags(logs, encoding.feature_map, encoding.features)
@@ -78,14 +80,29 @@ def encode_values(logs: DataFrame, encoding: Encoding) -> DataFrame:
     # Values before ids: a field's id takes the place of the column that another field may read too.
     rows = rows.withColumns({name: column for ids in single for name, column in _computed(ids).items()})
     for ids in single:
-        if has_vocabulary(ids.declared):
+        if has_vocabulary(ids.declared) and ids.name not in as_text:
             rows = _look_up(rows, features, ids)
     # One projection for all fields: the optimiser's work would grow with the square of their number.
-    made = {ids.name: F.coalesce(_id(ids), F.lit(ids.unknown_id)).cast("int") for ids in single}
+    made = {
+        ids.name: F.col(_value(ids)) if ids.name in as_text else F.coalesce(_id(ids), F.lit(ids.unknown_id)).cast("int")
+        for ids in single
+    }
     made |= {ids.x_column: F.col(_x(ids)) for ids in single if ids.x_column}
     temporary = {name for ids in single for name in (_value(ids), _id(ids), _x(ids))}
     kept = [F.col(f"`{name}`") for name in rows.columns if name not in temporary and name not in made]
     return rows.select(*kept, *[column.alias(name) for name, column in made.items()])
+
+
+def may_stay_text(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
+    """The fields with one value a row, out of few enough for every worker to hold, that no other field follows from."""
+    return tuple(
+        ids
+        for ids in feature_map.fields
+        if has_vocabulary(ids.declared)
+        and ids.declared.width == 1
+        and ids.size <= BROADCAST_VALUES
+        and ids.name not in feature_map.followed
+    )
 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:

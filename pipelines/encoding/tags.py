@@ -1,19 +1,17 @@
 """Encoding tags: the text of a row to ids in `length` columns. Numpy and pyarrow in Spark's Python workers."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 
 from afm_core.features import FeatureMap, FieldIds, Tags
+from pipelines.encoding.vocabulary import Vocabulary, read_vocabularies
 from pipelines.logs.values import tag_values
 
 Batches = Iterable[pa.RecordBatch]
@@ -48,11 +46,12 @@ def _listed(ids: FieldIds) -> str:
 
 def _encoder(fields: list[FieldIds], features: str, kept: list[str], fingerprint: str) -> Callable[[Batches], Batches]:
     def encode(batches: Batches) -> Iterator[pa.RecordBatch]:
-        vocabularies = [_vocabulary(features, ids.name, fingerprint) for ids in fields]
+        vocabularies = read_vocabularies(features, tuple(ids.name for ids in fields), fingerprint)
         for batch in batches:
             columns = {name: batch.column(name) for name in kept}
-            for ids, vocabulary in zip(fields, vocabularies, strict=True):
-                found, x = encode_lists(batch.column(_listed(ids)), vocabulary, ids.declared.width, ids.unknown_id)
+            for ids in fields:
+                lists, vocabulary = batch.column(_listed(ids)), vocabularies[ids.name]
+                found, x = encode_lists(lists, vocabulary, ids.declared.width, ids.unknown_id)
                 columns |= {name: pa.array(found[:, slot]) for slot, name in enumerate(ids.id_columns)}
                 columns[f"{ids.name}_x"] = pa.array(x)
             yield pa.RecordBatch.from_pydict(columns)
@@ -61,7 +60,7 @@ def _encoder(fields: list[FieldIds], features: str, kept: list[str], fingerprint
 
 
 def encode_lists(
-    lists: pa.ListArray, vocabulary: "Vocabulary", length: int, unknown_id: int
+    lists: pa.ListArray, vocabulary: Vocabulary, length: int, unknown_id: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The known tags of each row, the most frequent first, padded with 0; the unknown id alone where none is known.
 
@@ -72,7 +71,7 @@ def encode_lists(
         ids (N, length) int32 and x (N,) float32, 1 / number of ids.
     """
     row = pc.list_parent_indices(lists).to_numpy()
-    position = vocabulary.values.get_indexer(pd.Index(pc.list_flatten(lists).to_pandas(), dtype=object))
+    position = vocabulary.positions(pc.list_flatten(lists))
     row, position = row[position >= 0], position[position >= 0]
     order = np.lexsort((position, row))
     row, position = row[order], position[order]
@@ -83,19 +82,3 @@ def encode_lists(
     ids[row[fits], slot[fits]] = vocabulary.ids[position[fits]]
     ids[counts == 0, 0] = unknown_id
     return ids, (1.0 / np.clip(counts, 1, length)).astype(np.float32)
-
-
-class Vocabulary:
-    """The values of one field in the order of their ids."""
-
-    def __init__(self, values: pa.ChunkedArray, ids: NDArray[np.int32]) -> None:
-        self.values, self.ids = pd.Index(values.to_pandas(), dtype=object), ids
-
-
-@lru_cache(maxsize=16)
-def _vocabulary(features: str, field: str, fingerprint: str) -> Vocabulary:
-    """Once a Python worker, field and map."""
-    del fingerprint  # part of the cache's key: another map may come to lie at the same path
-    table = pq.read_table(features, columns=["id", "field", "value"], filters=[("field", "=", field)])
-    table = table.filter(pc.is_valid(table["value"])).sort_by("id")
-    return Vocabulary(table["value"], table["id"].to_numpy())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.errors import EmptyLogsError, LogsError
@@ -34,45 +34,6 @@ class CheckedLogs:
         return self.rows_in - sum(self.rejected.values())
 
 
-@dataclass(frozen=True)
-class WatchedLogs:
-    """Raw rows that are judged while they are worked through."""
-
-    accepted: DataFrame
-    """Contract `log_columns`; for one action."""
-    _judged: DataFrame
-    _seen: Observation
-    _settings: Settings
-    _path: Path
-
-    def outcome(self, accepted: int) -> CheckedLogs:
-        """What was found, after the action on `accepted`. Rejects, if there are any, are looked for in a second pass.
-
-        Args:
-            accepted: rows that the action met.
-
-        Raises:
-            LogsError: as `check_logs`, or the logs were changed between the passes.
-        """
-        seen = self._seen.get
-        # Tasks of a lost executor that ran again are seen twice where a shuffle follows them.
-        as_seen = seen["accepted"] == accepted
-        found = self._as_seen(seen) if as_seen else _count(self._judged.persist(), self._settings, labelled=False)
-        if found.rows_accepted != accepted:
-            raise LogsError(f"{self._path}: was changed while it was read; run again when nothing writes there")
-        _stop_if_unusable(found, self._settings, self._path)
-        return found
-
-    def _as_seen(self, seen: dict[str, int]) -> CheckedLogs:
-        present = {name: seen[f"n_{at}"] for at, name in enumerate(_read_columns(self._settings))}
-        rejects, rejected = self._judged.sparkSession.createDataFrame([], REJECTS), dict[str, int]()
-        if seen["accepted"] < seen["rows"]:
-            rejects = _rejects(self._judged, self._settings).persist()
-            rows = rejects.groupBy("rule", "column").count().collect()  # one row a reason
-            rejected = {_reason(row["rule"], row["column"]): row["count"] for row in rows}
-        return CheckedLogs(self.accepted, rejects, seen["rows"], dict(sorted(rejected.items())), present)
-
-
 def check_logs(raw: DataFrame, settings: Settings, path: Path, labelled: bool = False) -> CheckedLogs:
     """Judge every row of `raw` in one pass, and stop where too much of it is unusable.
 
@@ -86,17 +47,34 @@ def check_logs(raw: DataFrame, settings: Settings, path: Path, labelled: bool = 
     return found
 
 
-def watch_logs(raw: DataFrame, settings: Settings, path: Path) -> WatchedLogs:
-    """Judge every row of `raw` while the one pass over it does something else: nothing is read or kept for this.
+def check_counted(
+    judged: DataFrame, settings: Settings, path: Path, rows: int, accepted: int, is_suspect: bool
+) -> CheckedLogs:
+    """As `check_logs`, of logs that somebody has counted on the way. Rejects, if there are any, are another pass.
 
     Args:
+        judged: `judge_logs` of the logs.
         path: of the logs, for messages.
+        rows: how many there were,
+        accepted: and how many of them broke no rule.
+        is_suspect: whether a column may be empty in every accepted row; it is looked at then.
+
+    Raises:
+        LogsError: as `check_logs`, or the logs were changed between the passes.
     """
-    judged, seen = judge_logs(raw, settings), Observation()
-    is_accepted, read = F.col(REJECT).isNull(), _read_columns(settings)
-    present = [F.count(F.when(is_accepted, column(name))).alias(f"n_{at}") for at, name in enumerate(read)]
-    watched = judged.observe(seen, F.count(F.lit(1)).alias("rows"), F.count_if(is_accepted).alias("accepted"), *present)
-    return WatchedLogs(_accepted(watched, settings), judged, seen, settings, path)
+    spark = judged.sparkSession
+    rejects, rejected, present = spark.createDataFrame([], REJECTS), dict[str, int](), dict[str, int]()
+    if accepted < rows:
+        rejects = _rejects(judged, settings).persist()
+        reasons = rejects.groupBy("rule", "column").count().collect()  # one row a reason
+        rejected = dict(sorted((_reason(row["rule"], row["column"]), row["count"]) for row in reasons))
+    if is_suspect:
+        present = _count(judged, settings, labelled=False).present
+    found = CheckedLogs(_accepted(judged, settings), rejects, rows, rejected, present)
+    if found.rows_accepted != accepted:
+        raise LogsError(f"{path}: was changed while it was read; run again when nothing writes there")
+    _stop_if_unusable(found, settings, path)
+    return found
 
 
 def _count(judged: DataFrame, settings: Settings, labelled: bool) -> CheckedLogs:

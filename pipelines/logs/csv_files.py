@@ -40,9 +40,7 @@ def read_csv(reader: DataFrameReader, logs: Logs, paths: list[str], wanted: list
     require(wanted, [*names, *[name for name in partitions if name not in names]], logs)
     line = F.coalesce(CORRUPT, _LINE)
     folders = [column(name) for name in partitions]
-    rows = lines.where(F.trim(line) != "").select(
-        *folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE)
-    )
+    rows = lines.where(F.trim(line) != "").select(*folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE))
     rows = _parsed(rows, names, logs) if logs.separator_in is None else _matched(rows, names, logs)
     columns = {name: F.get(_VALUES, F.lit(names.index(name))) for name in wanted if name not in partitions}
     for name in set(lists) & columns.keys():

@@ -9,27 +9,24 @@ from typing import Any
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
-from afm_core.features import FieldIds
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages
 from pipelines.contracts import conform, scores
-from pipelines.encoding.encoder import Encoding, encode
-from pipelines.encoding.values import has_vocabulary, text_value
-from pipelines.logs.checking import WatchedLogs, watch_logs
-from pipelines.logs.columns import column
+from pipelines.logs.checking import check_counted
 from pipelines.logs.reading import read_logs, wanted_columns
+from pipelines.logs.rules import judge_logs
 from pipelines.scoring.checks import read_back, refuse_if_odd
 from pipelines.scoring.counting import NightCounts
 from pipelines.scoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
 from pipelines.scoring.freshness import made_from
 from pipelines.scoring.nights import find_night, night_folder
+from pipelines.scoring.rows import Columns, rows_to_score
 from pipelines.scoring.udf import scorer
 from pipelines.spark import url
 
@@ -114,8 +111,8 @@ def score_night(
     try:
         with staged(night_folder(settings.score.path, night)) as stage:
             try:
-                logs = watch_logs(read_logs(spark, settings, folder), settings, folder)
-                manifest = _write(spark, asked, logs, stage, stages)
+                judged = judge_logs(read_logs(spark, settings, folder), settings)
+                manifest = _write(spark, asked, judged, folder, stage, stages)
             except EmptyLogsError:
                 _write_empty(asked, stage)
                 manifest = asked.manifest(stages)
@@ -135,19 +132,20 @@ def read_manifest(scores: Path, night: date) -> NightManifest | None:
         return None
 
 
-def _write(spark: SparkSession, asked: _Night, logs: WatchedLogs, stage: Path, stages: Stages) -> NightManifest:
+def _write(
+    spark: SparkSession, asked: _Night, judged: DataFrame, folder: Path, stage: Path, stages: Stages
+) -> NightManifest:
     """One pass over the logs: nothing of their size is kept between reading and writing."""
     settings, bundle = asked.settings, asked.bundle
-    counts = NightCounts.begin(spark.sparkContext, bundle)
+    columns = Columns.of(bundle.feature_map, asked.keys)
+    counts = NightCounts.begin(spark.sparkContext, bundle, columns.given)
     with stages("read, encode and score") as say:
-        encoded = _encode_beside_keys(logs.accepted, bundle, asked.keys)
-        new = {ids.name: _new(ids) for ids in _with_values(bundle)}
-        score = scorer(bundle, {name: _kept(name) for name in asked.keys}, new, counts, asked.explain)
-        scored = conform(encoded.mapInArrow(score, asked.contract), asked.contract)
+        score = scorer(bundle, columns, counts, asked.explain)
+        scored = conform(rows_to_score(judged, bundle, columns).mapInArrow(score, asked.contract), asked.contract)
         scored.write.mode("append").parquet(url(stage), compression="zstd")
         say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
     with stages("check the logs") as say:
-        checked = logs.outcome(counts.rows)
+        checked = check_counted(judged, settings, folder, counts.rows_in, counts.rows, counts.has_empty)
         checked.rejects.write.parquet(url(stage / REJECTS), compression="zstd")
         say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
     with stages("check the night"):
@@ -175,29 +173,3 @@ def _write_empty(asked: _Night, stage: Path) -> None:
     shutil.rmtree(stage)
     stage.mkdir()
     pq.write_table(to_arrow_schema(asked.contract).empty_table(), stage / "part-00000.parquet")
-
-
-def _kept(name: str) -> str:
-    """Where the text of a key column stands while its field, of the same name, holds ids."""
-    return f"_key_{name}"
-
-
-def _new(ids: FieldIds) -> str:
-    """Where the text of a value without an id stands."""
-    return f"_new_{ids.name}"
-
-
-def _encode_beside_keys(logs: DataFrame, bundle: Bundle, keys: list[str]) -> DataFrame:
-    """Encoded rows, the text of their keys, and that of values that the model knows nothing of."""
-    named = _with_values(bundle)
-    texts = [text_value(ids.declared).alias(_new(ids)) for ids in named]
-    kept = logs.select("*", *[column(name).alias(_kept(name)) for name in keys], *texts)
-    encoded = encode(kept, Encoding(bundle.feature_map, bundle.path))
-    columns = (*bundle.feature_map.id_columns, *bundle.feature_map.x_columns)
-    new = [F.when(F.col(ids.name) == ids.unknown_id, F.col(_new(ids))).alias(_new(ids)) for ids in named]
-    return encoded.select(*[column(_kept(name)) for name in keys], *columns, *new)
-
-
-def _with_values(bundle: Bundle) -> list[FieldIds]:
-    """The fields whose features are values, one a row."""
-    return [ids for ids in bundle.feature_map.fields if has_vocabulary(ids.declared) and ids.declared.width == 1]
