@@ -6,10 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
@@ -17,7 +15,7 @@ from afm_core.errors import EmptyLogsError
 from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
 from pipelines.console import Stages
-from pipelines.contracts import conform, scores
+from pipelines.contracts import REJECTS, scores
 from pipelines.logs.checking import check_counted
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.logs.rules import judge_logs
@@ -28,9 +26,14 @@ from pipelines.scoring.freshness import made_from
 from pipelines.scoring.nights import find_night, night_folder
 from pipelines.scoring.rows import Columns, rows_to_score
 from pipelines.scoring.udf import scorer
+from pipelines.scoring.writing import write_none, write_parts
 from pipelines.spark import url
 
-MANIFEST, REJECTS, SETTINGS = "_manifest.json", "_rejects", "_settings.yaml"  # Spark reads past names that begin with _
+MANIFEST, _REJECTS, SETTINGS = (
+    "_manifest.json",
+    "_rejects",
+    "_settings.yaml",
+)  # Spark reads past names that begin with _
 
 
 class NightManifest(BaseModel):
@@ -114,7 +117,8 @@ def score_night(
                 judged = judge_logs(read_logs(spark, settings, folder), settings)
                 manifest = _write(spark, asked, judged, folder, stage, stages)
             except EmptyLogsError:
-                _write_empty(asked, stage)
+                shutil.rmtree(stage)
+                write_none(asked.contract, stage)
                 manifest = asked.manifest(stages)
             (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
             write_settings(settings, stage / SETTINGS)
@@ -141,16 +145,19 @@ def _write(
     counts = NightCounts.begin(spark.sparkContext, bundle, columns.given)
     with stages("read, encode and score") as say:
         score = scorer(bundle, columns, counts, asked.explain)
-        scored = conform(rows_to_score(judged, bundle, columns).mapInArrow(score, asked.contract), asked.contract)
-        scored.write.mode("append").parquet(url(stage), compression="zstd")
+        scored = write_parts(rows_to_score(judged, bundle, columns), score, asked.contract, stage)
         say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
     with stages("check the logs") as say:
         checked = check_counted(judged, settings, folder, counts.rows_in, counts.rows, counts.has_empty)
-        checked.rejects.write.parquet(url(stage / REJECTS), compression="zstd")
+        if checked.rejected:
+            checked.rejects.write.parquet(url(stage / _REJECTS), compression="zstd")
+        else:
+            write_none(REJECTS, stage / _REJECTS)
         say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
     with stages("check the night"):
         written = read_back(spark, stage, score_edges(bundle))
-        assert written.rows == counts.rows, f"{written.rows} rows written, {counts.rows} scored"
+        rows = written.rows, scored, counts.rows
+        assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
         shifts = counts.shifts
         of_score = score_shift(bundle, written.below, written.rows)
         shifts |= {SCORE_DRIFT: of_score} if of_score else {}
@@ -167,9 +174,3 @@ def _write(
         drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
         model_seconds=counts.model_seconds,
     )
-
-
-def _write_empty(asked: _Night, stage: Path) -> None:
-    shutil.rmtree(stage)
-    stage.mkdir()
-    pq.write_table(to_arrow_schema(asked.contract).empty_table(), stage / "part-00000.parquet")

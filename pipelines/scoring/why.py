@@ -7,14 +7,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import ArrayType
 
 from afm_core.bundle import Bundle
 from afm_core.errors import BundleError
 from afm_core.explain import explain
 from afm_core.kernels import pair_indices
 from afm_core.models import AFM, EncodedBatch
-from pipelines.contracts import FIRST_ORDER, INTERACTIONS
+from pipelines.contracts import FIRST_ORDER, INTERACTION, INTERACTIONS
 
+_LISTED = to_arrow_type(ArrayType(INTERACTION, containsNull=False))
 _ROWS = 256  # 45 pairs x 256 floats of 256 rows are 12 MB
 
 
@@ -56,11 +59,13 @@ class Explainer:
             fields[f"{side}_value"] = self._values.take(pa.array(ids[row, column]))
         fields["weight"] = pa.array(found.weight.numpy()[present])
         fields["contribution"] = pa.array(found.contribution.numpy()[present])
-        structs = pa.StructArray.from_arrays(list(fields.values()), names=list(fields))
+        structs = pa.StructArray.from_arrays(
+            [fields[field.name] for field in _LISTED.value_type], fields=_LISTED.value_type
+        )
         offsets = np.concatenate(([0], np.cumsum(present.sum(axis=1)))).astype(np.int32)
         return {
             FIRST_ORDER: pa.array(found.first_order.numpy()),
-            INTERACTIONS: pa.ListArray.from_arrays(pa.array(offsets), structs),
+            INTERACTIONS: pa.ListArray.from_arrays(pa.array(offsets), structs, type=_LISTED),
         }
 
 

@@ -42,7 +42,7 @@ def wait_until_it_writes(process: subprocess.Popen[str], scores: Path, left_over
         file
         for stage in scores.glob(".staging-*")
         if stage not in left_over
-        for file in stage.rglob("_temp*/**/*.parquet")
+        for file in stage.rglob("_unfinished/*.parquet")
     ]:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
