@@ -278,15 +278,19 @@ def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
     write_great_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=60)
     finish(job("score", config, "--date", NIGHT))
     alone = contents(scores)[f"dt={NIGHT}"]
+    with cluster.submitting("score", config, "--date", NIGHT) as driver:
+        end(driver, config)
+    undisturbed = contents(scores)[f"dt={NIGHT}"]
 
     with cluster.submitting("score", config, "--date", NIGHT) as driver:
-        stage = wait_for(lambda: list(scores.glob(".staging-*/_temporary/**/*.parquet")), "a task writes", 120)
+        stage = wait_for(lambda: list(scores.glob(".staging-*/_unfinished/*.parquet")), "a task writes", 120)
         assert stage
         cluster.executors()[0].kill()
         log = end(driver, config)
     assert "Lost executor" in log
     assert "Lost task" in log, "no task was tried again, so nothing was tested"
     found = contents(scores)[f"dt={NIGHT}"]
+    assert found == undisturbed
     assert [row["event_id"] for row in found] == [row["event_id"] for row in alone]
     differences = [abs(one["score"] - other["score"]) for one, other in zip(found, alone, strict=True)]
     assert max(differences) < 1e-6, "another kernel adds in another order"
