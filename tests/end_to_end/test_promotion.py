@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -91,3 +93,24 @@ def test_every_limit_can_refuse(config: Path, run_job: RunJob, limit: str, reaso
     found = run_job("promote", config, *wide, "--set", limit)
     assert found.code == 2
     assert f"not promoted: {reason}" in found.errors[0]
+
+
+def test_a_map_that_knows_too_little_of_the_validation_split_is_refused(
+    config: Path, small: Small, tmp_path: Path, run_job: RunJob
+) -> None:
+    dataset = shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
+    unknown = Dataset.open(dataset).feature_map["user"].unknown_id
+    for path in (dataset / "valid").glob("*.parquet"):
+        table = pq.read_table(path)
+        users = table["user"].to_numpy().copy()
+        users[::2] = unknown
+        at = table.schema.get_field_index("user")
+        changed = table.set_column(at, table.schema.field("user"), pa.array(users))
+        pq.write_table(changed, path, compression="zstd", row_group_size=len(table))
+    of_it = ("--set", f"dataset.path={dataset}")
+    found = run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.4")
+    assert found.code == 2
+    assert "not promoted: unknown share 0.50" in found.errors[0]
+    assert "allowed is at most 0.4" in found.errors[0]
+    assert not (tmp_path / "run" / "current").exists()
+    assert run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.6").code == 0
