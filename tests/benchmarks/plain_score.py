@@ -1,7 +1,11 @@
-"""What one would write first: a pandas_udf that runs the reference forward. Run by scoring.py, to be compared with.
+"""What one would write first: a pandas_udf over encoded rows. Run by scoring.py, to be compared with.
 
 The same logs, feature map, encoding, checks of the input and output columns as jobs/score.py; no frozen rows, checks of
-the night, ledger or lock.
+the night, ledger or lock. What the UDF does is the last argument:
+
+    reference  the reference forward on each batch as Spark gives it, 10,000 rows by default
+    pieces     the reference forward on 1,024 rows at a time, which a cache holds
+    inference  the inference path of jobs/score.py, so that what is left is the pandas_udf itself
 """
 
 import sys
@@ -12,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType
 
-from afm_core.bundle import read_bundle
+from afm_core.bundle import Bundle, read_bundle
 from afm_core.models import EncodedBatch
 from afm_core.settings import load_settings
 from pipelines.encoding.encoder import Encoding, encode
@@ -24,22 +29,36 @@ from pipelines.logs.reading import read_logs
 from pipelines.scoring.nights import night_folder
 from pipelines.spark import spark_session, url
 
-settings, night, out = load_settings(Path(sys.argv[1])), date.fromisoformat(sys.argv[2]), Path(sys.argv[3])
+config, day, where, how = sys.argv[1:]
+settings, night, out = load_settings(Path(config)), date.fromisoformat(day), Path(where)
 folder, bundle_path = night_folder(settings.score.logs, night), str(settings.run.bundle.absolute())
+rows_a_batch = 10_000 if how == "reference" else 65_536
+
+
+def scores_of(bundle: Bundle, columns: tuple[pd.Series, ...]) -> NDArray[np.float32]:
+    ids = np.stack([column.to_numpy() for column in columns], axis=1)
+    if how == "inference":
+        return bundle.predictor.predict_columns(ids, np.empty((len(ids), 0), np.float32), bundle.feature_map.x_of_slots)
+    whole = torch.from_numpy(ids.astype(np.int64))
+    with torch.inference_mode():
+        parts = [bundle.model(EncodedBatch.of_ids(part)).clamp(-1, 1) for part in whole.split(1024)]
+        return (torch.cat(parts) if how == "pieces" else bundle.model(EncodedBatch.of_ids(whole)).clamp(-1, 1)).numpy()
+
+
 with spark_session("plain", out.with_suffix(".log")) as spark:
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", rows_a_batch)
     bundle = read_bundle(settings.run.bundle)
     columns = list(bundle.feature_map.id_columns)
 
     @F.pandas_udf(FloatType())  # type: ignore[call-overload]
     def score(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
         torch.set_num_threads(1)
-        model = read_bundle(Path(bundle_path)).model.eval()
-        model.kernel, model.precision = "reference", "float32"
+        loaded = read_bundle(Path(bundle_path))
+        if how != "inference":
+            loaded.model.eval()
+            loaded.model.kernel, loaded.model.precision = "reference", "float32"
         for batch in batches:
-            ids = torch.from_numpy(np.stack([column.to_numpy() for column in batch], axis=1).astype(np.int64))
-            with torch.inference_mode():
-                parts = [model(EncodedBatch.of_ids(part)).clamp(-1, 1) for part in ids.split(1024)]
-            yield pd.Series(torch.cat(parts).numpy())
+            yield pd.Series(scores_of(loaded, batch))
 
     logs = check_logs(read_logs(spark, settings, folder), settings, folder).accepted
     kept = logs.select("*", *[F.col(name).alias(f"_key_{name}") for name in columns])

@@ -1,8 +1,8 @@
 """Rows a second of a night's scoring, from the start of the job to its end, against the model alone and a plain UDF.
 
 `python -m tests.benchmarks.scoring --rows 1000000 10000000`: a night of ten fields, AFM with k = t = 64, local[2]. The
-model alone is the bundle's predictor on encoded arrays with two threads in this process, no Spark; the plain UDF is
-plain_score.py, on --plain rows. Writes scoring.json and .md below --out.
+model alone is the bundle's predictor on encoded arrays with two threads in this process, no Spark; the plain UDFs are
+those of plain_score.py, on --plain rows. Writes scoring.json and .md below --out.
 """
 
 import argparse
@@ -29,6 +29,11 @@ FIELDS = ("user", "item", *[f"context_{at:02}" for at in range(8)])
 TRAINING = 100_000
 ALONE = 1_000_000
 CORES = 2
+PLAIN = {
+    "reference": "a plain pandas_udf, reference forward on Spark's batches",
+    "pieces": "the same, 1,024 rows at a time",
+    "inference": "a pandas_udf with our inference path",
+}
 
 
 def settings_for(folder: Path, rows: int) -> Path:
@@ -110,8 +115,11 @@ def main() -> None:
         config = settings_for(folder, arguments.plain)
         if arguments.plain not in arguments.rows:
             night_of(folder, arguments.plain)
-        seconds = timed(ROOT / "tests" / "benchmarks" / "plain_score.py", config, NIGHT, folder / "plain")
-        lines.append(_line("a plain pandas_udf, reference forward", arguments.plain, seconds, alone))
+        for how, what in PLAIN.items():
+            out = folder / f"plain-{how}"
+            seconds = timed(ROOT / "tests" / "benchmarks" / "plain_score.py", config, NIGHT, out, how)
+            lines.append(_line(what, arguments.plain, seconds, alone))
+            shutil.rmtree(out)
     header = ["", "rows", "seconds", "rows/s", "x the model alone", "µs a row"]
     where = [[name, *[f"{found[name]:.1f}" for found in stages]] for name in stages[0]]
     of = ["seconds", *[f"{rows:,} rows" for rows in arguments.rows]]
