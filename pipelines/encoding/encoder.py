@@ -21,6 +21,8 @@ from pipelines.spark import literal
 
 BROADCAST_VALUES = 500_000
 """Vocabularies up to this size are sent to every executor. Of a larger one, the most frequent values are."""
+HELD_VALUES = 100_000
+"""Vocabularies up to this size may be held by every Python worker."""
 _SALTS, _SALTED_BY = 4096, 8
 
 
@@ -100,7 +102,7 @@ def may_stay_text(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
         for ids in feature_map.fields
         if has_vocabulary(ids.declared)
         and ids.declared.width == 1
-        and ids.size <= BROADCAST_VALUES
+        and ids.size <= HELD_VALUES
         and ids.name not in feature_map.followed
     )
 
