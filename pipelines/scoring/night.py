@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
@@ -72,6 +72,8 @@ class _Night:
     settings: Settings
     bundle: Bundle
     night: date
+    logs: Path
+    """Their folder."""
     explain: int
     made_from: dict[str, str]
 
@@ -110,12 +112,11 @@ def score_night(
         NightRefusedError: the scores did not pass the checks.
     """
     folder, stages = find_night(settings.score.logs, night), Stages(spark)
-    asked = _Night(settings, bundle, night, explain, made_from(settings, bundle, folder, explain))
+    asked = _Night(settings, bundle, night, folder, explain, made_from(settings, bundle, folder, explain))
     try:
         with staged(night_folder(settings.score.path, night)) as stage:
             try:
-                judged = judge_logs(read_logs(spark, settings, folder), settings)
-                manifest = _write(spark, asked, judged, folder, stage, stages)
+                manifest = _write(spark, asked, stage, stages)
             except EmptyLogsError:
                 shutil.rmtree(stage)
                 write_none(asked.contract, stage)
@@ -136,11 +137,10 @@ def read_manifest(scores: Path, night: date) -> NightManifest | None:
         return None
 
 
-def _write(
-    spark: SparkSession, asked: _Night, judged: DataFrame, folder: Path, stage: Path, stages: Stages
-) -> NightManifest:
+def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> NightManifest:
     """One pass over the logs: nothing of their size is kept between reading and writing."""
     settings, bundle = asked.settings, asked.bundle
+    judged = judge_logs(read_logs(spark, settings, asked.logs), settings)
     columns = Columns.of(bundle.feature_map, asked.keys)
     counts = NightCounts.begin(spark.sparkContext, bundle, columns.given)
     with stages("read, encode and score") as say:
@@ -148,7 +148,7 @@ def _write(
         scored = write_parts(rows_to_score(judged, bundle, columns), score, asked.contract, stage)
         say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
     with stages("check the logs") as say:
-        checked = check_counted(judged, settings, folder, counts.rows_in, counts.rows, counts.has_empty)
+        checked = check_counted(judged, settings, asked.logs, counts.rows_in, counts.rows, counts.has_empty)
         if checked.rejected:
             checked.rejects.write.parquet(url(stage / _REJECTS), compression="zstd")
         else:
