@@ -5,18 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from afm_core import errors
 from afm_core.errors import AfmError, LogsError, MachineError
 
+Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
 _FIXED = {
     "spark.sql.session.timeZone": "UTC",
@@ -101,6 +104,17 @@ def size_shuffles(spark: SparkSession, rows: int) -> None:
     key = "spark.sql.shuffle.partitions"
     wanted = max(int(spark.conf.get(key) or 0), -(-rows // _ROWS_PER_PARTITION))
     spark.conf.set(key, str(wanted))
+
+
+def map_in_arrow(rows: DataFrame, made: Callable[[Batches], Batches], schema: StructType | str) -> DataFrame:
+    """`mapInArrow`, for columns of any name: by itself PySpark takes what is before a dot for a struct."""
+    names = rows.columns
+
+    def named(batches: Batches) -> Batches:
+        return made(pa.RecordBatch.from_arrays(batch.columns, names=names) for batch in batches)
+
+    numbered = rows.toDF(*[f"_{at}" for at in range(len(names))])
+    return numbered.mapInArrow(named, schema)
 
 
 def url(path: Path) -> str:

@@ -4,7 +4,7 @@ Spark counts who has what and what is had together; numpy looks it up in Spark's
 many pairs as its user has items. It is done after negatives are drawn, so that a negative's is that of its own item.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, reduce
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 from afm_core.features import Affinity, FeatureMap, FieldIds
 from pipelines.contracts import PAIRS, conform
 from pipelines.encoding.derived import COUNT_BUCKETS
+from pipelines.spark import Batches, map_in_arrow
 
 HISTORY = 256
 """Items of a user that count, the most frequent; it bounds the work for a robot, which has everything."""
@@ -26,7 +27,6 @@ PER_MILLE, DOUBT = 1000.0, 5.0
 _OWN = "_own"
 _HAS, _TOGETHER = "has", "together"
 
-Batches = Iterable[pa.RecordBatch]
 Ids = NDArray[np.int32]
 Numbers = NDArray[np.int64]
 
@@ -67,7 +67,7 @@ def with_affinities(rows: DataFrame, pairs: Path, feature_map: FeatureMap, own: 
         for name, kind in [(ids.name, IntegerType()), *([(ids.x_column, FloatType())] if ids.x_column else [])]
     ]
     encoder = _encoder(feature_map, str(pairs))
-    return rows.withColumn(_OWN, own).mapInArrow(encoder, StructType([*rows.schema, *added]))
+    return map_in_arrow(rows.withColumn(_OWN, own), encoder, StructType([*rows.schema, *added]))
 
 
 def _encoder(feature_map: FeatureMap, pairs: str) -> Callable[[Batches], Batches]:

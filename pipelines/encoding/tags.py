@@ -1,6 +1,6 @@
 """Encoding tags: the text of a row to ids in `length` columns. Numpy and pyarrow in Spark's Python workers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,7 @@ from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 from afm_core.features import FeatureMap, FieldIds, Tags
 from pipelines.encoding.vocabulary import Vocabulary, read_vocabularies
 from pipelines.logs.values import tag_values
-
-Batches = Iterable[pa.RecordBatch]
+from pipelines.spark import Batches, map_in_arrow
 
 
 def with_tags(rows: DataFrame, feature_map: FeatureMap, features: Path) -> DataFrame:
@@ -37,7 +36,7 @@ def with_tags(rows: DataFrame, feature_map: FeatureMap, features: Path) -> DataF
     ]
     kept = [field for field in others if field.name not in {column.name for column in added}]
     encoder = _encoder(fields, str(features), [field.name for field in kept], feature_map.fingerprint)
-    return rows.mapInArrow(encoder, StructType([*kept, *added]))
+    return map_in_arrow(rows, encoder, StructType([*kept, *added]))
 
 
 def _listed(ids: FieldIds) -> str:

@@ -28,8 +28,8 @@ from pipelines.logs.reading import read_logs
 from pipelines.scoring.job import open_bundle
 from pipelines.scoring.lock import locked
 from pipelines.scoring.nights import find_night, night_folder
-from pipelines.scoring.udf import Batches, load_bundle
-from pipelines.spark import url
+from pipelines.scoring.udf import load_bundle
+from pipelines.spark import Batches, url
 
 MANIFEST = "_manifest.json"
 _USER = "_key_user"

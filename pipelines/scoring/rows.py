@@ -65,8 +65,8 @@ def rows_to_score(judged: DataFrame, bundle: Bundle, columns: Columns) -> DataFr
     beside[IS_REJECTED] = F.col(REJECT).isNotNull()
     kept = judged.select("*", *[found.alias(at) for at, found in beside.items()])
     encoded = encode(kept, Encoding(feature_map, bundle.path), columns.texts)
-    is_new = {at: F.col(f"`{name}`") == feature_map[name].unknown_id for name, at in columns.new.items()}
-    found = [F.when(is_new[at], F.col(at)).alias(at) if at in is_new else F.col(at) for at in columns.names]
+    is_new = {at: column(name) == feature_map[name].unknown_id for name, at in columns.new.items()}
+    found = [F.when(is_new[at], column(at)).alias(at) if at in is_new else column(at) for at in columns.names]
     return encoded.select(*found, *feature_map.id_columns, *feature_map.x_columns)
 
 

@@ -1,7 +1,7 @@
 """The function that scores batches inside Spark's Python workers."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from pipelines.encoding.vocabulary import read_vocabularies
 from pipelines.scoring.counting import NightCounts, Tally
 from pipelines.scoring.rows import IS_REJECTED, Columns
 from pipelines.scoring.why import Explainer
-
-Batches = Iterable[pa.RecordBatch]
+from pipelines.spark import Batches
 
 
 def scorer(bundle: Bundle, columns: Columns, counts: NightCounts, explain: int = 0) -> Callable[[Batches], Batches]:

@@ -2,7 +2,7 @@
 as its model."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from uuid import uuid4
@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from pipelines.spark import Batches, map_in_arrow
+
 _UNFINISHED = "_unfinished"  # Spark, and pyarrow, read past names that begin with _
 _ROWS_A_GROUP, _BYTES_A_GROUP = 1 << 20, 1 << 27
-
-Batches = Iterable[pa.RecordBatch]
 
 
 def write_parts(rows: DataFrame, made: Callable[[Batches], Batches], contract: StructType, folder: Path) -> int:
@@ -45,7 +45,7 @@ def write_parts(rows: DataFrame, made: Callable[[Batches], Batches], contract: S
         unfinished.replace(Path(target) / name)
         yield pa.RecordBatch.from_pydict({"rows": pa.array([written])})
 
-    counts = rows.mapInArrow(write, "rows long").collect()  # one row a task
+    counts = map_in_arrow(rows, write, "rows long").collect()  # one row a task
     shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)  # a task given up for lost may still be writing there
     return sum(count["rows"] for count in counts)
 

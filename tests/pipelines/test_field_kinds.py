@@ -52,7 +52,7 @@ def simulated_logs(rows: int = 600) -> pd.DataFrame:
     price = np.round(random.lognormal(1.0, 1.0, rows), 2)
     return pd.DataFrame(
         {
-            "event": [f"e{at}" for at in range(rows)],
+            "event.id": [f"e{at}" for at in range(rows)],
             "user": [f"u{at}" for at in random.integers(0, 25, rows)],
             "item": [f"i{at}" for at in item],
             "category": [f"c{at % 5}" for at in item],
@@ -97,7 +97,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     config = folder / "settings.yaml"
     tree = {
         "name": "kinds",
-        "logs": {"path": str(folder / "logs"), "keys": ["event"]},
+        "logs": {"path": str(folder / "logs"), "keys": ["event.id"]},
         "fields": FIELDS,
         "negatives": {"replace": ["item", "category"], "never_seen_by": "user"},
         "dataset": {"path": str(folder / "dataset"), "rows_per_file": 500},
