@@ -85,7 +85,7 @@ def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, ho
 
 
 def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path) -> None:
-    config = config_for(tmp_path, small, epochs=4)
+    config = config_for(tmp_path, small, epochs=10, patience=10)  # another rank takes seconds to start
     (tmp_path / "hosts").write_text("localhost:1\n")
     alone = ("--network-interface", "lo", "-np", "1", "--min-np", "1", "--max-np", "2")
     process = start(config, ranks=(*alone, "--host-discovery-script", str(hosts)))
@@ -93,7 +93,7 @@ def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path)
     (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
     finish(process)
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
-    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 4
+    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 10
     assert len(epochs[-1]["resident_mib"]) == 2
 
 
