@@ -13,8 +13,8 @@ import pytest
 from afm_core.settings import load_settings
 from pipelines.training.checkpoints import Checkpoints
 from tests.conftest import Small, write_config
+from tests.end_to_end.gate import ROOT, Gate
 
-ROOT = Path(__file__).parents[2]
 HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
 TRAIN = {"warm_start": None, "batch_size": 32, "epochs": 2, "checkpoint_steps": 10, "average": 0.9}
 
@@ -27,10 +27,23 @@ def config_for(folder: Path, small: Small, **train: object) -> Path:
     return write_config(folder, small.settings.logs.path, dataset=dataset, train={**TRAIN, **train})
 
 
-def start(config: Path, *arguments: str, ranks: tuple[str, ...] = ("-np", "2")) -> subprocess.Popen[str]:
-    command = [str(HOROVODRUN), *ranks, sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config)]
+def start(
+    config: Path, *arguments: str, ranks: tuple[str, ...] = ("-np", "2"), gate: Gate | None = None
+) -> subprocess.Popen[str]:
+    job = gate.command() if gate else [sys.executable, str(ROOT / "jobs" / "train.py")]
+    command = [str(HOROVODRUN), *ranks, *job, "--config", str(config), *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*command, *arguments], start_new_session=True, **pipes)
+    return subprocess.Popen(command, start_new_session=True, **pipes)
+
+
+def at_step(
+    config: Path, step: int, n_ranks: int = 2, **options: tuple[str, ...]
+) -> tuple[subprocess.Popen[str], Gate]:
+    """A training of which all ranks wait after a step."""
+    gate = Gate(config.parent / "gate", "afm", step)
+    process = start(config, gate=gate, **options)
+    gate.wait(process, n_ranks)
+    return process, gate
 
 
 def steps(config: Path) -> list[int]:
@@ -57,7 +70,7 @@ def process_of(config: Path, rank: int) -> int:
 
 def kill_all(process: subprocess.Popen[str], config: Path) -> None:
     """horovodrun and its ranks, each of which is a process group of its own."""
-    found = subprocess.run(["pgrep", "-f", f"train.py --config {config}"], capture_output=True, text=True, check=False)
+    found = subprocess.run(["pgrep", "-f", f"--config {config}"], capture_output=True, text=True, check=False)
     for group in {os.getpgid(process.pid), *(os.getpgid(int(pid)) for pid in found.stdout.split())}:
         os.killpg(group, signal.SIGKILL)
     process.communicate()

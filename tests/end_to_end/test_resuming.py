@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,10 +13,9 @@ import torch
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from pipelines.training.checkpoints import Checkpoints
 from tests.conftest import RunJob, Small, write_config
+from tests.end_to_end.gate import ROOT, Gate
 
-ROOT = Path(__file__).parents[2]
 TRAIN = {
     "warm_start": {"model": "fm", "epochs": 2},
     "batch_size": 16,
@@ -38,21 +36,22 @@ def config_for(folder: Path, small: Small, **train: object) -> Path:
     return write_config(folder, small.settings.logs.path, dataset=dataset, train={**TRAIN, **train}, model=model)
 
 
-def start(config: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config), *arguments]
+def start(config: Path, *arguments: str, gate: Gate | None = None) -> subprocess.Popen[str]:
+    job = gate.command() if gate else [sys.executable, str(ROOT / "jobs" / "train.py")]
+    command = [*job, "--config", str(config), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def at_step(config: Path, model: str, step: int) -> subprocess.Popen[str]:
+    """A training that waits after a step."""
+    gate = Gate(config.parent / "gate", model, step)
+    process = start(config, gate=gate)
+    gate.wait(process)
+    return process
 
 
 def checkpoints(config: Path) -> list[Path]:
     return sorted(load_settings(config).run.checkpoints.glob("*/step-*"))
-
-
-def wait_for_steps(config: Path, model: str, steps: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not any(path.parent.name == model and Checkpoints.step_of(path) >= steps for path in checkpoints(config)):
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +78,12 @@ def assert_same_outcome(config: Path, straight: Path) -> None:
     assert states[0]["sha256"] == states[1]["sha256"], "weights, optimiser, average and best, bit for bit"
 
 
-@pytest.mark.parametrize(("model", "steps"), [("fm", 7), ("fm", 160), ("afm", 7), ("afm", 200), ("afm", 350)])
+@pytest.mark.parametrize(("model", "step"), [("fm", 9), ("fm", 161), ("afm", 8), ("afm", 203), ("afm", 351)])
 def test_a_killed_training_goes_on_bit_for_bit(
-    small: Small, straight: Path, tmp_path: Path, model: str, steps: int
+    small: Small, straight: Path, tmp_path: Path, model: str, step: int
 ) -> None:
     config = config_for(tmp_path, small)
-    process = start(config)
-    wait_for_steps(config, model, steps, process)
+    process = at_step(config, model, step)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not load_settings(config).run.bundle.exists()
@@ -101,9 +99,7 @@ def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_first(
     small: Small, straight: Path, tmp_path: Path, stop: signal.Signals, code: int
 ) -> None:
     config = config_for(tmp_path, small, checkpoint_steps=100_000)
-    process = start(config)
-    wait_for_steps(config, "fm", 100, process)  # the end of an epoch writes one, too
-    time.sleep(0.05)
+    process = at_step(config, "fm", 203)
     process.send_signal(stop)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code, out
@@ -116,8 +112,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
     small: Small, straight: Path, tmp_path: Path, run_job: RunJob
 ) -> None:
     config = config_for(tmp_path, small)
-    process = start(config)
-    wait_for_steps(config, "afm", 30, process)
+    process = at_step(config, "afm", 31)
     process.kill()
     process.wait()
     newest = checkpoints(config)[0]  # afm comes before fm

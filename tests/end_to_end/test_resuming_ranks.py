@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,11 @@ import torch
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.conftest import Small
-from tests.end_to_end.ranks import ROOT, config_for, finish, kill_all, needs_horovod, start, steps, wait_for_steps
+from tests.end_to_end.gate import ROOT
+from tests.end_to_end.ranks import at_step, config_for, finish, kill_all, needs_horovod, start, steps
 
 pytestmark = needs_horovod
+STEP = 103  # in the second epoch
 
 
 @pytest.fixture(scope="module")
@@ -35,35 +36,28 @@ def assert_same_outcome(config: Path, straight: Path) -> None:
 
 def test_two_ranks_that_were_killed_go_on(small: Small, straight: Path, tmp_path: Path) -> None:
     config = config_for(tmp_path, small)
-    process = start(config)
-    wait_for_steps(config, 100, process)
+    process, _ = at_step(config, STEP)
     kill_all(process, config)
     assert "goes on in epoch 2" in finish(start(config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
 
-def test_horovodrun_that_is_asked_to_stop_leaves_a_checkpoint(small: Small, tmp_path: Path) -> None:
-    long = {"epochs": 8, "patience": 8, "checkpoint_steps": 100_000}  # some seconds: horovodrun passes a signal on late
-    config, undisturbed = (config_for(tmp_path / name, small, **long) for name in ("stopped", "undisturbed"))
-    finish(start(undisturbed))
-    process = start(config)
-    wait_for_steps(config, 75, process)  # the end of an epoch
-    time.sleep(0.3)
+def test_horovodrun_that_is_asked_to_stop_leaves_a_checkpoint(small: Small, straight: Path, tmp_path: Path) -> None:
+    config = config_for(tmp_path, small, checkpoint_steps=100_000)
+    process, _ = at_step(config, STEP)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "stopped by signal" in out, out
-    an_epoch = steps(undisturbed)[-1] // long["epochs"]
-    assert steps(config)[-1] % an_epoch, "only the end of an epoch was written"
+    assert STEP <= steps(config)[-1] < STEP + 8, "only the end of an epoch was written"
     finish(start(config, "--resume", "auto"))
-    assert_same_outcome(config, undisturbed)
+    assert_same_outcome(config, straight)
 
 
 def test_one_rank_goes_on_where_two_were_killed(small: Small, straight: Path, tmp_path: Path) -> None:
     """Every row that the two had left is read; in another order, so that the outcome is near theirs, not theirs."""
     config = config_for(tmp_path, small)
-    process = start(config)
-    wait_for_steps(config, 100, process)
+    process, _ = at_step(config, STEP)
     kill_all(process, config)
     command = [sys.executable, str(ROOT / "jobs" / "train.py"), "--config", str(config), "--resume", "auto"]
     subprocess.run(command, capture_output=True, check=True, timeout=300)

@@ -10,7 +10,7 @@ import pytest
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.conftest import Small
-from tests.end_to_end.ranks import config_for, finish, needs_horovod, process_of, start, steps, wait_for_steps
+from tests.end_to_end.ranks import at_step, config_for, finish, needs_horovod, process_of, start, steps
 
 pytestmark = needs_horovod
 BOTH_HERE = ("--network-interface", "lo", "-np", "2", "--min-np", "1", "--max-np", "2")
@@ -18,9 +18,9 @@ BOTH_HERE = ("--network-interface", "lo", "-np", "2", "--min-np", "1", "--max-np
 
 def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(small: Small, tmp_path: Path) -> None:
     config = config_for(tmp_path, small, stall_seconds=30)
-    process = start(config)
-    wait_for_steps(config, 30, process)
+    process, gate = at_step(config, 35)
     os.kill(process_of(config, 1), signal.SIGKILL)
+    gate.open()
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "rank 0 of 2 cannot go on: rank 1 (process" in out, out
@@ -31,24 +31,22 @@ def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(smal
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
 def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path: Path, seconds: int) -> None:
     config = config_for(tmp_path, small)
-    process = start(config)
-    wait_for_steps(config, 30, process)
+    process, gate = at_step(config, 35)
     stopped = process_of(config, 1)
     os.kill(stopped, signal.SIGSTOP)
-    time.sleep(1)
-    reached = steps(config)
-    time.sleep(seconds - 1)
-    assert steps(config) == reached, "rank 0 went on alone"
+    gate.open()
+    time.sleep(seconds)
+    assert steps(config)[-1] == 30, "rank 0 went on alone"
     os.kill(stopped, signal.SIGCONT)
     finish(process)
 
 
 def test_a_rank_that_stays_away_too_long_ends_the_training_by_name(small: Small, tmp_path: Path) -> None:
     config = config_for(tmp_path, small, stall_seconds=5)
-    process = start(config)
-    wait_for_steps(config, 30, process)
+    process, gate = at_step(config, 35)
     stopped = process_of(config, 1)
     os.kill(stopped, signal.SIGSTOP)
+    gate.open()
     began = time.monotonic()
     try:
         while "rank 1" not in (line := process.stdout.readline()):
@@ -73,9 +71,9 @@ def hosts(tmp_path: Path) -> Path:
 
 def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, hosts: Path) -> None:
     config = config_for(tmp_path, small, epochs=3)
-    process = start(config, ranks=(*BOTH_HERE, "--host-discovery-script", str(hosts)))
-    wait_for_steps(config, 30, process)
+    process, gate = at_step(config, 35, ranks=(*BOTH_HERE, "--host-discovery-script", str(hosts)))
     os.kill(process_of(config, 1), signal.SIGKILL)
+    gate.open()
     out = finish(process)
     assert "a rank is gone; the others go on from the last checkpoint" in out, out
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
@@ -85,16 +83,17 @@ def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, ho
 
 
 def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path) -> None:
-    config = config_for(tmp_path, small, epochs=10, patience=10)  # another rank takes seconds to start
+    config = config_for(tmp_path, small, epochs=3)
     (tmp_path / "hosts").write_text("localhost:1\n")
     alone = ("--network-interface", "lo", "-np", "1", "--min-np", "1", "--max-np", "2")
-    process = start(config, ranks=(*alone, "--host-discovery-script", str(hosts)))
-    wait_for_steps(config, 10, process)
+    process, gate = at_step(config, 35, 1, ranks=(*alone, "--host-discovery-script", str(hosts)))
     (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
+    gate.wait_for(process, gate.told)
+    gate.open()
     finish(process)
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
-    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 10
-    assert len(epochs[-1]["resident_mib"]) == 2
+    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 3
+    assert [len(epoch["resident_mib"]) for epoch in epochs] == [2, 2, 2], "the first epoch ended with both"
 
 
 def small_rows(small: Small) -> int:
