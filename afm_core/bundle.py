@@ -9,6 +9,7 @@ fields that need them, `certificate.safetensors` with frozen rows and their scor
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
 from afm_core.places import copy_file
 from afm_core.publish import staged
+from afm_core.scorer import Scorer
 from afm_core.settings import Settings, read_settings, write_settings
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
@@ -63,10 +65,15 @@ class Bundle:
         """The model by itself; its output is not yet a score."""
         return self.predictor.model
 
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Scores rows as its certificate and its evaluation do."""
+        return Scorer(self.predictor, self.feature_map)
+
     def largest_difference(self) -> float:
         """Between the scores of the frozen rows here and now, and those that were written when it was trained."""
         rows = load_file(self.path / _CERTIFICATE)
-        ours = self.predictor.predict_columns(rows["ids"], rows["x"], self.feature_map.x_of_slots)
+        ours = self.scorer.columns(rows["ids"], rows["x"])
         return float(np.abs(ours - rows["score"]).max(initial=0.0))
 
     def read_optimizer(self) -> dict[str, Tensor]:
@@ -112,7 +119,7 @@ def write_bundle(
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:
             copy_file(tables / name, stage / name)
-        score = predictor.predict_columns(frozen.ids, frozen.x, feature_map.x_of_slots)
+        score = Scorer(predictor, feature_map).columns(frozen.ids, frozen.x)
         save_file({"ids": frozen.ids, "x": frozen.x, "score": score}, stage / _CERTIFICATE)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         (stage / _CARD).write_text(card, encoding="utf-8")

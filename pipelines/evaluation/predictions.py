@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from afm_core.features import FeatureMap
 from afm_core.learning.metrics import Scored
-from afm_core.learning.prediction import Predictor
 from afm_core.learning.tasks import Task
 from afm_core.models import EncodedBatch
+from afm_core.scorer import Scorer
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
@@ -37,7 +37,7 @@ class Predictions:
 
 
 def score_split(
-    predictor: Predictor,
+    scorer: Scorer,
     dataset: Dataset,
     split: str,
     list_field: str | None = None,
@@ -46,7 +46,7 @@ def score_split(
     """Score every row of a split. Memory: 16 bytes a row, 24 with lists.
 
     Args:
-        ids_below: the predictor's own map, where the dataset's extends it: ids that it lacks become unknown.
+        ids_below: the scorer's own map, where the dataset's extends it: ids that it lacks become unknown.
     """
     names = [field.name for field in dataset.feature_map.slots]
     at = names.index(list_field) if list_field else None
@@ -54,7 +54,7 @@ def score_split(
     parts = [
         (
             batch.row_key,
-            predictor.predict(_known(batch.encoded, ids_below)),
+            scorer.batch(_known(batch.encoded, ids_below)),
             batch.label,
             batch.encoded.ids[:, at or 0].clone(),
         )

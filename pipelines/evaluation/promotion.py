@@ -81,7 +81,7 @@ def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None
 
 
 def _checks(limits: Promote, dataset: Dataset, new: Bundle, current: Bundle | None) -> list[Check]:
-    ours = score_split(new.predictor, dataset, SPLIT)
+    ours = score_split(new.scorer, dataset, SPLIT)
     found = _metrics(new, ours)
     low, high = limits.calibration
     ratio, unknown = found.get("calibration_ratio"), _most_unknown(new, dataset)
@@ -91,7 +91,7 @@ def _checks(limits: Promote, dataset: Dataset, new: Bundle, current: Bundle | No
     if current is None:
         return checks
     # Ids that were appended since are unknown to the current bundle.
-    theirs = score_split(current.predictor, dataset, SPLIT, ids_below=current.feature_map)
+    theirs = score_split(current.scorer, dataset, SPLIT, ids_below=current.feature_map)
     before = _metrics(current, theirs)
     least = before["auc"] - limits.auc
     checks.append(Check("AUC", found["auc"], f"at least {least:.4f}", found["auc"] >= least))

@@ -44,7 +44,7 @@ def scorer(bundle: Bundle, columns: Columns, counts: NightCounts, explain: int =
                 continue
             ids, x = encoder.encode(accepted)
             start = time.thread_time_ns()
-            scores = loaded.predictor.predict_columns(ids, x, loaded.feature_map.x_of_slots)
+            scores = loaded.scorer.columns(ids, x)
             tally.add(ids, x, time.thread_time_ns() - start)
             for name, column in columns.given.items():
                 tally.add_given(name, accepted.column(column))

@@ -12,6 +12,7 @@ from afm_core.bundle import FrozenRows, write_bundle
 from afm_core.errors import DatasetError
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
+from afm_core.scorer import Scorer
 from afm_core.settings import Settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
@@ -80,7 +81,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, earlier
         found = fit(model, Trainer(stage, *feeds, ranks, watcher, checkpoints, device, before), resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in found.epochs]
-            profiles = profile_positives(found.predictor, dataset)
+            profiles = profile_positives(Scorer(found.predictor, dataset.feature_map), dataset)
             metrics = {"valid": found.best.valid, "epochs": epochs, **profiles}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
             frozen = frozen_rows(feeds[1])

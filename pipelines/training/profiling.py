@@ -6,7 +6,7 @@ import numpy as np
 
 from afm_core.drift import id_profile, number_profile
 from afm_core.features import Affinity, Count, Crossed, Numeric
-from afm_core.learning.prediction import Predictor
+from afm_core.scorer import Scorer
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
@@ -16,7 +16,7 @@ _SAMPLE = 1_000_000
 """Positives whose fields are looked at; the rows stand in random order."""
 
 
-def profile_positives(predictor: Predictor, dataset: Dataset) -> dict[str, Any]:
+def profile_positives(scorer: Scorer, dataset: Dataset) -> dict[str, Any]:
     """Of the validation split's positives, which are what logs are made of: their scores, and some of their fields.
 
     Those are the fields whose values the feature table does not count: numbers, crossed, count and affinity fields. A
@@ -30,7 +30,7 @@ def profile_positives(predictor: Predictor, dataset: Dataset) -> dict[str, Any]:
     scores, ids, x, rows = [], [], [], 0
     for batch in Feed(dataset, "valid", plan, None).epoch(0):
         positive = batch.label > 0
-        scores.append(predictor.predict(batch.encoded)[positive].numpy())
+        scores.append(scorer.batch(batch.encoded)[positive].numpy())
         if rows < _SAMPLE:
             wanted = [at for at, _ in fields]
             ids.append(batch.encoded.ids[positive][:, wanted].numpy())

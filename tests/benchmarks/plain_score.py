@@ -38,7 +38,7 @@ rows_a_batch = 10_000 if how == "reference" else 65_536
 def scores_of(bundle: Bundle, columns: tuple[pd.Series, ...]) -> NDArray[np.float32]:
     ids = np.stack([column.to_numpy() for column in columns], axis=1)
     if how == "inference":
-        return bundle.predictor.predict_columns(ids, np.empty((len(ids), 0), np.float32), bundle.feature_map.x_of_slots)
+        return bundle.scorer.columns(ids, np.empty((len(ids), 0), np.float32))
     whole = torch.from_numpy(ids.astype(np.int64))
     with torch.inference_mode():
         parts = [bundle.model(EncodedBatch.of_ids(part)).clamp(-1, 1) for part in whole.split(1024)]

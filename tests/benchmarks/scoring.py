@@ -1,8 +1,9 @@
 """Rows a second of a night's scoring, from the start of the job to its end, against the model alone and a plain UDF.
 
-`python -m tests.benchmarks.scoring --rows 1000000 10000000`: a night of ten fields, AFM with k = t = 64, local[2]. The
-model alone is the bundle's predictor on encoded arrays with two threads in this process, no Spark; the plain UDFs are
-those of plain_score.py, on --plain rows. Writes scoring.json and .md below --out.
+`python -m tests.benchmarks.scoring --rows 1000000 10000000`: a night of ten fields, AFM with k = t = --size, local[2].
+The model alone is the bundle's model on encoded rows with two threads in this process, no Spark; the scorer alone is
+the same with its tables made; the plain UDFs are those of plain_score.py, on --plain rows, 0 for none. Writes
+scoring.json and .md below --out, with the size in their names where it is not 64.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ import torch
 import yaml
 
 from afm_core.bundle import read_bundle
+from afm_core.models import EncodedBatch
+from afm_core.pair_tables import ROWS_AT_ONCE
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.wide_logs import write_wide_logs
 
@@ -36,14 +40,14 @@ PLAIN = {
 }
 
 
-def settings_for(folder: Path, rows: int) -> Path:
+def settings_for(folder: Path, rows: int, size: int) -> Path:
     tree = {
         "name": "scoring",
         "logs": {"path": str(folder / "logs")},
         "fields": list(FIELDS),
         "negatives": {"per_positive": 2, "replace": "item", "never_seen_by": "user"},
         "dataset": {"path": str(folder / "dataset")},
-        "model": {"name": "afm", "embedding_dim": 64, "attention_dim": 64},
+        "model": {"name": "afm", "embedding_dim": size, "attention_dim": size},
         "train": {"epochs": 1, "batch_size": 512},
         "run": {"path": str(folder / "run")},
         "score": {"logs": str(folder / f"nights-{rows}"), "path": str(folder / "scores"), "drift": {"warn": None}},
@@ -64,21 +68,28 @@ def timed(*arguments: object) -> float:
     return time.perf_counter() - start
 
 
-def night_of(folder: Path, rows: int) -> Path:
+def night_of(folder: Path, rows: int, size: int) -> Path:
     write_wide_logs(folder / f"nights-{rows}" / f"dt={NIGHT}", rows, 2, FIELDS)
-    return settings_for(folder, rows)
+    return settings_for(folder, rows, size)
 
 
-def rate_alone(folder: Path) -> float:
+def rates_alone(folder: Path) -> tuple[float, float]:
+    """Of the model and of the scorer, rows a second."""
     bundle = read_bundle(folder / "run" / "bundle")
     torch.set_num_threads(CORES)
-    n_ids, random = bundle.feature_map.n_ids, np.random.default_rng(1)
-    ids = random.integers(1, n_ids, (ALONE, len(FIELDS)), dtype=np.int32)
-    x = np.empty((ALONE, 0), dtype=np.float32)
-    bundle.predictor.predict_columns(ids[:100_000], x[:100_000], bundle.feature_map.x_of_slots)
-    start = time.perf_counter()
-    bundle.predictor.predict_columns(ids, x, bundle.feature_map.x_of_slots)
-    return ALONE / (time.perf_counter() - start)
+    random = np.random.default_rng(1)
+    columns = [field.ids(random.integers(field.size, size=ALONE)) for field in bundle.feature_map.fields]
+    ids = torch.from_numpy(np.stack(columns, axis=1).astype(np.int64))
+    pieces = [EncodedBatch.of_ids(piece) for piece in ids.split(ROWS_AT_ONCE)]
+    found = []
+    for score in (bundle.predictor.score, bundle.scorer.batch):
+        with torch.inference_mode():
+            for _ in range(5):  # afterwards the scorer's tables are made
+                deque(map(score, pieces), maxlen=0)
+            start = time.perf_counter()
+            deque(map(score, pieces), maxlen=0)
+            found.append(ALONE / (time.perf_counter() - start))
+    return found[0], found[1]
 
 
 def main() -> None:
@@ -87,18 +98,21 @@ def main() -> None:
     made.add_argument("--plain", type=int, default=10_000_000, help="rows of the night that the plain UDF scores")
     made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     made.add_argument("--work", type=Path, help="folder for the logs")
+    made.add_argument("--size", type=int, default=64, help="k and t")
     arguments = made.parse_args()
+    size, name = arguments.size, "scoring" if arguments.size == 64 else f"scoring_{arguments.size}"
     lines, stages = [], []
-    with tempfile.TemporaryDirectory(dir=arguments.work) as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(dir=arguments.work) as made_folder:
+        folder = Path(made_folder)
         write_wide_logs(folder / "logs", TRAINING, 1, FIELDS)
-        first = settings_for(folder, 0)
+        first = settings_for(folder, 0, size)
         for job in ("prepare", "train"):
             timed(ROOT / "jobs" / f"{job}.py", "--config", first)
-        alone = rate_alone(folder)
-        lines.append(["the model alone, two threads", f"{ALONE:,}", "", f"{alone:,.0f}", "1.00", f"{1e6 / alone:.2f}"])
+        alone, scorer = rates_alone(folder)
+        lines.append(_line("the model alone, two threads", ALONE, ALONE / alone, alone))
+        lines.append(_line("the scorer alone, two threads", ALONE, ALONE / scorer, alone))
         for rows in arguments.rows:
-            config = night_of(folder, rows)
+            config = night_of(folder, rows, size)
             seconds = timed(ROOT / "jobs" / "score.py", "--config", config, "--date", NIGHT)
             manifest = json.loads((folder / "scores" / f"dt={NIGHT}" / "_manifest.json").read_text())
             if manifest["scored"] != rows:
@@ -112,10 +126,10 @@ def main() -> None:
             lines.append(_line("jobs/score.py", rows, seconds, alone))
             if rows != arguments.plain:
                 shutil.rmtree(folder / f"nights-{rows}")
-        config = settings_for(folder, arguments.plain)
-        if arguments.plain not in arguments.rows:
-            night_of(folder, arguments.plain)
-        for how, what in PLAIN.items():
+        config = settings_for(folder, arguments.plain, size)
+        if arguments.plain and arguments.plain not in arguments.rows:
+            night_of(folder, arguments.plain, size)
+        for how, what in PLAIN.items() if arguments.plain else ():
             out = folder / f"plain-{how}"
             seconds = timed(ROOT / "tests" / "benchmarks" / "plain_score.py", config, NIGHT, out, how)
             lines.append(_line(what, arguments.plain, seconds, alone))
@@ -123,9 +137,9 @@ def main() -> None:
     header = ["", "rows", "seconds", "rows/s", "x the model alone", "µs a row"]
     where = [[name, *[f"{found[name]:.1f}" for found in stages]] for name in stages[0]]
     of = ["seconds", *[f"{rows:,} rows" for rows in arguments.rows]]
-    title = "A night of ten fields: AFM, k = t = 64, float32, local[2], CSV in, Parquet out"
+    title = f"A night of ten fields: AFM, k = t = {size}, float32, local[2], CSV in, Parquet out"
     tables = [Table(title, header, lines), Table("Where the time goes", of, where)]
-    write_report(arguments.out, "scoring", "Scoring a night", tables)
+    write_report(arguments.out, name, "Scoring a night", tables)
 
 
 def _line(name: str, rows: int, seconds: float, alone: float) -> list[str]:

@@ -36,7 +36,7 @@ def test_the_job_writes_what_onnxruntime_scores_alike(small: Small, tmp_path: Pa
     bundle = read_bundle(small.settings.run.bundle)
     for n in (1, 2, 1000):
         batch = rows(bundle, n)
-        np.testing.assert_allclose(scores_of(file, batch), bundle.predictor.predict(batch).numpy(), atol=1e-6)
+        np.testing.assert_allclose(scores_of(file, batch), bundle.predictor.score(batch).detach().numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -54,4 +54,4 @@ def test_every_model_is_exported(small: Small, tmp_path: Path, name: str) -> Non
     batch = rows(bundle, 50)
     scores = scores_of(tmp_path / "model.onnx", batch)
     assert scores.std() > 0.01
-    np.testing.assert_allclose(scores, predictor.predict(batch).numpy(), atol=1e-6)
+    np.testing.assert_allclose(scores, predictor.eval().score(batch).detach().numpy(), atol=1e-6)

@@ -48,7 +48,7 @@ def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
     assert run_job("score", config, "--date", NIGHT).code == 0
 
     scored = read_night(tmp_path / "scores").assign(row_key=lambda frame: frame["event_id"].astype(np.int64))
-    trainers = score_split(read_bundle(run.bundle).predictor, dataset, "test")
+    trainers = score_split(read_bundle(run.bundle).scorer, dataset, "test")
     expected = pd.DataFrame({"row_key": trainers.row_key, "expected": trainers.score})
     both = scored.merge(expected, on="row_key", validate="one_to_one")
     assert len(both) == len(rows) == dataset.manifest.splits["test"].rows
@@ -85,6 +85,23 @@ def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_
     assert not stray.exists()
     seen = [path.name for path in (tmp_path / "scores").iterdir() if not path.name.startswith((".", "_"))]
     assert seen == [f"dt={NIGHT}"]
+
+
+def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
+    run_job: RunJob, small: Small, tmp_path: Path
+) -> None:
+    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    nights = []
+    for files in (1, 7):
+        night = tmp_path / f"in-{files}" / f"dt={NIGHT}"
+        night.mkdir(parents=True)
+        for at in range(files):
+            (night / f"part-{at}.csv").write_text("\n".join([header, *lines[at::files]]) + "\n")
+        config = write_config(night.parent, night.parent, run={"path": str(small.settings.run.path)})
+        assert run_job("score", config, "--date", NIGHT).code == 0
+        assert len(list((night.parent / "scores" / f"dt={NIGHT}").glob("*.parquet"))) == min(files, 2)
+        nights.append(read_night(night.parent / "scores").sort_values("event_id", ignore_index=True))
+    assert nights[0].equals(nights[1])
 
 
 @pytest.mark.parametrize(

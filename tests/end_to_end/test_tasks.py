@@ -76,7 +76,7 @@ def test_classification_gives_calibrated_probabilities(
     assert "valid log loss" in trained.out
     bundle, dataset = read_bundle(tmp_path / "run" / "bundle"), Dataset.open(together)
     assert float(bundle.predictor.slope) != 1.0
-    valid = score_split(bundle.predictor, dataset, "valid")
+    valid = score_split(bundle.scorer, dataset, "valid")
     assert (valid.score >= 0).all()
     assert (valid.score <= 1).all()
     assert valid.score.mean() == pytest.approx((valid.label > 0).mean(), abs=0.005), "on the rows it was fitted on"

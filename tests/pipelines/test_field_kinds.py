@@ -255,7 +255,7 @@ def test_training_and_scoring_see_the_same_rows(prepared: Prepared) -> None:
     dataset, bundle = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
     # The positives outside training count nothing of themselves, as in scoring.
     for split in ("valid", "test"):
-        ours = score_split(bundle.predictor, dataset, split)
+        ours = score_split(bundle.scorer, dataset, split)
         for score in ours.score[ours.label > 0]:
             assert np.abs(scores["score"] - score).min() < 1e-6
     assert scores["score"].nunique() > 100

@@ -1,0 +1,59 @@
+"""A row's score must not depend on the rows that it is scored with: nights are cut into tasks and batches anyhow."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from afm_core.features import Categorical, FeatureMap, Numeric
+from afm_core.learning.prediction import Predictor
+from afm_core.models import REGISTRY, EncodedBatch
+from afm_core.scorer import Scorer
+from tests.afm_core.test_models import N_IDS, random_model
+
+FIELDS = [Categorical(name="user"), Categorical(name="app"), Numeric(name="price", kind="numeric")]
+FIELDS += [Categorical(name="daypart"), Categorical(name="place")]
+MAP = FeatureMap.lay_out(FIELDS, [6, 5, 1, 3, 2])
+
+
+def scorer_of(name: str, precision: str) -> tuple[Predictor, Scorer]:
+    assert MAP.n_ids == N_IDS
+    predictor = Predictor(random_model(name, 24, 16, precision=precision).float(), "classification")
+    predictor.calibrate(0.2, 0.1)
+    return predictor, Scorer(predictor, MAP)
+
+
+def rows_of(n: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    random = np.random.default_rng(1)
+    ids = [random.choice([field.unknown_id, *field.ids(np.arange(field.size))], n) for field in MAP.fields]
+    return np.stack(ids, axis=1).astype(np.int32), random.normal(size=(n, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(name: str, precision: str) -> None:
+    (predictor, scorer), (ids, x) = scorer_of(name, precision), rows_of(3000)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole = scorer.columns(ids, x)
+        for rows in (
+            slice(7),
+            slice(1, 2),
+            slice(3, 1026),
+            slice(1000, 2999),
+            np.random.default_rng(2).permutation(3000),
+        ):
+            assert np.array_equal(scorer.columns(ids[rows], x[rows]), whole[rows])
+        batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), MAP.x_of_slots)
+        assert np.array_equal(scorer.batch(batch).numpy(), whole)
+        model = predictor.score(batch).detach().numpy()
+    finally:
+        torch.set_num_threads(before)
+    assert whole.std() > 0.05
+    np.testing.assert_allclose(whole, model, atol=1e-5)
+
+
+def test_no_rows_have_no_scores() -> None:
+    _, scorer = scorer_of("afm", "float32")
+    assert scorer.columns(*rows_of(0)).shape == (0,)
