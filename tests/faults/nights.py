@@ -1,6 +1,7 @@
 """Scoring as a process of its own, and somebody who reads what it publishes."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -15,19 +16,62 @@ from tests.conftest import NIGHT, Small
 ROOT = Path(__file__).parents[2]
 
 
-def job(name: str, config: Path, *arguments: str, first: str = "") -> subprocess.Popen[str]:
+AT_THE_GATE = """
+import os, time
+from pathlib import Path
+import pyarrow.parquet as pq
+
+here, write = Path(__file__).parent, pq.ParquetWriter.write_table
+
+def wait_and_write(*arguments, **options):
+    (here / f"arrived-{os.getpid()}").touch()
+    while not (here / "open").exists():
+        time.sleep(0.01)
+    write(*arguments, **options)
+
+pq.ParquetWriter.write_table = wait_and_write
+"""
+
+
+class WritingGate:
+    """Where the Python workers of a job wait with what they have scored, their files begun, until the test opens it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(AT_THE_GATE)  # which every Python runs first that finds it
+
+    def wait(self, process: subprocess.Popen[str], workers: int) -> None:
+        deadline = time.monotonic() + 180
+        while len(list(self.folder.glob("arrived-*"))) < workers:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no worker has come to write"
+            time.sleep(0.01)
+
+    def open(self) -> None:
+        (self.folder / "open").touch()
+
+
+def job(
+    name: str, config: Path, *arguments: str, first: str = "", gate: WritingGate | None = None
+) -> subprocess.Popen[str]:
     """A job in a session of its own.
 
     Args:
         first: Python that the process runs before the job, such as what kills it at a certain point.
     """
+    environment = dict(os.environ)
+    if gate:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(gate.folder), os.environ.get("PYTHONPATH"))))
     script = str(ROOT / "jobs" / f"{name}.py")
     command = [sys.executable, script]
     if first:
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{first}\nimport jobs.{name}\njobs.{name}.main()"
         command = [sys.executable, "-c", code]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*command, "--config", str(config), *arguments], start_new_session=True, **pipes)
+    return subprocess.Popen(
+        [*command, "--config", str(config), *arguments], start_new_session=True, env=environment, **pipes
+    )
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:

@@ -3,9 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 
 from pipelines.scoring.ledger import LEDGER, read_ledger
 from tests.conftest import Small, snapshot, write_config
-from tests.faults.nights import Reader, contents, finish, job, write_great_night
+from tests.faults.nights import Reader, WritingGate, contents, finish, job, write_great_night
 
 DIE = "import os, signal\ndie = lambda *a, **k: os.killpg(0, signal.SIGKILL)\n"
 PHASES = {
@@ -36,19 +33,6 @@ def config(small: Small, tmp_path: Path) -> Path:
     return write_config(tmp_path, tmp_path / "nights")
 
 
-def wait_until_it_writes(process: subprocess.Popen[str], scores: Path, left_over: Sequence[Path] = ()) -> None:
-    deadline = time.monotonic() + 120
-    while not [
-        file
-        for stage in scores.glob(".staging-*")
-        if stage not in left_over
-        for file in stage.rglob("_unfinished/*.parquet")
-    ]:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def python_workers(driver: int) -> list[psutil.Process]:
     """The processes that score: children of PySpark's daemon, which looks the same."""
     found = []
@@ -67,18 +51,20 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
     reader = Reader(scores)
     reader.start()
 
-    process = job("score", config, *night)
-    wait_until_it_writes(process, scores)
+    gate = WritingGate(tmp_path / "first")
+    process = job("score", config, *night, gate=gate)
+    gate.wait(process, 1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert snapshot(scores / "dt=2026-03-02") == before
-    left_over = list(scores.glob(".staging-*"))
-    assert left_over, "it had ended before it was killed"
+    assert list(scores.glob(".staging-*/**/_unfinished/*.parquet"))
 
-    process = job("score", config, *night)
-    wait_until_it_writes(process, scores, left_over)
+    gate = WritingGate(tmp_path / "second")
+    process = job("score", config, *night, gate=gate)
+    gate.wait(process, 2)
     victims = python_workers(process.pid)
     victims[0].kill()
+    gate.open()
     finish(process)
     assert "Python worker exited unexpectedly" in (tmp_path / "run" / "spark.log").read_text()
     assert contents(scores) == expected
