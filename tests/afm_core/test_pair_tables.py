@@ -37,7 +37,7 @@ def model_for(feature_map: FeatureMap, **options: object) -> AFM:
 
 
 def batch_of(feature_map: FeatureMap, seed: int) -> EncodedBatch:
-    """Rows of features, unknown values, padded tags, and in the end such padding as fills up a batch."""
+    """Rows of features, unknown values, padded tags, and in the end padding in a column, then in all of them."""
     random = np.random.default_rng(seed)
     columns = []
     for field in feature_map.slots:
@@ -46,7 +46,7 @@ def batch_of(feature_map: FeatureMap, seed: int) -> EncodedBatch:
             features = np.concatenate([[0] * len(features), features])
         columns.append(random.choice(features, ROWS_AT_ONCE))
     ids = np.stack(columns, axis=1).astype(np.int64)
-    ids[-20:] = 0
+    ids[-40:, 0] = ids[-20:] = 0
     x = random.normal(size=(ROWS_AT_ONCE, len(feature_map.x_columns))).astype(np.float32)
     return EncodedBatch.of_columns(torch.from_numpy(ids), torch.from_numpy(x), feature_map.x_of_slots)
 
@@ -87,8 +87,7 @@ def test_a_row_without_a_pair_has_its_first_order_only() -> None:
 
 def test_tables_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_tables, "_ENTRIES", 3000)
-    tables = PairTables.of(model_for(CATEGORIES), CATEGORIES)
-    assert tables is not None
+    tables = PairTables(model_for(CATEGORIES), CATEGORIES)
     batch = batch_of(CATEGORIES, 1)
     first = tables.outputs(batch)
     for _ in range(20):
@@ -96,8 +95,17 @@ def test_tables_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tables.n_tables == 7, "the pairs of user with all but weekend are beyond"
 
 
-def test_other_models_and_maps_go_without() -> None:
+def test_other_models_go_without() -> None:
+    assert PairTables.of(model_for(CATEGORIES), CATEGORIES) is not None
     assert PairTables.of(model_for(CATEGORIES, name="fm"), CATEGORIES) is None
     assert PairTables.of(model_for(CATEGORIES, name="deep_afm"), CATEGORIES) is None
     assert PairTables.of(model_for(CATEGORIES, attention=False), CATEGORIES) is None
-    assert PairTables.of(model_for(MIXED), MIXED) is None, "18 of 28 pairs have an x_i that varies"
+
+
+def test_a_forward_that_is_faster_is_kept() -> None:
+    """Where little is computed for a pair, and where many pairs cannot be looked up."""
+    sizes = {"narrow": 8, "wide": 256}
+    models = {name: {"embedding_dim": size, "attention_dim": size} for name, size in sizes.items()}
+    assert PairTables.of(model_for(CATEGORIES, **models["narrow"]), CATEGORIES) is None
+    assert PairTables.of(model_for(CATEGORIES, **models["wide"]), CATEGORIES) is not None
+    assert PairTables.of(model_for(MIXED, **models["wide"]), MIXED) is None, "18 of 28 pairs have an x_i that varies"

@@ -11,28 +11,34 @@ from afm_core.models import REGISTRY, EncodedBatch
 from afm_core.scorer import Scorer
 from tests.afm_core.test_models import N_IDS, random_model
 
-FIELDS = [Categorical(name="user"), Categorical(name="app"), Numeric(name="price", kind="numeric")]
-FIELDS += [Categorical(name="daypart"), Categorical(name="place")]
-MAP = FeatureMap.lay_out(FIELDS, [6, 5, 1, 3, 2])
+NAMES, SIZES = ("user", "app", "price", "daypart", "place"), (6, 5, 1, 3, 2)
+LOOKED_UP = FeatureMap.lay_out([Categorical(name=name) for name in NAMES], SIZES)
+WITH_X = FeatureMap.lay_out(
+    [Numeric(name=name, kind="numeric") if name == "price" else Categorical(name=name) for name in NAMES], SIZES
+)
 
 
-def scorer_of(name: str, precision: str) -> tuple[Predictor, Scorer]:
-    assert MAP.n_ids == N_IDS
+def scorer_of(name: str, feature_map: FeatureMap, precision: str = "float32") -> tuple[Predictor, Scorer]:
+    assert feature_map.n_ids == N_IDS
     predictor = Predictor(random_model(name, 24, 16, precision=precision).float(), "classification")
     predictor.calibrate(0.2, 0.1)
-    return predictor, Scorer(predictor, MAP)
+    return predictor, Scorer(predictor, feature_map)
 
 
-def rows_of(n: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def rows_of(feature_map: FeatureMap, n: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     random = np.random.default_rng(1)
-    ids = [random.choice([field.unknown_id, *field.ids(np.arange(field.size))], n) for field in MAP.fields]
-    return np.stack(ids, axis=1).astype(np.int32), random.normal(size=(n, 1)).astype(np.float32)
+    ids = [random.choice([field.unknown_id, *field.ids(np.arange(field.size))], n) for field in feature_map.fields]
+    x = random.normal(size=(n, len(feature_map.x_columns)))
+    return np.stack(ids, axis=1).astype(np.int32), x.astype(np.float32)
 
 
+@pytest.mark.parametrize("feature_map", [LOOKED_UP, WITH_X], ids=["looked up", "with x"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", REGISTRY)
-def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(name: str, precision: str) -> None:
-    (predictor, scorer), (ids, x) = scorer_of(name, precision), rows_of(3000)
+def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
+    name: str, precision: str, feature_map: FeatureMap
+) -> None:
+    (predictor, scorer), (ids, x) = scorer_of(name, feature_map, precision), rows_of(feature_map, 3000)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -45,7 +51,7 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(name: s
             np.random.default_rng(2).permutation(3000),
         ):
             assert np.array_equal(scorer.columns(ids[rows], x[rows]), whole[rows])
-        batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), MAP.x_of_slots)
+        batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), feature_map.x_of_slots)
         assert np.array_equal(scorer.batch(batch).numpy(), whole)
         model = predictor.score(batch).detach().numpy()
     finally:
@@ -55,5 +61,5 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(name: s
 
 
 def test_no_rows_have_no_scores() -> None:
-    _, scorer = scorer_of("afm", "float32")
-    assert scorer.columns(*rows_of(0)).shape == (0,)
+    _, scorer = scorer_of("afm", LOOKED_UP)
+    assert scorer.columns(*rows_of(LOOKED_UP, 0)).shape == (0,)

@@ -9,6 +9,7 @@ import pytest
 
 from afm_core.bundle import read_bundle
 from afm_core.models import REGISTRY
+from afm_core.pair_tables import PairTables
 from afm_core.settings.training import Run
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
@@ -91,13 +92,18 @@ def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
     run_job: RunJob, small: Small, tmp_path: Path
 ) -> None:
     header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    changes = {"dataset": {"path": str(small.settings.dataset.path)}, "run": {"path": str(tmp_path / "run")}}
+    model = {"embedding_dim": 24, "attention_dim": 24}
+    assert run_job("train", write_config(tmp_path, small.settings.logs.path, model=model, **changes)).code == 0
+    bundle = read_bundle(tmp_path / "run" / "bundle")
+    assert PairTables.of(bundle.model, bundle.feature_map), "its attention is looked up"
     nights = []
     for files in (1, 7):
         night = tmp_path / f"in-{files}" / f"dt={NIGHT}"
         night.mkdir(parents=True)
         for at in range(files):
             (night / f"part-{at}.csv").write_text("\n".join([header, *lines[at::files]]) + "\n")
-        config = write_config(night.parent, night.parent, run={"path": str(small.settings.run.path)})
+        config = write_config(night.parent, night.parent, model=model, **changes)
         assert run_job("score", config, "--date", NIGHT).code == 0
         assert len(list((night.parent / "scores" / f"dt={NIGHT}").glob("*.parquet"))) == min(files, 2)
         nights.append(read_night(night.parent / "scores").sort_values("event_id", ignore_index=True))
