@@ -37,7 +37,9 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines[number] = ",".join([*cells[:at], "outdoors", *cells[at + 1 :]])
     file.write_text("\n".join([header, *lines]) + "\n")
     trained = {"keys": ["event_id"], "last_date": str(FIRST + timedelta(days=TRAINED - 1)), "max_rejected": 0.02}
-    config = write_config(folder, folder / "logs", logs=trained, score={"drift": {"ignore": ["weekday"]}})
+    looked_up = {"embedding_dim": 24, "attention_dim": 24}  # more of its attention with every night that a worker lives
+    score = {"drift": {"ignore": ["weekday"]}}
+    config = write_config(folder, folder / "logs", logs=trained, model=looked_up, score=score)
     for name in ("prepare", "train"):
         finish(job(name, config))
     return config
