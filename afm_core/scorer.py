@@ -47,10 +47,14 @@ class Scorer:
 
     def _piece(self, batch: EncodedBatch) -> Tensor:
         rows = len(batch.ids)
-        missing = (0, 0, 0, ROWS_AT_ONCE - rows)
-        filled = EncodedBatch(
-            functional.pad(batch.ids, missing, value=PADDING_ID),
-            functional.pad(batch.values, missing, value=1.0),
-            functional.pad(batch.mask, missing, value=False),
-        )
-        return self._predictor.of_output(self._outputs(filled if rows < ROWS_AT_ONCE else batch))[:rows]
+        whole = batch if rows == ROWS_AT_ONCE else _filled_up(batch)
+        return self._predictor.of_output(self._outputs(whole))[:rows]
+
+
+def _filled_up(batch: EncodedBatch) -> EncodedBatch:
+    missing = (0, 0, 0, ROWS_AT_ONCE - len(batch.ids))
+    return EncodedBatch(
+        functional.pad(batch.ids, missing, value=PADDING_ID),
+        functional.pad(batch.values, missing, value=1.0),
+        functional.pad(batch.mask, missing, value=False),
+    )

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,19 +31,16 @@ class Gate:
 
     @property
     def told(self) -> Path:
-        """Is there once Horovod has told a rank of other hosts."""
         return self.folder / "told"
 
     def wait(self, process: subprocess.Popen[str], ranks: int = 1) -> None:
         """Until all ranks are here."""
-        self.wait_for(process, *map(self.arrived, range(ranks)))
+        here = [self.arrived(rank) for rank in range(ranks)]
+        wait_for(lambda: all(sign.exists() for sign in here), f"{self.model} is at step {self.step}", process)
 
-    def wait_for(self, process: subprocess.Popen[str], *signs: Path) -> None:
-        deadline = time.monotonic() + 180
-        while not all(sign.exists() for sign in signs):
-            assert process.poll() is None, process.stdout.read() if process.stdout else ""
-            assert time.monotonic() < deadline, f"{self.model} has not come to step {self.step}"
-            time.sleep(0.01)
+    def wait_until_told(self, process: subprocess.Popen[str]) -> None:
+        """Until Horovod has told a rank of other hosts."""
+        wait_for(self.told.exists, "a rank was told of other hosts", process)
 
     def open(self) -> None:
         self.opened.touch()

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from afm_core.settings import load_settings
 from pipelines.training.checkpoints import Checkpoints
 from tests.conftest import Small, write_config
 from tests.end_to_end.gate import ROOT, Gate
+from tests.waiting import wait_for
 
 HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
 TRAIN = {"warm_start": None, "batch_size": 32, "epochs": 2, "checkpoint_steps": 10, "average": 0.9}
@@ -51,11 +51,7 @@ def steps(config: Path) -> list[int]:
 
 
 def wait_for_steps(config: Path, wanted: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not any(step >= wanted for step in steps(config)):
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: any(step >= wanted for step in steps(config)), f"a checkpoint of step {wanted}", process)
 
 
 def finish(process: subprocess.Popen[str]) -> str:

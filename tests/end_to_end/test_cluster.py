@@ -8,14 +8,13 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pyspark
@@ -25,6 +24,7 @@ from pipelines.dataset import Dataset
 from tests.conftest import NIGHT, Small, snapshot, write_config
 from tests.end_to_end.test_determinism import assert_same
 from tests.faults.nights import contents, finish, job, write_great_night
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -48,17 +48,6 @@ CONF = {
 PYTHON = """#!/bin/sh
 PYTHONPATH="{packages}${{PYTHONPATH:+:$PYTHONPATH}}" exec "{python}" -S "$@"
 """
-
-T = TypeVar("T")
-
-
-def wait_for(found: Callable[[], T], what: str, seconds: float = 180) -> T:
-    """The first true answer of `found`."""
-    deadline = time.monotonic() + seconds
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 def free_port() -> int:
@@ -283,7 +272,7 @@ def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
     undisturbed = contents(scores)[f"dt={NIGHT}"]
 
     with cluster.submitting("score", config, "--date", NIGHT) as driver:
-        stage = wait_for(lambda: list(scores.glob(".staging-*/_unfinished/*.parquet")), "a task writes", 120)
+        stage = wait_for(lambda: list(scores.glob(".staging-*/_unfinished/*.parquet")), "a task writes")
         assert stage
         cluster.executors()[0].kill()
         log = end(driver, config)

@@ -105,7 +105,8 @@ def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
             (night / f"part-{at}.csv").write_text("\n".join([header, *lines[at::files]]) + "\n")
         config = write_config(night.parent, night.parent, model=model, **changes)
         assert run_job("score", config, "--date", NIGHT).code == 0
-        assert len(list((night.parent / "scores" / f"dt={NIGHT}").glob("*.parquet"))) == min(files, 2)
+        tasks = len(list((night.parent / "scores" / f"dt={NIGHT}").glob("*.parquet")))
+        assert tasks == 1 if files == 1 else tasks > 1
         nights.append(read_night(night.parent / "scores").sort_values("event_id", ignore_index=True))
     assert nights[0].equals(nights[1])
 

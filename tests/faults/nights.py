@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.scoring.night import MANIFEST, NightManifest
 from tests.conftest import NIGHT, Small
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,11 +43,10 @@ class WritingGate:
         (folder / "sitecustomize.py").write_text(AT_THE_GATE)  # which every Python runs first that finds it
 
     def wait(self, process: subprocess.Popen[str], workers: int) -> None:
-        deadline = time.monotonic() + 180
-        while len(list(self.folder.glob("arrived-*"))) < workers:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline, "no worker has come to write"
-            time.sleep(0.01)
+        def here() -> bool:
+            return len(list(self.folder.glob("arrived-*"))) >= workers
+
+        wait_for(here, f"{workers} worker(s) are to write", process)
 
     def open(self) -> None:
         (self.folder / "open").touch()

@@ -88,7 +88,7 @@ def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path)
     alone = ("--network-interface", "lo", "-np", "1", "--min-np", "1", "--max-np", "2")
     process, gate = at_step(config, 35, 1, ranks=(*alone, "--host-discovery-script", str(hosts)))
     (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
-    gate.wait_for(process, gate.told)
+    gate.wait_until_told(process)
     gate.open()
     finish(process)
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
