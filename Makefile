@@ -36,7 +36,7 @@ bench: setup  ## every benchmark against its peers; an hour
 	@$(BIN)/python -m tests.benchmarks.pair_attention
 	@$(BIN)/python -m tests.benchmarks.training
 	@$(BIN)/python -m tests.benchmarks.scoring
-	@$(BIN)/python -m tests.benchmarks.candidates
+	@$(BIN)/python -m tests.benchmarks.top_items
 
 dist: setup  ## the project as one file for spark-submit --py-files
 	@$(BIN)/python conf/setup/dist.py dist/attentional_fm.zip

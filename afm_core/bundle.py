@@ -24,19 +24,19 @@ from torch import Tensor
 
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
-from afm_core.features.feature_map import COUNTS, FEATURES, PAIRS
+from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
+from afm_core.inference.scorer import Scorer
 from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
-from afm_core.places import copy_file
-from afm_core.publish import staged
-from afm_core.scorer import Scorer
 from afm_core.settings import Settings, read_settings, write_settings
+from afm_core.storage.paths import copy_file
+from afm_core.storage.publishing import staged
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
 _METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
 _CERTIFICATE = "certificate.safetensors"
 _OPTIMIZER = "optimizer.safetensors"  # for training to go on; no part of what scores, so not of the fingerprint either
-_CONTENT = (_WEIGHTS, _SETTINGS, FEATURES, _METRICS, _CARD, _CERTIFICATE)
+_CONTENT = (_WEIGHTS, _SETTINGS, FEATURES_FILE, _METRICS, _CARD, _CERTIFICATE)
 
 
 class FrozenRows(NamedTuple):
@@ -93,7 +93,7 @@ class Bundle:
     @property
     def features_path(self) -> Path:
         """The feature table, for the encoder."""
-        return self.path / FEATURES
+        return self.path / FEATURES_FILE
 
 
 def write_bundle(
@@ -113,7 +113,7 @@ def write_bundle(
         frozen: a few hundred rows, whose scores are written beside them.
         optimizer: its state, by names that end in / and the optimiser's key.
     """
-    feature_map = FeatureMap.read(tables / FEATURES)
+    feature_map = FeatureMap.read(tables / FEATURES_FILE)
     with staged(path) as stage:
         save_model(predictor, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
@@ -142,7 +142,7 @@ def read_bundle(path: Path) -> Bundle:
     fingerprint = verify_bundle(path)
     try:
         settings = read_settings(path / _SETTINGS)
-        feature_map = FeatureMap.read(path / FEATURES)
+        feature_map = FeatureMap.read(path / FEATURES_FILE)
         predictor = Predictor(build_model(settings.model, Shape.of(feature_map)), settings.train.task)
         load_model(predictor, str(path / _WEIGHTS))
         metrics = json.loads((path / _METRICS).read_text(encoding="utf-8"))
@@ -160,7 +160,7 @@ def verify_bundle(path: Path) -> str:
     """
     try:
         recorded = json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))
-        optional = [name for name in (COUNTS, PAIRS) if name in recorded["files"]]
+        optional = [name for name in (COUNTS_FILE, PAIRS_FILE) if name in recorded["files"]]
         expected = {name: recorded["files"][name] for name in [*_CONTENT, *optional]}
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path}: no complete bundle there; write one with jobs/train.py") from error

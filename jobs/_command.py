@@ -49,9 +49,13 @@ def parser(description: str | None, example: str, sections: Sequence[str]) -> ar
     return made
 
 
-def run(made: argparse.ArgumentParser, job: Callable[[Settings, argparse.Namespace], None]) -> None:
-    """Parse, load the settings and run `job`."""
-    arguments = made.parse_args()
+def run(
+    made: argparse.ArgumentParser,
+    job: Callable[[Settings, argparse.Namespace], None],
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Parse `argv` (by default the command line), load the settings and run `job`."""
+    arguments = made.parse_args(argv)
     with one_line_exits():
         job(load_settings(arguments.config, arguments.overrides), arguments)
 

@@ -1,23 +1,24 @@
 """Train the models of the settings on one dataset, evaluate each on the test split, and show them side by side."""
 
 import argparse
+from collections.abc import Sequence
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
-from pipelines.comparison.job import compare, study
-from pipelines.comparison.plots import plot_convergence, plot_models, plot_study
-from pipelines.comparison.report import comparison_table, plan_table, write_comparison
 from pipelines.console import screen
+from pipelines.experiments.compare import compare, study
+from pipelines.experiments.compare_plots import plot_convergence, plot_models, plot_study
+from pipelines.experiments.compare_report import comparison_table, plan_table, write_comparison
 from pipelines.training.communicator import Communicator, on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "seeds", "studies")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS)
     made.add_argument("--studies", action="store_true", help="train the points of the settings' studies and plot them")
-    run(made, job)
+    run(made, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

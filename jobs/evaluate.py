@@ -1,19 +1,20 @@
 """Measure a run's models on the test split: errors, order, calibration, and what the attention looks at."""
 
 import argparse
+from collections.abc import Sequence
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.evaluation.job import evaluate
-from pipelines.evaluation.report import attention_table, metrics_table, plan_table
+from pipelines.evaluation.evaluate import evaluate
+from pipelines.evaluation.evaluate_report import attention_table, metrics_table, plan_table
 
 SECTIONS = ("dataset", "evaluate", "run")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/evaluate.py --config conf/demo.yaml", SECTIONS), job)
+    run(parser(__doc__, "python jobs/evaluate.py --config conf/demo.yaml", SECTIONS), job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

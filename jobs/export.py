@@ -1,6 +1,7 @@
 """Write a bundle's model as ONNX: ids, values and mask of encoded rows in, scores out."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from afm_core.bundle import read_bundle
@@ -12,11 +13,11 @@ from pipelines.console import facts, screen
 SECTIONS = ("run",)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = parser(__doc__, "python jobs/export.py --config conf/demo.yaml --out runs/demo/model.onnx", SECTIONS)
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    run(made, job)
+    run(made, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -1,20 +1,21 @@
 """Turn raw logs into a dataset: check, fit the feature map, encode, draw negatives, split, shuffle, write Parquet."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import Stages, screen
-from pipelines.preparation.freshness import up_to_date
-from pipelines.preparation.job import fit, prepare
-from pipelines.preparation.report import encoding_table, manifest_table, plan_table
+from pipelines.preparation.dataset_freshness import up_to_date
+from pipelines.preparation.prepare import fit, prepare
+from pipelines.preparation.prepare_report import encoding_table, manifest_table, plan_table
 from pipelines.spark import spark_session
 
 SECTIONS = ("seed", "logs", "fields", "label", "negatives", "split", "dataset")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
     made.add_argument(
@@ -22,7 +23,7 @@ def main() -> None:
     )
     made.add_argument("--explain", action="store_true", help="fit, say how each field would be encoded, and stop")
     made.add_argument("--force", action="store_true", help="prepare even where the dataset is up to date")
-    run(made, job)
+    run(made, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -1,19 +1,20 @@
 """Make the bundle that was trained last the current one, if it is as good as the one before; else that one stays."""
 
 import argparse
+from collections.abc import Sequence
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import facts, screen
+from pipelines.evaluation.evaluate_report import promotion_table
 from pipelines.evaluation.promotion import promote, refusal
-from pipelines.evaluation.report import promotion_table
 
 SECTIONS = ("dataset", "run", "promote")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/promote.py --config conf/demo.yaml", SECTIONS), job)
+    run(parser(__doc__, "python jobs/promote.py --config conf/demo.yaml", SECTIONS), job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -1,22 +1,24 @@
 """Score nights of logs with a bundle. Each night is published whole or not at all; running it again replaces it."""
 
 import argparse
+from collections.abc import Sequence
 from datetime import date
 
 from afm_core.errors import AfmError, FailedNightsError, NothingToDoError
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.scoring.job import score_nights
-from pipelines.scoring.nights import missing_nights, nights_between
-from pipelines.scoring.recommending import recommend
-from pipelines.scoring.report import best_items_table, nights_table, plan_table
+from pipelines.recommendation.recommend import recommend
+from pipelines.recommendation.recommend_report import best_items_table
+from pipelines.scoring.night_dates import missing_nights, nights_between
+from pipelines.scoring.run import score_nights
+from pipelines.scoring.score_report import nights_table, plan_table
 from pipelines.spark import spark_session
 
 SECTIONS = ("logs", "fields", "negatives", "run", "score")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15", SECTIONS)
     day, like = date.fromisoformat, "YYYY-MM-DD"
@@ -40,7 +42,7 @@ def main() -> None:
         metavar="K",
         help="instead, find the K best items for each user of the nights",
     )
-    run(made, job)
+    run(made, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

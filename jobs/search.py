@@ -1,20 +1,21 @@
 """Search better settings for the models to compare: draw, train, and judge on the validation split, never on test."""
 
 import argparse
+from collections.abc import Sequence
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.search.job import search
-from pipelines.search.report import plan_table, search_table
+from pipelines.experiments.search import search
+from pipelines.experiments.search_report import plan_table, search_table
 from pipelines.training.communicator import Communicator, on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "search")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/search.py --config conf/frappe.yaml", SECTIONS), job)
+    run(parser(__doc__, "python jobs/search.py --config conf/frappe.yaml", SECTIONS), job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -5,15 +5,16 @@ network are noise. Some values are missing, some lines are cut short, and new us
 later days.
 """
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from jobs._command import bare_parser, one_line_exits
 from pipelines.console import facts, screen
-from pipelines.simulation.job import Simulation, simulate
+from pipelines.simulation.simulate import Simulation, simulate
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = bare_parser(__doc__, "python jobs/simulate_logs.py --out runs/demo/logs --days 15 --events 5000")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the logs")
@@ -23,7 +24,7 @@ def main() -> None:
     made.add_argument("--users", type=int, default=600, metavar="N", help="over all days (default 600)")
     made.add_argument("--apps", type=int, default=200, metavar="N", help="over all days (default 200)")
     made.add_argument("--seed", type=int, default=1, metavar="N", help="same seed, same logs (default 1)")
-    arguments = vars(made.parse_args())
+    arguments = vars(made.parse_args(argv))
     for name in ("days", "events", "users", "apps", "seed"):
         if arguments[name] < 1:
             made.error(f"--{name} {arguments[name]}: allowed are whole numbers from 1")

@@ -1,19 +1,20 @@
 """Train the model of the settings on a prepared dataset and write a bundle. Alone, or on N ranks under horovodrun."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
 from pipelines.training.communicator import Communicator, on_ranks
-from pipelines.training.job import train
-from pipelines.training.report import fit_table, plan_table
+from pipelines.training.train import train
+from pipelines.training.train_report import fit_table, plan_table
 
 SECTIONS = ("seed", "dataset", "model", "train", "run")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml", SECTIONS)
     made.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
@@ -22,13 +23,13 @@ def main() -> None:
     )
     made.add_argument(
         "--from",
-        dest="earlier",
+        dest="parent",
         type=Path,
         metavar="BUNDLE",
         help="go on from an earlier bundle of the same model, on a dataset that was prepared with --extend "
         "BUNDLE/features.parquet",
     )
-    run(made, job)
+    run(made, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -38,7 +39,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         return
 
     def work(ranks: Communicator, resume: bool) -> None:
-        fits = train(settings, ranks, resume, arguments.earlier)
+        fits = train(settings, ranks, resume, arguments.parent)
         if ranks.rank == 0:
             screen.print(fit_table(settings, fits, ranks.size))
 

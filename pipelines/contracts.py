@@ -18,7 +18,7 @@ from afm_core.features import FeatureMap
 ROW_KEY, LABEL, WEIGHT, SCORE, MODEL = "row_key", "label", "weight", "score", "model"
 FIRST_ORDER, INTERACTIONS = "first_order", "interactions"
 
-REJECTS = StructType(
+REJECT_TABLE = StructType(
     [
         StructField("rule", StringType(), nullable=False),  # malformed, missing, not_utf8, too_long, not_a_number, ...
         StructField("column", StringType()),  # null where the whole line is at fault
@@ -28,7 +28,7 @@ REJECTS = StructType(
 )
 """Rows that could not be used, one row each. Nothing is unique."""
 
-FEATURES = StructType(
+FEATURE_TABLE = StructType(
     [
         StructField("id", IntegerType(), nullable=False),
         StructField("field", StringType()),  # null for padding
@@ -38,7 +38,7 @@ FEATURES = StructType(
 )
 """The feature map. `id` is unique and consecutive from 0; so is (field, value)."""
 
-COUNTS = StructType(
+COUNT_TABLE = StructType(
     [
         StructField("field", StringType(), nullable=False),
         StructField("key", LongType(), nullable=False),  # hash of the ids that were counted together
@@ -47,7 +47,7 @@ COUNTS = StructType(
 )
 """What count fields know: positives of the training split by combination of ids. (field, key) is unique."""
 
-PAIRS = StructType(
+PAIR_TABLE = StructType(
     [
         StructField("of", StringType(), nullable=False),  # the two fields, user and item
         StructField("relation", StringType(), nullable=False),  # has, together

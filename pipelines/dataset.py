@@ -7,12 +7,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
-from afm_core.features.feature_map import FEATURES
-from afm_core.places import reaching
+from afm_core.features.feature_map import FEATURES_FILE
+from afm_core.storage.paths import as_os_errors
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
-MANIFEST, PROFILE, SETTINGS, REJECTS = "manifest.json", "profile.parquet", "settings.yaml", "rejects"
+MANIFEST_FILE, PROFILE_FILE, SETTINGS_FILE, REJECTS_FOLDER = (
+    "manifest.json",
+    "profile.parquet",
+    "settings.yaml",
+    "rejects",
+)
 
 
 def file_name(number: int) -> str:
@@ -85,22 +90,22 @@ class Dataset:
             DatasetError: no dataset there, one of another format, or a feature map that is not the manifest's.
         """
         try:
-            with reaching(path):
-                manifest = Manifest.model_validate_json((path / MANIFEST).read_text(encoding="utf-8"))
-            feature_map = FeatureMap.read(path / FEATURES)
+            with as_os_errors(path):
+                manifest = Manifest.model_validate_json((path / MANIFEST_FILE).read_text(encoding="utf-8"))
+            feature_map = FeatureMap.read(path / FEATURES_FILE)
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no dataset there; write one with jobs/prepare.py") from error
         except OSError as error:
             raise DatasetError(f"{path}: cannot be reached: {str(error).splitlines()[0]}") from error
         except ValidationError as error:
             raise DatasetError(
-                f"{path / MANIFEST}: not a manifest of format {FORMAT_VERSION}; prepare again"
+                f"{path / MANIFEST_FILE}: not a manifest of format {FORMAT_VERSION}; prepare again"
             ) from error
         except AfmError as error:
             raise DatasetError(str(error)) from error
         if feature_map.fingerprint != manifest.feature_map:
             raise DatasetError(
-                f"{path / FEATURES}: feature map {feature_map.fingerprint}, but the dataset was encoded with "
+                f"{path / FEATURES_FILE}: feature map {feature_map.fingerprint}, but the dataset was encoded with "
                 f"{manifest.feature_map}; prepare again"
             )
         return cls(path, manifest, feature_map)
@@ -108,7 +113,7 @@ class Dataset:
     @property
     def features_path(self) -> Path:
         """The feature table."""
-        return self.path / FEATURES
+        return self.path / FEATURES_FILE
 
     def files(self, split: str) -> list[Path]:
         """The files of a split in the order of their rows.
@@ -117,7 +122,7 @@ class Dataset:
             DatasetError: one of them is gone.
         """
         expected = [self.path / split / file_name(number) for number in range(self.manifest.splits[split].files)]
-        with reaching(self.path):
+        with as_os_errors(self.path):
             missing = [file for file in expected if not file.is_file()]
         if missing:
             raise DatasetError(f"{missing[0]}: missing ({len(missing)} of {len(expected)} files); prepare again")

@@ -21,7 +21,7 @@ import jobs.score
 import jobs.search
 import jobs.train
 from afm_core.settings import Settings, load_settings
-from pipelines.simulation.job import Simulation, simulate
+from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.spark import spark_session
 
 if not torch.cuda.is_available():

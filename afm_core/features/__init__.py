@@ -1,17 +1,17 @@
 """What an id means: field declarations and the feature map fitted from them."""
 
+from afm_core.features.compatibility import keeps_ids
 from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling
-from afm_core.features.field import Affinity, Categorical, Count, Crossed, Field, Hashed, Numeric, Tags, Time
-from afm_core.features.keeping import keeps_ids
+from afm_core.features.field import Categorical, CoOccurrence, Crossed, Field, Frequency, Hashed, Numeric, Tags, Time
 
 __all__ = [
-    "Affinity",
     "Categorical",
-    "Count",
+    "CoOccurrence",
     "Crossed",
     "FeatureMap",
     "Field",
     "FieldIds",
+    "Frequency",
     "Hashed",
     "IdRange",
     "Numeric",

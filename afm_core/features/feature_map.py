@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from afm_core.errors import AfmError
-from afm_core.features.field import Affinity, Count, Crossed, Field, FieldOrName
-from afm_core.places import opened
+from afm_core.features.field import CoOccurrence, Crossed, Field, FieldOrName, Frequency
+from afm_core.storage.paths import open_for_reading
 
 PADDING_ID = 0
-FEATURES, COUNTS, PAIRS = "features.parquet", "counts.parquet", "pairs.parquet"
+FEATURES_FILE, COUNTS_FILE, PAIRS_FILE = "features.parquet", "counts.parquet", "pairs.parquet"
 """Files of a map, side by side in a dataset and in a bundle: what ids mean, what count and affinity fields know."""
 _METADATA_KEY = b"afm.feature_map"
 
@@ -167,7 +167,7 @@ class FeatureMap:
         return tuple(field for field in self.fields for _ in field.id_columns)
 
     @property
-    def x_of_slots(self) -> tuple[int, ...]:
+    def value_index(self) -> tuple[int, ...]:
         """For each column of a batch the position of its x_i among `x_columns`, -1 where x_i is 1."""
         columns = self.x_columns
         return tuple(columns.index(field.x_column) if field.x_column else -1 for field in self.slots)
@@ -178,25 +178,27 @@ class FeatureMap:
         return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Crossed))
 
     @property
-    def counted(self) -> tuple[tuple[FieldIds, Count], ...]:
+    def counted(self) -> tuple[tuple[FieldIds, Frequency], ...]:
         """The count fields."""
-        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Count))
+        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Frequency))
 
     @property
-    def affinities(self) -> tuple[tuple[FieldIds, Affinity], ...]:
+    def co_occurrences(self) -> tuple[tuple[FieldIds, CoOccurrence], ...]:
         """The affinity fields."""
-        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, Affinity))
+        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, CoOccurrence))
 
     @property
     def followed(self) -> frozenset[str]:
         """Names of the fields that crossed, count and affinity fields follow from."""
-        derived = [field.declared for field in self.fields if isinstance(field.declared, Crossed | Count | Affinity)]
+        derived = [
+            field.declared for field in self.fields if isinstance(field.declared, Crossed | Frequency | CoOccurrence)
+        ]
         return frozenset(name for declared in derived for name in declared.of)
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the files that this map consists of."""
-        return (FEATURES, *([COUNTS] if self.counted else []), *([PAIRS] if self.affinities else []))
+        return (FEATURES_FILE, *([COUNTS_FILE] if self.counted else []), *([PAIRS_FILE] if self.co_occurrences else []))
 
     def __getitem__(self, name: str) -> FieldIds:
         return next(field for field in self.fields if field.name == name)
@@ -213,7 +215,7 @@ class FeatureMap:
             AfmError: there is no readable feature table at `path`.
         """
         try:
-            with opened(path) as file:
+            with open_for_reading(path) as file:
                 metadata = pq.read_schema(file).metadata or {}
             return _ADAPTER.validate_json(metadata[_METADATA_KEY])
         except (OSError, pa.ArrowInvalid, KeyError, ValidationError) as error:

@@ -150,13 +150,13 @@ class Crossed(_Declaration):
     """How many features there are."""
 
 
-class Count(_Declaration):
+class Frequency(_Declaration):
     """How often a value, or a combination of values, occurs among the positives of the training split.
 
     A training row does not count itself. The counts are kept beside the feature map.
     """
 
-    kind: Literal["count"]
+    kind: Literal["frequency"]
     of: Annotated[tuple[FieldName, ...], Constrained(min_length=1)]
     """Other fields with one id a row."""
     scale: Literal["log1p", "buckets"] = "log1p"
@@ -168,7 +168,7 @@ class Count(_Declaration):
         return self.scale == "log1p"
 
 
-class Affinity(_Declaration):
+class CoOccurrence(_Declaration):
     """How well an item goes with what its user has had otherwise: item-based collaborative filtering as a feature.
 
     Of 1,000 users of another item j of this user, so many have this one, i (the conditional probability of Deshpande
@@ -176,7 +176,7 @@ class Affinity(_Declaration):
     their items are the positives of the training split; a training row does not count itself.
     """
 
-    kind: Literal["affinity"]
+    kind: Literal["co_occurrence"]
     of: tuple[FieldName, FieldName]
     """The field of the users and that of the items: two other fields with one id a row."""
     take: Literal["greatest", "sum"] = "greatest"
@@ -190,12 +190,12 @@ class Affinity(_Declaration):
         return self.scale == "log1p"
 
 
-Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Count | Affinity
+Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Frequency | CoOccurrence
 SINGLE_ID = (Categorical, Hashed, Time)
 """Kinds with one id a row that says which value it is: these can be crossed and counted."""
 
 
-_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "count", "affinity")
+_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "frequency", "co_occurrence")
 
 
 def _kind(value: Any) -> Any:
@@ -213,8 +213,8 @@ FieldOrName = Annotated[
     | Annotated[Tags, Tag("tags")]
     | Annotated[Time, Tag("time")]
     | Annotated[Crossed, Tag("crossed")]
-    | Annotated[Count, Tag("count")]
-    | Annotated[Affinity, Tag("affinity")],
+    | Annotated[Frequency, Tag("frequency")]
+    | Annotated[CoOccurrence, Tag("co_occurrence")],
     Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
     BeforeValidator(_from_short_form),
 ]

@@ -6,7 +6,7 @@ One operator, several implementations, all held to `reference` by one test-suite
 from torch import Tensor
 
 from afm_core.kernels import native_cpu, reference, tiled_cpu, triton
-from afm_core.kernels.choosing import choose, describe
+from afm_core.kernels.dispatch import choose, describe
 from afm_core.kernels.reference import pair_indices
 from afm_core.settings.training import Kernel, Precision
 

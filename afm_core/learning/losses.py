@@ -23,7 +23,7 @@ def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -
     return _sum((output - label).square(), weight), len(label)
 
 
-def overshooting_squared_error(overshoot: float) -> Loss:
+def squared_error_with_overshoot_penalty(overshoot_penalty: float) -> Loss:
     """As `squared_error`, but the error of a row beyond the end of the range at which its label is counts `overshoot`.
 
     There the clipped prediction of evaluation is right. With labels -1 and 1, 0 makes it max(0, 1 - label y)^2, the
@@ -33,7 +33,7 @@ def overshooting_squared_error(overshoot: float) -> Loss:
     def loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
         right = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
         error = (output - label).square()
-        return _sum(torch.where(right, overshoot * error, error), weight), len(label)
+        return _sum(torch.where(right, overshoot_penalty * error, error), weight), len(label)
 
     return loss
 

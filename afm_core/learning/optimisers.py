@@ -11,12 +11,12 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import adagrad_rows, adam_rows
-from afm_core.settings.training import Train
+from afm_core.settings.training import TrainSettings
 
 _AUTHORS_ACCUMULATOR = 1e-8  # for the gradient of half the summed squared error
 
 
-def build_optimizer(parameters: Iterable[Parameter], train: Train) -> Optimizer:
+def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Optimizer:
     """The optimiser of the settings; Adagrad with the AFM authors' initial accumulator.
 
     Adagrad forgets the scale of the loss but for the accumulator. Ours is the mean over the batch, whose gradient is

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from afm_core.labels import NEGATIVE, POSITIVE
-from afm_core.learning.losses import Loss, log_loss, overshooting_squared_error, pair_log_loss, squared_error
-from afm_core.settings.training import TaskName, Train
+from afm_core.learning.losses import Loss, log_loss, pair_log_loss, squared_error, squared_error_with_overshoot_penalty
+from afm_core.settings.training import TaskName, TrainSettings
 
 Numbers = NDArray[np.floating[Any]]
 
@@ -65,7 +65,11 @@ TASKS: dict[TaskName, Task] = {
 }
 
 
-def task_of(train: Train) -> Task:
+def task_of(train: TrainSettings) -> Task:
     """The task of the settings, with the loss that they ask for."""
     task = TASKS[train.task]
-    return replace(task, loss=overshooting_squared_error(train.overshoot)) if train.overshoot < 1.0 else task
+    return (
+        replace(task, loss=squared_error_with_overshoot_penalty(train.overshoot_penalty))
+        if train.overshoot_penalty < 1.0
+        else task
+    )

@@ -24,7 +24,7 @@ class EncodedBatch(NamedTuple):
         return cls(ids, torch.ones(ids.shape, dtype=torch.float32), ids != PADDING_ID)
 
     @classmethod
-    def of_columns(cls, ids: Tensor, x: Tensor, x_of_slots: tuple[int, ...]) -> "EncodedBatch":
+    def of_columns(cls, ids: Tensor, x: Tensor, value_index: tuple[int, ...]) -> "EncodedBatch":
         """A batch from the columns of a dataset.
 
         Args:
@@ -33,7 +33,7 @@ class EncodedBatch(NamedTuple):
             x_of_slots: (F) the position in `x` of each column's x_i, -1 where x_i is 1 (`FeatureMap.x_of_slots`).
         """
         batch = cls.of_ids(ids)
-        for slot, at in enumerate(x_of_slots):
+        for slot, at in enumerate(value_index):
             if at >= 0:
                 batch.values[:, slot] = x[:, at]
         return batch

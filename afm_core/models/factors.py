@@ -58,7 +58,7 @@ class Factors(LinearPart):
         self.embedding = embedding_table(n_ids, embedding_dim)
 
     @torch.no_grad()
-    def take_over(self, factors: "Factors") -> None:
+    def copy_from(self, factors: "Factors") -> None:
         """Become what another model over the same feature map has learned.
 
         Where the map has been extended since, the ids that were appended keep what they have.

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from afm_core.places import Place
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
+from afm_core.storage.paths import PathOrUrl
 
 
-class Logs(Section):
+class LogsSettings(Section):
     """Raw logs."""
 
     path: Path
@@ -33,7 +33,7 @@ class Logs(Section):
     """Leave out `dt` partitions after this day."""
 
 
-class Label(Section):
+class LabelSettings(Section):
     """What makes a log a positive. Without a column every log is one, and negatives are drawn."""
 
     column: ColumnName | None = None
@@ -46,7 +46,7 @@ class Label(Section):
     """Column of the logs that holds the weight of a log, and of its negatives, in the training loss."""
 
     @model_validator(mode="after")
-    def _one_meaning(self) -> "Label":
+    def _one_meaning(self) -> "LabelSettings":
         if self.column is None and (self.at_least is not None or self.range is not None):
             raise ValueError("at_least and range need a column")
         if self.at_least is not None and self.range is not None:
@@ -56,7 +56,7 @@ class Label(Section):
         return self
 
 
-class Negatives(Section):
+class NegativesSettings(Section):
     """Negatives drawn for each positive."""
 
     per_positive: Annotated[int, Field(ge=0, le=100)] | None = None
@@ -75,7 +75,7 @@ class Negatives(Section):
     """The context fields whose values must be the same (hard)."""
 
 
-class Split(Section):
+class SplitSettings(Section):
     """Shares of the instances."""
 
     train: Share = 0.7
@@ -98,7 +98,7 @@ class Split(Section):
     """The last days of the logs (`time`)."""
 
     @model_validator(mode="after")
-    def _shares_sum_to_one(self) -> "Split":
+    def _shares_sum_to_one(self) -> "SplitSettings":
         if abs(self.train + self.valid + self.test - 1.0) > 1e-9:
             raise ValueError("train, valid and test must sum to 1")
         if min(self.train, self.valid, self.test) <= 0:
@@ -110,10 +110,10 @@ class Split(Section):
         return self
 
 
-class Dataset(Section):
+class DatasetSettings(Section):
     """Where the prepared Parquet goes, and its shape."""
 
-    path: Place
+    path: PathOrUrl
     """The dataset's folder, replaced whole by each preparation; training also reads from s3:// and hdfs://."""
     rows_per_file: Annotated[int, Field(ge=1, le=4_000_000)] | None = None
     """Rows of each file, which is one row group. Not set: the multiple of train.batch_size nearest to 65,536."""

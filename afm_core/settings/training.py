@@ -15,7 +15,7 @@ OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
-class Model(Section):
+class ModelSettings(Section):
     """The model and its regularisation."""
 
     name: Literal[
@@ -68,7 +68,7 @@ def _warm_start_short_form(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
-class WarmStart(Section):
+class WarmStartSettings(Section):
     """A model trained first, or a bundle, whose bias, linear weights and embeddings are where the main model starts."""
 
     model: Literal["fm"] = "fm"
@@ -79,8 +79,8 @@ class WarmStart(Section):
     """At most."""
     pooled_dropout: Dropout = 0.3
     """Dropout on its pooled vector, training only."""
-    overshoot: Share | None = None
-    """As train.overshoot, which it has where this is not set; so have the next two."""
+    overshoot_penalty: Share | None = None
+    """As train.overshoot_penalty, which it has where this is not set; so have the next two."""
     optimizer: OptimizerName | None = None
     """As train.optimizer."""
     learning_rate: Annotated[float, Field(gt=0.0)] | None = None
@@ -92,16 +92,16 @@ class WarmStart(Section):
     """Keep what is taken over as it is, and train the rest of the model only."""
 
 
-class Train(Section):
+class TrainSettings(Section):
     """Training."""
 
     task: TaskName = "regression"
     """`regression`: squared error, scores clipped to -1 .. 1; `classification`: log loss, scores are probabilities,
     calibrated on the validation split; `ranking`: a positive above its own negatives (BPR), scores are for order."""
-    overshoot: Share = 1.0
+    overshoot_penalty: Share = 1.0
     """Weight of the squared error of an output beyond the end of the range at which its label is, where the clipped
     score is right: 1, as in the paper, or less; 0 is the squared hinge loss (regression)."""
-    warm_start: Annotated[WarmStart | None, BeforeValidator(_warm_start_short_form)] = None
+    warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = None
     """`fm`, or a mapping with its own epochs and dropout, for every model with embeddings v_i but fm itself; linear,
     poly2 and ffm have none, and start at random."""
     optimizer: OptimizerName = "adagrad"
@@ -142,15 +142,15 @@ class Train(Section):
     """Write a checkpoint every so many steps, and after every epoch; the last two are kept."""
 
     @model_validator(mode="after")
-    def _of_one_task(self) -> "Train":
-        if self.overshoot < 1.0 and self.task != "regression":
-            raise ValueError(f"overshoot needs task: regression, found {self.task}")
+    def _of_one_task(self) -> "TrainSettings":
+        if self.overshoot_penalty < 1.0 and self.task != "regression":
+            raise ValueError(f"overshoot_penalty needs task: regression, found {self.task}")
         if self.accumulate > 1 and self.task == "ranking":
             raise ValueError("accumulate would tear positives from their negatives; leave it out for ranking")
         return self
 
 
-class Evaluate(Section):
+class EvaluateSettings(Section):
     """Evaluation."""
 
     lists: ColumnName | None = None
@@ -159,7 +159,7 @@ class Evaluate(Section):
     """The first so many of a list, for HR@K and NDCG@K."""
 
 
-class Run(Section):
+class RunSettings(Section):
     """Where training writes."""
 
     path: Path
@@ -198,7 +198,7 @@ class Run(Section):
         return self.path / "bundle_warm_start"
 
 
-class Promote(Section):
+class PromoteSettings(Section):
     """What jobs/promote.py asks of a new bundle, measured on the validation split beside the current one."""
 
     auc: Share = 0.005
@@ -213,7 +213,7 @@ class Promote(Section):
     """Share of the rows with a missing or unseen value of any one field, at most."""
 
 
-class Drift(Section):
+class DriftSettings(Section):
     """How far a night may have moved from the training, as a population stability index of each field and the score."""
 
     warn: Annotated[float, Field(gt=0.0)] | None = 0.2
@@ -224,7 +224,7 @@ class Drift(Section):
     """Fields that follow the calendar, such as the weekday, which is another one every night; `score` is the score."""
 
 
-class Score(Section):
+class ScoreSettings(Section):
     """Nightly scoring."""
 
     logs: Path
@@ -237,7 +237,7 @@ class Score(Section):
     """A night with a larger share of missing or unseen values of any one field is not published."""
     mean_score: tuple[float, float] | None = None
     """A night whose mean score is outside these two is not published."""
-    drift: Drift = Drift()
+    drift: DriftSettings = DriftSettings()
     items: Path | None = None
     """With --candidates: a text file with the items to choose from, one value a line. Not set: all of the training."""
     popular_items: Positive | None = None

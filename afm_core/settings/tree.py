@@ -6,11 +6,19 @@ from pydantic import Field, model_validator
 
 from afm_core.features.field import SINGLE_ID, FieldOrName
 from afm_core.features.field import Field as FieldDeclaration
-from afm_core.settings import agreement
-from afm_core.settings.comparing import Compared, Search, Study
-from afm_core.settings.data import Dataset, Label, Logs, Negatives, Split
+from afm_core.settings import cross_checks
+from afm_core.settings.data import DatasetSettings, LabelSettings, LogsSettings, NegativesSettings, SplitSettings
+from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
 from afm_core.settings.section import Section
-from afm_core.settings.training import Evaluate, Model, Promote, Run, Score, Train, WarmStart
+from afm_core.settings.training import (
+    EvaluateSettings,
+    ModelSettings,
+    PromoteSettings,
+    RunSettings,
+    ScoreSettings,
+    TrainSettings,
+    WarmStartSettings,
+)
 
 _ROWS_PER_FILE = 65_536
 _NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i, the last is the start itself
@@ -25,30 +33,30 @@ class Settings(Section):
     """Name of the data set."""
     seed: Seed = 1
     """Of all randomness. Same input, settings and seed: same result."""
-    logs: Logs
+    logs: LogsSettings
     fields: Annotated[tuple[FieldOrName, ...], Field(min_length=2)]
     """Columns that become features, in the order of the batch; a name is short for `{name, kind: categorical}`."""
-    label: Label = Label()
-    negatives: Negatives = Negatives()
-    split: Split = Split()
-    dataset: Dataset
-    model: Model = Model()
-    train: Train = Train()
-    evaluate: Evaluate = Evaluate()
-    run: Run
-    score: Score
-    promote: Promote = Promote()
-    compare: dict[RunName, Compared] = Field(default={})
+    label: LabelSettings = LabelSettings()
+    negatives: NegativesSettings = NegativesSettings()
+    split: SplitSettings = SplitSettings()
+    dataset: DatasetSettings
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    run: RunSettings
+    score: ScoreSettings
+    promote: PromoteSettings = PromoteSettings()
+    compare: dict[RunName, ModelVariant] = Field(default={})
     """Models that jobs/compare.py trains, by the name of their row and folder."""
     seeds: tuple[Seed, ...] = ()
     """Seeds of the trainings of a comparison, which then says mean and spread; not set: `seed`."""
     studies: dict[RunName, Study] = Field(default={})
     """Plots of the validation error against one setting, by name; jobs/compare.py --studies trains their points."""
-    search: Search = Search()
+    search: SearchSettings = SearchSettings()
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
-        problem = agreement.first_problem(self)
+        problem = cross_checks.first_problem(self)
         if problem:
             raise ValueError(problem)
         return self
@@ -89,7 +97,7 @@ class Settings(Section):
         return (*seen_by, *self.negatives.replace)
 
     @property
-    def warm_start(self) -> WarmStart | None:
+    def warm_start(self) -> WarmStartSettings | None:
         """What is trained before the model, if the model can start from it."""
         return None if self.model.name in _NEVER_WARM else self.train.warm_start
 
@@ -120,16 +128,16 @@ class Settings(Section):
             points.append((value, self._with(f"studies/{study.model}/{study.key}/{value}", varied, self.seed)))
         return points
 
-    def _with(self, folder: str, entry: Compared, seed: int) -> "Settings":
+    def _with(self, folder: str, entry: ModelVariant, seed: int) -> "Settings":
         changes = {
             "seed": seed,
             "seeds": (),
-            "model": Model.model_validate({**self.model.model_dump(), **entry.model}),
-            "train": Train.model_validate({**self.train.model_dump(), **entry.train}),
-            "run": Run(path=self.run.path / folder),
+            "model": ModelSettings.model_validate({**self.model.model_dump(), **entry.model}),
+            "train": TrainSettings.model_validate({**self.train.model_dump(), **entry.train}),
+            "run": RunSettings(path=self.run.path / folder),
             "compare": {},
             "studies": {},
-            "search": Search(),
+            "search": SearchSettings(),
         }
         return self.model_copy(update=changes)
 

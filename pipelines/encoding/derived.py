@@ -8,8 +8,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import Count, Crossed, FeatureMap, FieldIds
-from pipelines.contracts import COUNTS, conform
+from afm_core.features import Crossed, FeatureMap, FieldIds, Frequency
+from pipelines.contracts import COUNT_TABLE, conform
 
 COUNT_BUCKETS = 64
 """Half powers of two up to 2^32."""
@@ -25,7 +25,7 @@ def with_crossed(rows: DataFrame, feature_map: FeatureMap) -> DataFrame:
 
 
 def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
-    """Contract `COUNTS`: how often each combination of ids that a count field counts occurs. One shuffle of them.
+    """Contract `COUNT_TABLE`: how often each combination of ids that a count field counts occurs. One shuffle of them.
 
     Combinations are told apart by 64-bit hashes of their ids: of n combinations of a field, n^2 / 2^65 share one.
     """
@@ -33,14 +33,14 @@ def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFra
         F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key")) for ids, declared in feature_map.counted
     ]
     counted = positives.select(F.inline(F.array(*pairs))).groupBy("field", "key").agg(F.count(F.lit(1)).alias("count"))
-    return conform(counted, COUNTS)
+    return conform(counted, COUNT_TABLE)
 
 
 def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureMap, own: Column) -> DataFrame:
     """Add ids and x_i of the count fields. Cost: a join for each, broadcast where Spark finds the counts small.
 
     Args:
-        counts: contract `COUNTS`; None where the map has no count fields.
+        counts: contract `COUNT_TABLE`; None where the map has no count fields.
         own: 1 where a row is one of those counted, and must not count itself, else 0.
     """
     for ids, declared in feature_map.counted:
@@ -56,7 +56,7 @@ def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureM
     return rows
 
 
-def _count_id(ids: FieldIds, declared: Count, n: Column, known: Column) -> Column:
+def _count_id(ids: FieldIds, declared: Frequency, n: Column, known: Column) -> Column:
     found = F.lit(ids.ranges[0].first)
     if declared.scale == "buckets":
         half_powers = F.floor(2.0 * F.log2(1.0 + n)).cast("int")
@@ -64,10 +64,10 @@ def _count_id(ids: FieldIds, declared: Count, n: Column, known: Column) -> Colum
     return F.when(known, found).otherwise(F.lit(ids.unknown_id)).cast("int")
 
 
-def _key(declared: Crossed | Count) -> Column:
+def _key(declared: Crossed | Frequency) -> Column:
     return F.xxhash64(*[F.col(name) for name in declared.of])
 
 
-def _known(feature_map: FeatureMap, declared: Crossed | Count) -> Column:
+def _known(feature_map: FeatureMap, declared: Crossed | Frequency) -> Column:
     """Whether every field of the combination has a known value."""
     return reduce(Column.__and__, [F.col(name) != feature_map[name].unknown_id for name in declared.of])

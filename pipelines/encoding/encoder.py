@@ -8,10 +8,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
-from afm_core.features.feature_map import COUNTS as COUNTS_FILE
-from afm_core.features.feature_map import FEATURES, PAIRS
-from pipelines.contracts import COUNTS, conform
-from pipelines.encoding.affinity import with_affinities
+from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
+from pipelines.contracts import COUNT_TABLE, conform
+from pipelines.encoding.co_occurrence import with_co_occurrences
 from pipelines.encoding.derived import with_counts, with_crossed
 from pipelines.encoding.feature_table import read_feature_table
 from pipelines.encoding.numbers import number_id, scaled
@@ -37,7 +36,7 @@ class Encoding:
     @property
     def features(self) -> Path:
         """The feature table."""
-        return self.folder / FEATURES
+        return self.folder / FEATURES_FILE
 
     @property
     def counts(self) -> Path:
@@ -47,7 +46,7 @@ class Encoding:
     @property
     def pairs(self) -> Path:
         """What affinity fields know."""
-        return self.folder / PAIRS
+        return self.folder / PAIRS_FILE
 
 
 def encode(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
@@ -63,7 +62,7 @@ def with_knowledge(rows: DataFrame, encoding: Encoding, own: Column) -> DataFram
         own: 1 where a row is one of those positives, and must not count itself, else 0.
     """
     counted = with_counts(rows, read_counts(rows, encoding), encoding.feature_map, own)
-    return with_affinities(counted, encoding.pairs, encoding.feature_map, own)
+    return with_co_occurrences(counted, encoding.pairs, encoding.feature_map, own)
 
 
 def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
@@ -108,10 +107,10 @@ def may_stay_text(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
-    """Contract `COUNTS`, None for a map without count fields."""
+    """Contract `COUNT_TABLE`, None for a map without count fields."""
     if not encoding.feature_map.counted:
         return None
-    return conform(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNTS)
+    return conform(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
 
 
 def how_encoded(ids: FieldIds) -> tuple[str, str]:

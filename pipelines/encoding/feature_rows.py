@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, Field, FieldIds, Hashed, Numeric, Scaling
 from afm_core.features.feature_map import PADDING_ID
-from pipelines.contracts import FEATURES
-from pipelines.encoding.counting import CountedValues
+from pipelines.contracts import FEATURE_TABLE
+from pipelines.encoding.value_counts import CountedValues
 from pipelines.encoding.values import has_vocabulary
 
 
@@ -84,4 +84,4 @@ def special_rows(spark: SparkSession, layout: FeatureMap, unknown: Sequence[int 
     """The rows of padding and of each field's unknown id, counted as the logs that get it, where that is known."""
     special: list[tuple[int, str | None, str | None, int | None]] = [(PADDING_ID, None, None, 0)]
     special += [(ids.unknown_id, ids.name, None, count) for ids, count in zip(layout.fields, unknown, strict=True)]
-    return spark.createDataFrame(special, FEATURES)
+    return spark.createDataFrame(special, FEATURE_TABLE)

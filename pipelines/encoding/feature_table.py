@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.contracts import FEATURES, conform
-from pipelines.encoding.fitting import FittedMap
+from pipelines.contracts import FEATURE_TABLE, conform
+from pipelines.encoding.fitting import FittedFeatureMap
 from pipelines.spark import literal
 
 _FEATURES = pa.schema(
@@ -39,7 +39,7 @@ _PAIRS = pa.schema(
 )
 
 
-def write_feature_table(fitted: FittedMap, path: Path) -> None:
+def write_feature_table(fitted: FittedFeatureMap, path: Path) -> None:
     """Write the table from one executor task, in a stream: V rows pass, a batch at a time."""
     schema = _FEATURES.with_metadata(fitted.feature_map.to_metadata())
     written = write_one_file(fitted.table, ["id"], schema, path)
@@ -47,12 +47,12 @@ def write_feature_table(fitted: FittedMap, path: Path) -> None:
 
 
 def write_count_table(counts: DataFrame, path: Path) -> int:
-    """Write contract `COUNTS`, sorted; returns its rows."""
+    """Write contract `COUNT_TABLE`, sorted; returns its rows."""
     return write_one_file(counts, ["field", "key"], _COUNTS, path)
 
 
 def write_pair_table(pairs: DataFrame, path: Path) -> int:
-    """Write contract `PAIRS`, sorted; returns its rows."""
+    """Write contract `PAIR_TABLE`, sorted; returns its rows."""
     return write_one_file(pairs, ["of", "relation", "left", "right"], _PAIRS, path)
 
 
@@ -78,5 +78,5 @@ def write_one_file(frame: DataFrame, order: list[str], schema: pa.Schema, path: 
 
 
 def read_feature_table(spark: SparkSession, path: Path) -> DataFrame:
-    """The table as Spark sees it: contract `FEATURES`."""
-    return conform(spark.read.parquet(literal(path)), FEATURES)
+    """The table as Spark sees it: contract `FEATURE_TABLE`."""
+    return conform(spark.read.parquet(literal(path)), FEATURE_TABLE)

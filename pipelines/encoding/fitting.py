@@ -7,24 +7,24 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import Affinity, Count, Crossed, FeatureMap, Field, Hashed, Numeric, Scaling
+from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling
 from afm_core.features.field import SINGLE_ID
-from pipelines.contracts import FEATURES, conform
-from pipelines.encoding.counting import FieldValues, count_values
+from pipelines.contracts import FEATURE_TABLE, conform
 from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.encoding.digest import digest, text_digest
 from pipelines.encoding.feature_rows import enumerated, known_values, new_values, old_features, special_rows
 from pipelines.encoding.numbers import NumberFacts, fit_scaling, number_facts
+from pipelines.encoding.value_counts import FieldValues, count_values
 from pipelines.encoding.values import has_vocabulary
 
 
 @dataclass(frozen=True)
-class OldMap:
+class MapToExtend:
     """A map that is to grow."""
 
     feature_map: FeatureMap
     table: DataFrame
-    """Contract `FEATURES`."""
+    """Contract `FEATURE_TABLE`."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,18 @@ class FieldFacts:
 
 
 @dataclass(frozen=True)
-class FittedMap:
+class FittedFeatureMap:
     """A feature map, as its layout and as its table."""
 
     feature_map: FeatureMap
     table: DataFrame
-    """Contract `FEATURES`."""
+    """Contract `FEATURE_TABLE`."""
     facts: dict[str, FieldFacts] = field(default_factory=dict)
 
 
-def fit_feature_map(logs: DataFrame, fields: Sequence[Field], rows: int, extends: OldMap | None = None) -> FittedMap:
+def fit_feature_map(
+    logs: DataFrame, fields: Sequence[Field], rows: int, extends: MapToExtend | None = None
+) -> FittedFeatureMap:
     """Count the values of every field, and give ids by field, falling count, then value.
 
     Cost: one shuffle of the distinct (field, value) pairs, at most N x m after partial aggregation, and one sort of
@@ -74,13 +76,13 @@ def fit_feature_map(logs: DataFrame, fields: Sequence[Field], rows: int, extends
         parts.append(old_features(extends.table, counted))
     features = reduce(DataFrame.unionByName, parts)
     unknown = _unknown_logs(features, layout, rows, numbers)
-    table = conform(special_rows(spark, layout, unknown).unionByName(features), FEATURES)
+    table = conform(special_rows(spark, layout, unknown).unionByName(features), FEATURE_TABLE)
     fingerprint = text_digest(digest(table.select("id", "field", "value")), repr(layout.fields))
     facts = {
         name: FieldFacts(counted.fields[at], sizes[at], unknown[at], numbers.get(name))
         for at, name in enumerate(layout.names)
     }
-    return FittedMap(FeatureMap(layout.fields, fingerprint), table, facts)
+    return FittedFeatureMap(FeatureMap(layout.fields, fingerprint), table, facts)
 
 
 def _scaling(
@@ -102,7 +104,7 @@ def _new_size(declared: Field, scaling: Scaling | None, values: FieldValues, old
             return declared.buckets
         case Numeric(scale="quantiles"):
             return 1 + len((scaling or Scaling()).edges)
-        case Count(scale="buckets") | Affinity(scale="buckets"):
+        case Frequency(scale="buckets") | CoOccurrence(scale="buckets"):
             return COUNT_BUCKETS
     return 1
 

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from afm_core.features import FeatureMap
+from afm_core.inference.scorer import Scorer
 from afm_core.learning.metrics import Scored
 from afm_core.learning.tasks import Task
 from afm_core.models import EncodedBatch
-from afm_core.scorer import Scorer
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan

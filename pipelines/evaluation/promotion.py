@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.drift import number_profile, shift
+from afm_core.drift.stability_index import number_profile, shift
 from afm_core.errors import NotPromotedError
 from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
-from afm_core.publish import staged
 from afm_core.settings import Settings
-from afm_core.settings.training import Promote
+from afm_core.settings.training import PromoteSettings
+from afm_core.storage.publishing import staged
 from pipelines.dataset import Dataset
-from pipelines.evaluation.job import require_same_map
+from pipelines.evaluation.evaluate import require_same_map
 from pipelines.evaluation.predictions import Predictions, encoded_batches, score_split
 
 SPLIT = "valid"
@@ -80,7 +80,7 @@ def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None
     )
 
 
-def _checks(limits: Promote, dataset: Dataset, new: Bundle, current: Bundle | None) -> list[Check]:
+def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bundle | None) -> list[Check]:
     ours = score_split(new.scorer, dataset, SPLIT)
     found = _metrics(new, ours)
     low, high = limits.calibration

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from afm_core.errors import DatasetError
 from afm_core.models import EncodedBatch
-from afm_core.places import opened, url_of
+from afm_core.storage.paths import open_for_reading, to_url
 from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.remote import petastorm_file_system
@@ -73,19 +73,19 @@ class Feed:
             DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
         """
         self.plan, self._map, self._weighted = plan, dataset.feature_map, dataset.manifest.weighted
-        self.x_of_slots = self._map.x_of_slots
+        self.value_index = self._map.value_index
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
         self._together = together
         self._kept: dict[int, _Rows] | None = {} if in_memory else None
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
 
-    def epoch(self, epoch: int, left: Stretches | None = None) -> Iterator[Batch]:
+    def epoch(self, epoch: int, remaining: Stretches | None = None) -> Iterator[Batch]:
         """The batches of an epoch, or of what is left of it; files of which nothing is left are not read.
 
         The same (seed, epoch, rank, size) gives the same batches.
         """
-        plan = self.plan.going_on(left)
+        plan = self.plan.resume_at(remaining)
         slices = plan.slices(self._file_order(epoch))
         step, missing, pending = 0, plan.local_batch, list[_Rows]()
         for rows in self._read(slices, epoch):
@@ -147,7 +147,7 @@ class Feed:
         at = 0
         try:
             with make_batch_reader(
-                [url_of(self._files[file]) for file in files],
+                [to_url(self._files[file]) for file in files],
                 schema_fields=columns,
                 shuffle_row_groups=False,
                 num_epochs=1,
@@ -204,7 +204,7 @@ class Feed:
     def _batch(self, rows: _Rows) -> Batch:
         ids, x = torch.from_numpy(rows.ids).long(), torch.from_numpy(rows.x)
         return Batch(
-            EncodedBatch.of_columns(ids, x, self.x_of_slots),
+            EncodedBatch.of_columns(ids, x, self.value_index),
             torch.from_numpy(rows.label),
             torch.from_numpy(rows.weight) if self._weighted else None,
             torch.from_numpy(rows.row_key) if self._with_row_keys else None,
@@ -217,7 +217,7 @@ def _file_of(piece: FileSlice) -> int:
 
 def _check_footer(file: Path, rows: int) -> None:
     try:
-        with opened(file) as source:
+        with open_for_reading(file) as source:
             footer = pq.read_metadata(source)
     except (OSError, pa.ArrowInvalid) as error:
         raise DatasetError(f"{file}: not a whole Parquet file; prepare the dataset again") from error

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from afm_core.places import file_system
+from afm_core.storage.paths import remote_file_system
 
 
 def petastorm_file_system(file: Path) -> Any:
@@ -13,7 +13,7 @@ def petastorm_file_system(file: Path) -> Any:
     Petastorm reads by interfaces of pyarrow that take its old kind of file system only, not fsspec's own. pyarrow has a
     wrapper for them, which leaves open what is a file.
     """
-    remote = file_system(file)
+    remote = remote_file_system(file)
     if remote is None:
         return None
     with warnings.catch_warnings():

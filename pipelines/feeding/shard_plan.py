@@ -39,7 +39,7 @@ class ShardPlan:
     """Rows of a step over all ranks."""
     rank: int
     size: int
-    left: Stretches | None = None
+    remaining: Stretches | None = None
     """Where only a part of the epoch is divided: which."""
 
     def __post_init__(self) -> None:
@@ -68,22 +68,22 @@ class ShardPlan:
 
     def rank_rows(self, rank: int) -> int:
         """Rows that `rank` sees in an epoch."""
-        rows = self.rows_left
+        rows = self.remaining_rows
         return rows // self.size + (rank < rows % self.size)
 
     def local_rows(self, step: int, rank: int | None = None) -> int:
         """Rows of `rank` (default: this one) in a step."""
-        left = self.rank_rows(self.rank if rank is None else rank) - step * self.local_batch
-        return max(0, min(self.local_batch, left))
+        remaining = self.rank_rows(self.rank if rank is None else rank) - step * self.local_batch
+        return max(0, min(self.local_batch, remaining))
 
     def global_rows(self, step: int) -> int:
         """Rows of all ranks in a step."""
         return sum(self.local_rows(step, rank) for rank in range(self.size))
 
     @property
-    def rows_left(self) -> int:
+    def remaining_rows(self) -> int:
         """Rows that are divided."""
-        return self.rows if self.left is None else sum(stop - start for start, stop in self.left)
+        return self.rows if self.remaining is None else sum(stop - start for start, stop in self.remaining)
 
     def rest(self, steps: int) -> Stretches:
         """What is left after every rank has done `steps` steps."""
@@ -94,14 +94,14 @@ class ShardPlan:
             begin = end
         return tuple(found)
 
-    def going_on(self, left: Stretches | None) -> Self:
+    def resume_at(self, remaining: Stretches | None) -> Self:
         """The division of what is left."""
-        return replace(self, left=left)
+        return replace(self, remaining=remaining)
 
     def _cut(self, begin: int, end: int) -> list[tuple[int, int]]:
         """Rows `begin` to `end` of those that are divided, as parts of the whole epoch."""
         found, at = [], 0
-        for start, stop in ((0, self.rows),) if self.left is None else self.left:
+        for start, stop in ((0, self.rows),) if self.remaining is None else self.remaining:
             first, last = max(begin - at, 0), min(end - at, stop - start)
             if first < last:
                 found.append((start + first, start + last))

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.settings import Settings
-from pipelines.contracts import REJECTS, conform
+from pipelines.contracts import REJECT_TABLE, conform
 from pipelines.logs.columns import CORRUPT, FILE, column
 from pipelines.logs.reading import wanted_columns
 from pipelines.logs.rules import REJECT, judge_logs
@@ -21,7 +21,7 @@ class CheckedLogs:
     accepted: DataFrame
     """Contract `log_columns`."""
     rejects: DataFrame
-    """Contract `REJECTS`."""
+    """Contract `REJECT_TABLE`."""
     rows_in: int
     rejected: dict[str, int]
     """Rows by reason."""
@@ -63,7 +63,7 @@ def check_counted(
         LogsError: as `check_logs`, or the logs were changed between the passes.
     """
     spark = judged.sparkSession
-    rejects, rejected, present = spark.createDataFrame([], REJECTS), dict[str, int](), dict[str, int]()
+    rejects, rejected, present = spark.createDataFrame([], REJECT_TABLE), dict[str, int](), dict[str, int]()
     if accepted < rows:
         rejects = _rejects(judged, settings).persist()
         reasons = rejects.groupBy("rule", "column").count().collect()  # one row a reason
@@ -101,7 +101,7 @@ def _rejects(judged: DataFrame, settings: Settings, labelled: bool = False) -> D
     rejects = judged.where(F.col(REJECT).isNotNull()).select(
         f"{REJECT}.rule", f"{REJECT}.column", F.coalesce(CORRUPT, as_json).alias("raw"), F.col(FILE).alias("file")
     )
-    return conform(rejects, REJECTS)
+    return conform(rejects, REJECT_TABLE)
 
 
 def _read_columns(settings: Settings) -> list[str]:

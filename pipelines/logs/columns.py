@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from afm_core.errors import LogsError
-from afm_core.settings.data import Logs
+from afm_core.settings.data import LogsSettings
 
 CORRUPT = "_corrupt"
 """The raw line where the reader could not parse it, else null."""
@@ -37,7 +37,7 @@ def without_marks(text: Column) -> Column:
     return F.translate(text, LIST, _FOREIGN)
 
 
-def require(wanted: list[str], found: list[str], logs: Logs) -> None:
+def require(wanted: list[str], found: list[str], logs: LogsSettings) -> None:
     """Raise LogsError unless all wanted columns were found."""
     missing = [name for name in wanted if name not in found]
     if missing:

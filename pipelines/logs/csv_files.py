@@ -6,7 +6,7 @@ import re
 from pyspark.sql import Column, DataFrame, DataFrameReader
 from pyspark.sql import functions as F
 
-from afm_core.settings.data import Logs
+from afm_core.settings.data import LogsSettings
 from pipelines.logs.columns import (
     CORRUPT,
     FILE,
@@ -24,7 +24,9 @@ _NEVER_QUOTED = "\uffff"  # no character: Spark's own way to say "no quotes" tak
 _WIDEST = 20_480  # columns that Spark's parser of CSV has room for; it fails the job where a line has more
 
 
-def read_csv(reader: DataFrameReader, logs: Logs, paths: list[str], wanted: list[str], lists: list[str]) -> DataFrame:
+def read_csv(
+    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: list[str], lists: list[str]
+) -> DataFrame:
     """Lines, then their columns: Spark shows the whole line only where it cannot parse it, quotes are judged by it."""
     text = reader.text(paths)
     partitions = text.columns[1:]
@@ -56,7 +58,7 @@ def read_csv(reader: DataFrameReader, logs: Logs, paths: list[str], wanted: list
     )
 
 
-def _split_header(header: str, logs: Logs) -> list[str]:
+def _split_header(header: str, logs: LogsSettings) -> list[str]:
     if logs.separator_in is not None or not header:
         return []
     return next(csv.reader([header], delimiter=logs.separator))
@@ -71,7 +73,7 @@ def _lines_below(header: str, reader: DataFrameReader, paths: list[str]) -> Data
     return reader.schema(text_schema([header])).csv(paths).withColumnRenamed(header, _LINE)
 
 
-def _parsed(rows: DataFrame, names: list[str], logs: Logs) -> DataFrame:
+def _parsed(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
     """Add the values of each line as an array, as long as `names` unless the line has more columns, or fewer.
 
     A line without quotes is split: that takes a third of the time that Spark's parser of CSV takes.
@@ -97,7 +99,7 @@ def _count(text: Column, character: str) -> Column:
     return F.length(text) - F.length(F.replace(text, F.lit(character), F.lit("")))
 
 
-def _matched(rows: DataFrame, names: list[str], logs: Logs) -> DataFrame:
+def _matched(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
     """As `_parsed`, without quotes; the one column that may hold the separator takes what those beside it leave."""
     separator = re.escape(logs.separator)
     groups = separator.join("(.*)" if name == logs.separator_in else f"([^{separator}]*)" for name in names)

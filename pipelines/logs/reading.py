@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, Struc
 from afm_core.errors import LogsError
 from afm_core.features import Tags
 from afm_core.settings import Settings
-from afm_core.settings.data import Logs
+from afm_core.settings.data import LogsSettings
 from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
 from pipelines.logs.sources import PARTITION, base_folder, find_logs
@@ -51,7 +51,9 @@ def wanted_columns(settings: Settings, labelled: bool) -> list[str]:
     return list(dict.fromkeys([*settings.logs.keys, *fields, *filter(None, others)]))
 
 
-def _read_files(spark: SparkSession, logs: Logs, night: Path | None, wanted: list[str], lists: list[str]) -> DataFrame:
+def _read_files(
+    spark: SparkSession, logs: LogsSettings, night: Path | None, wanted: list[str], lists: list[str]
+) -> DataFrame:
     places = find_logs(logs, night)
     paths = [literal(place) for place in places]
     reader = spark.read.option("basePath", url(base_folder(night or logs.path)))
@@ -67,7 +69,7 @@ def _read_files(spark: SparkSession, logs: Logs, night: Path | None, wanted: lis
     return raw.withColumn(FILE, F.col("_metadata.file_path"))
 
 
-def _merged(reader: DataFrameReader, logs: Logs, paths: list[str]) -> DataFrame:
+def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> DataFrame:
     """The columns that any of the files has; else one file's would stand for all."""
     try:
         return reader.option("mergeSchema", True).load(paths)
@@ -103,7 +105,7 @@ def _read_json(reader: DataFrameReader, paths: list[str], wanted: list[str], lis
     return raw
 
 
-def _table(spark: SparkSession, logs: Logs) -> DataFrame:
+def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
     name = str(logs.path)
     try:
         return spark.table(name).withColumn(FILE, F.lit(name))
@@ -111,7 +113,9 @@ def _table(spark: SparkSession, logs: Logs) -> DataFrame:
         raise LogsError(f"{name}: no such table in Spark's catalogue; set logs.path to database.table") from error
 
 
-def _as_text(raw: DataFrame, logs: Logs, wanted: list[str], lists: list[str], keep_metadata: bool = False) -> DataFrame:
+def _as_text(
+    raw: DataFrame, logs: LogsSettings, wanted: list[str], lists: list[str], keep_metadata: bool = False
+) -> DataFrame:
     """Typed columns as text, with nothing corrupt."""
     require(wanted, raw.columns, logs)
     columns = [_plain(name, raw.schema[name].dataType, name in lists, logs) for name in wanted]
@@ -120,7 +124,7 @@ def _as_text(raw: DataFrame, logs: Logs, wanted: list[str], lists: list[str], ke
     return raw.select(*columns, *kept, F.lit(None).cast("string").alias(CORRUPT))
 
 
-def _plain(name: str, found: DataType, may_be_list: bool, logs: Logs) -> Column:
+def _plain(name: str, found: DataType, may_be_list: bool, logs: LogsSettings) -> Column:
     if isinstance(found, ArrayType) and isinstance(found.elementType, AtomicType) and may_be_list:
         return _joined(F.transform(column(name), lambda element: element.cast("string"))).alias(name)
     if not isinstance(found, AtomicType):
@@ -137,7 +141,7 @@ def _joined(elements: Column) -> Column:
     return F.concat_ws("", F.transform(present, lambda element: F.concat(F.lit(LIST), without_marks(element))))
 
 
-def _within_dates(raw: DataFrame, logs: Logs) -> DataFrame:
+def _within_dates(raw: DataFrame, logs: LogsSettings) -> DataFrame:
     if logs.first_date is None and logs.last_date is None:
         return raw
     if PARTITION not in raw.columns:

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from afm_core.errors import EmptyLogsError, LogsError
-from afm_core.settings.data import Logs
+from afm_core.settings.data import LogsSettings
 
 PARTITION = "dt"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-def find_logs(logs: Logs, night: Path | None = None) -> list[Path]:
+def find_logs(logs: LogsSettings, night: Path | None = None) -> list[Path]:
     """The files and folders to read, sorted; a path that exists is taken as it is, whatever characters it holds.
 
     Spark would read past some files without a word: hidden ones that were asked for, files in folders below that are
@@ -91,7 +91,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def fingerprint(logs: Logs, night: Path | None = None) -> str | None:
+def fingerprint(logs: LogsSettings, night: Path | None = None) -> str | None:
     """Digest of the names, sizes and times of change of all files of the logs, or of a night; None for a table.
 
     Cost: a look at each file's entry, none is opened.
@@ -110,7 +110,7 @@ def fingerprint(logs: Logs, night: Path | None = None) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def in_dates(file: Path, logs: Logs) -> bool:
+def in_dates(file: Path, logs: LogsSettings) -> bool:
     """Whether a file is in none but the wanted `dt` partitions."""
     first = "" if logs.first_date is None else logs.first_date.isoformat()
     days = [day for folder in file.parents if (day := _day_of(folder)) is not None]

@@ -5,7 +5,7 @@ from pyspark.sql import functions as F
 
 from afm_core.features import Tags, Time
 from afm_core.labels import NEGATIVE, POSITIVE
-from afm_core.settings.data import Label
+from afm_core.settings.data import LabelSettings
 from pipelines.logs.columns import LIST, column
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
@@ -52,7 +52,7 @@ def tag_values(field: Tags) -> Column:
     return F.when(F.size(found) > 0, found)
 
 
-def is_label(label: Label) -> Column:
+def is_label(label: LabelSettings) -> Column:
     """Whether the text of the label's column is allowed."""
     text = F.lower(column(label.column or ""))
     if label.at_least is not None:
@@ -62,7 +62,7 @@ def is_label(label: Label) -> Column:
     return text.isin("true", "false") | (is_number(text) & text.try_cast("double").isin(-1.0, 0.0, 1.0))
 
 
-def label_value(label: Label) -> Column:
+def label_value(label: LabelSettings) -> Column:
     """The label, float32 from -1 to 1, of a row whose text is allowed."""
     if label.column is None:
         return F.lit(POSITIVE).cast("float")
@@ -76,6 +76,6 @@ def label_value(label: Label) -> Column:
     return F.when(is_positive, POSITIVE).otherwise(NEGATIVE).cast("float")
 
 
-def weight_value(label: Label) -> Column:
+def weight_value(label: LabelSettings) -> Column:
     """The weight of a log in the loss, float32."""
     return F.lit(1.0).cast("float") if label.weight is None else column(label.weight).try_cast("float")

@@ -12,21 +12,21 @@ from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
-from afm_core.publish import staged
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.publishing import staged
 from pipelines.console import Stages
-from pipelines.contracts import REJECTS, scores
+from pipelines.contracts import REJECT_TABLE, scores
 from pipelines.logs.checking import check_counted
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.logs.rules import judge_logs
-from pipelines.scoring.checks import read_back, refuse_if_odd
-from pipelines.scoring.counting import NightCounts
-from pipelines.scoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
-from pipelines.scoring.freshness import made_from
-from pipelines.scoring.nights import find_night, night_folder
-from pipelines.scoring.rows import Columns, rows_to_score
-from pipelines.scoring.udf import scorer
-from pipelines.scoring.writing import write_none, write_parts
+from pipelines.scoring.monitoring.checks import read_back, refuse_if_odd
+from pipelines.scoring.monitoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
+from pipelines.scoring.night_dates import find_night, night_folder
+from pipelines.scoring.night_freshness import made_from
+from pipelines.scoring.worker.input_rows import WorkerColumns, rows_to_score
+from pipelines.scoring.worker.task import scorer
+from pipelines.scoring.worker.task_counters import NightCounters
+from pipelines.scoring.worker.writer import write_none, write_parts
 from pipelines.spark import url
 
 MANIFEST, _REJECTS, SETTINGS = (
@@ -141,8 +141,8 @@ def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> N
     """One pass over the logs: nothing of their size is kept between reading and writing."""
     settings, bundle = asked.settings, asked.bundle
     judged = judge_logs(read_logs(spark, settings, asked.logs), settings)
-    columns = Columns.of(bundle.feature_map, asked.keys)
-    counts = NightCounts.begin(spark.sparkContext, bundle, columns.given)
+    columns = WorkerColumns.of(bundle.feature_map, asked.keys)
+    counts = NightCounters.begin(spark.sparkContext, bundle, columns.given)
     with stages("read, encode and score") as say:
         score = scorer(bundle, columns, counts, asked.explain)
         scored = write_parts(rows_to_score(judged, bundle, columns), score, asked.contract, stage)
@@ -152,7 +152,7 @@ def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> N
         if checked.rejected:
             checked.rejects.write.parquet(url(stage / _REJECTS), compression="zstd")
         else:
-            write_none(REJECTS, stage / _REJECTS)
+            write_none(REJECT_TABLE, stage / _REJECTS)
         say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
     with stages("check the night"):
         written = read_back(spark, stage, score_edges(bundle))

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from afm_core.errors import CheckpointError
-from afm_core.publish import staged
+from afm_core.storage.publishing import staged
 from pipelines.console import messages
 from pipelines.training.state import TrainingState
 
@@ -36,7 +36,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it could not be written; those before it are as they were.
         """
-        target = self._path(state.schedule.last_epoch)
+        target = self._path(state.global_step)
         try:
             with staged(target) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)

@@ -16,8 +16,8 @@ from afm_core.errors import LostRankError
 from afm_core.settings import Settings
 from pipelines.console import messages
 from pipelines.training.cores import keep_to_own_cores
-from pipelines.training.exchange import as_table, from_table, looked_up_alike, packed, table_is_smaller, unpack
-from pipelines.training.roll import Roll
+from pipelines.training.gradient_exchange import as_table, from_table, looked_up_alike, packed, table_is_smaller, unpack
+from pipelines.training.rank_heartbeats import RankHeartbeats
 
 R = TypeVar("R")
 
@@ -57,7 +57,7 @@ class Communicator(Protocol):
         """Say that rank 0 has written a checkpoint. Where ranks may come and go, this is where they are let in."""
 
 
-class Alone:
+class SingleProcess:
     """A single process."""
 
     rank, size, elastic, local_rank, local_size = 0, 1, False, 0, 1
@@ -85,7 +85,7 @@ class Alone:
 class Horovod:
     """Ranks started by horovodrun."""
 
-    def __init__(self, hvd: Any, roll: Path, changes: Callable[[], None] | None = None) -> None:
+    def __init__(self, hvd: Any, heartbeats: Path, changes: Callable[[], None] | None = None) -> None:
         """Join the others.
 
         Args:
@@ -96,7 +96,7 @@ class Horovod:
         self._hvd, self._changes, self.elastic = hvd, changes, changes is not None
         self.rank, self.size = hvd.rank(), hvd.size()
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()
-        self.roll = Roll(roll, self.rank, self.size)
+        self.heartbeats = RankHeartbeats(heartbeats, self.rank, self.size)
 
     def sum_gradients(
         self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
@@ -106,7 +106,7 @@ class Horovod:
         All of it is under way at once: what costs is the number of round trips, not their size. Rows arrive in the
         order of the ranks, so that every rank adds them up alike.
         """
-        self.roll.begin()
+        self.heartbeats.begin()
         learning = list(parameters)
         dense, sparse, tables = [], [], []
         for parameter in learning:
@@ -135,7 +135,7 @@ class Horovod:
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise, in float64."""
-        self.roll.begin()
+        self.heartbeats.begin()
         total = self._hvd.allreduce(torch.tensor(values, dtype=torch.float64), op=self._hvd.Sum, name="sum")
         return [float(value) for value in total]
 
@@ -166,7 +166,7 @@ def on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], resume
         LostRankError: another rank has died, or kept the others waiting beyond `train.stall_seconds`; names it.
     """
     if "HOROVOD_RANK" not in os.environ:
-        return work(Alone(), resume)
+        return work(SingleProcess(), resume)
     limit = str(settings.train.stall_seconds)
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", limit)
     os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(max(1, settings.train.stall_seconds // 2)))
@@ -178,19 +178,20 @@ def on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], resume
     if not elastic:
         keep_to_own_cores(int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"]))
     hvd.init()
-    roll = settings.run.path / "ranks"
+    heartbeats = settings.run.path / "ranks"
     if elastic:
-        return _elastic(hvd, roll, work, resume)
-    ranks = Horovod(hvd, roll)
+        return _elastic(hvd, heartbeats, work, resume)
+    ranks = Horovod(hvd, heartbeats)
     try:
         return work(ranks, resume)
     except HorovodInternalError as error:
         raise LostRankError(
-            f"rank {ranks.rank} of {ranks.size} cannot go on: {ranks.roll.silent()}; start again with --resume auto"
+            f"rank {ranks.rank} of {ranks.size} cannot go on: {ranks.heartbeats.silent()}; "
+            "start again with --resume auto"
         ) from error
 
 
-def _elastic(hvd: Any, roll: Path, work: Callable[[Communicator, bool], R], resume: bool) -> R:
+def _elastic(hvd: Any, heartbeats: Path, work: Callable[[Communicator, bool], R], resume: bool) -> R:
     from horovod.common.elastic import State, run_fn
     from horovod.torch.elastic import _reset
     from horovod.torch.functions import broadcast_object
@@ -211,7 +212,7 @@ def _elastic(hvd: Any, roll: Path, work: Callable[[Communicator, bool], R], resu
             self.begun = True
 
     def attempt(state: OnDisk) -> R:
-        return work(Horovod(hvd, roll, state.check_host_updates), state.begun)
+        return work(Horovod(hvd, heartbeats, state.check_host_updates), state.begun)
 
     found: R = run_fn(attempt, _reset)(OnDisk(broadcast_object, hvd.rank))
     return found

@@ -16,11 +16,11 @@ from afm_core.settings import Settings
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import Stretches
 from pipelines.training.communicator import Communicator
-from pipelines.training.interruption import STOPPING, Interruption, interruptible
+from pipelines.training.context import TrainingContext
 from pipelines.training.state import TrainingState, seed_step
-from pipelines.training.trainer import Trainer
+from pipelines.training.stop_signals import STOPPING, Interruption, interruptible
+from pipelines.training.training_logger import Epoch
 from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate
-from pipelines.training.watching import Epoch
 
 _STEPS_BETWEEN_QUESTIONS = 8  # asking all ranks whether one was told to stop costs a round trip
 
@@ -37,7 +37,7 @@ class Fit:
     """What it knew at the end, by parameter."""
 
 
-def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
+def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     """Train until `train.epochs`, or until `train.patience` epochs brought nothing better; keep the best epoch.
 
     Every rank leaves with the same weights.
@@ -50,21 +50,21 @@ def fit(model: AnyModel, trainer: Trainer, resume: bool = False) -> Fit:
         CheckpointError: a checkpoint cannot be written, or is of other settings.
         DivergedError: the loss is not a number.
     """
-    settings, ranks = trainer.settings, trainer.ranks
-    ranks.broadcast(model.to(trainer.device))
-    state = TrainingState.start(model, settings, trainer.train.plan.steps)
-    if trainer.earlier:
-        trainer.earlier.give_optimizer(state.optimizer, model)
-    _resume(state, trainer, resume)
+    settings, ranks = context.settings, context.ranks
+    ranks.broadcast(model.to(context.device))
+    state = TrainingState.start(model, settings, context.train.plan.steps)
+    if context.parent:
+        context.parent.give_optimizer(state.optimizer, model)
+    _resume(state, context, resume)
     with interruptible() as interruption:
         while not _over(state, settings):
-            _train_epoch(state, trainer, interruption)
+            _train_epoch(state, context, interruption)
     assert state.best is not None
     model.load_state_dict(state.best_weights)
     assert ranks.all_equal(model), "the ranks ended with different parameters"
     predictor = Predictor(model.cpu(), settings.train.task)
-    if trainer.task.calibrated:
-        predictor.calibrate(*calibration(model, trainer))
+    if context.task.calibrated:
+        predictor.calibrate(*calibration(model, context))
     return Fit(predictor, state.epochs, state.best, state.optimizer_by_name())
 
 
@@ -75,47 +75,47 @@ def _over(state: TrainingState, settings: Settings) -> bool:
     return done >= settings.train.epochs or done - state.best.number >= settings.train.patience
 
 
-def _resume(state: TrainingState, trainer: Trainer, resume: bool) -> None:
+def _resume(state: TrainingState, context: TrainingContext, resume: bool) -> None:
     """Rank 0 decides whether, and from which checkpoint; the others read the same one, if they were to or not."""
-    found = trainer.checkpoints.newest() if resume and trainer.ranks.rank == 0 else None
-    step = trainer.ranks.sum([float(trainer.checkpoints.step_of(found)) if found else 0.0])[0]
+    found = context.checkpoints.newest() if resume and context.ranks.rank == 0 else None
+    step = context.ranks.sum([float(context.checkpoints.step_of(found)) if found else 0.0])[0]
     if step:
-        trainer.checkpoints.restore(int(step), state)
-        if trainer.ranks.rank:  # the checkpoint holds the sums of all ranks
+        context.checkpoints.restore(int(step), state)
+        if context.ranks.rank:  # the checkpoint holds the sums of all ranks
             state.loss, state.terms = 0.0, 0
-        trainer.watcher.resumes(trainer.settings.model.name, state.epochs, state.epoch, state.step)
+        context.logger.resumes(context.settings.model.name, state.epochs, state.epoch, state.step)
 
 
-def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interruption) -> None:
-    settings, ranks, feed = trainer.settings, trainer.ranks, trainer.train
+def _train_epoch(state: TrainingState, context: TrainingContext, interruption: Interruption) -> None:
+    settings, ranks, feed = context.settings, context.ranks, context.train
     number, first, start = state.epoch, state.step, time.monotonic()
-    plan = feed.plan.going_on(state.left)
+    plan = feed.plan.resume_at(state.remaining)
     state.model.train()
-    batches = on_device(feed.epoch(number, state.left), trainer.device)
-    with trainer.watcher.epoch(settings.model.name, number, plan.rows_left) as advance:
+    batches = on_device(feed.epoch(number, state.remaining), context.device)
+    with context.logger.epoch(settings.model.name, number, plan.remaining_rows) as advance:
         for at, batch in enumerate(batches):
             seed_step(settings.seed, number, first + at, ranks.rank)
             rows = plan.global_rows(at)
-            loss, terms = _gradients(state, trainer, batch, rows)
+            loss, terms = _gradients(state, context, batch, rows)
             if not math.isfinite(loss):
-                raise _diverged(trainer, number, first + at, plan.rest(at))
-            _step(state, trainer)
-            state.step, state.left = first + at + 1, plan.rest(at + 1)
+                raise _diverged(context, number, first + at, plan.rest(at))
+            _step(state, context)
+            state.step, state.remaining = first + at + 1, plan.rest(at + 1)
             state.rows, state.loss, state.terms = state.rows + rows, state.loss + loss, state.terms + terms
             advance(rows, loss / max(1, terms))
-            _checkpoint_if_due(state, trainer, interruption)
+            _checkpoint_if_due(state, context, interruption)
     seconds = time.monotonic() - start
-    train_loss = mean_loss(trainer.task, state.loss, state.terms, ranks)
-    valid_loss = validate(state.validated, trainer)
+    train_loss = mean_loss(context.task, state.loss, state.terms, ranks)
+    valid_loss = validate(state.validated, context)
     epoch = Epoch(
         model=settings.model.name,
         number=number,
         steps=state.step,
         rows=state.rows,
-        metric=trainer.task.monitor,
+        metric=context.task.monitor,
         train=train_loss,
         valid=valid_loss,
-        rows_per_second=plan.rows_left / seconds,
+        rows_per_second=plan.remaining_rows / seconds,
         feed_wait=batches.waited / seconds,
         learning_rate=float(state.schedule.get_last_lr()[0]),
         resident_mib=_resident(ranks),
@@ -123,10 +123,10 @@ def _train_epoch(state: TrainingState, trainer: Trainer, interruption: Interrupt
     assert state.rows == feed.plan.rows, f"{state.rows} rows in epoch {number}, the split has {feed.plan.rows}"
     is_best = state.epoch_done(epoch)
     if isinstance(state.model, AFM):
-        trainer.watcher.attention(number, attention(state.validated, trainer))
-    trainer.watcher.epoch_done(epoch, is_best)
+        context.logger.attention(number, attention(state.validated, context))
+    context.logger.epoch_done(epoch, is_best)
     if ranks.rank == 0:
-        trainer.checkpoints.save(state)
+        context.checkpoints.save(state)
 
 
 def _resident(ranks: Communicator) -> list[int]:
@@ -134,23 +134,23 @@ def _resident(ranks: Communicator) -> list[int]:
     return [round(size) for size in ranks.sum([own if rank == ranks.rank else 0.0 for rank in range(ranks.size)])]
 
 
-def _gradients(state: TrainingState, trainer: Trainer, batch: Batch, rows: int) -> tuple[float, int]:
+def _gradients(state: TrainingState, context: TrainingContext, batch: Batch, rows: int) -> tuple[float, int]:
     """Leave the gradients of this rank's share of a step of `rows` rows; the sum of its losses, and of how many."""
     state.optimizer.zero_grad()
     total, count = 0.0, 0
-    extra = penalty(state.model, trainer.settings.model) / trainer.ranks.size
-    for part in batch.parts(trainer.settings.train.accumulate):
-        loss, terms = trainer.task.loss(state.model(part.encoded), part.label, part.weight)
+    extra = penalty(state.model, context.settings.model) / context.ranks.size
+    for part in batch.parts(context.settings.train.accumulate):
+        loss, terms = context.task.loss(state.model(part.encoded), part.label, part.weight)
         (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
         total, count, extra = total + loss.item(), count + terms, 0.0
     return total, count
 
 
-def _diverged(trainer: Trainer, epoch: int, step: int, left: Stretches) -> DivergedError:
+def _diverged(context: TrainingContext, epoch: int, step: int, remaining: Stretches) -> DivergedError:
     """Read the batch again, with its keys, and write them down for whoever looks into it."""
-    keys = next(trainer.train.with_row_keys().epoch(epoch, left)).row_key
+    keys = next(context.train.with_row_keys().epoch(epoch, remaining)).row_key
     assert keys is not None
-    path = trainer.settings.run.path / f"diverged-rank-{trainer.ranks.rank}.json"
+    path = context.settings.run.path / f"diverged-rank-{context.ranks.rank}.json"
     path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
     return DivergedError(
         f"the loss is not a number in epoch {epoch}, step {step}; the row keys of the batch are in {path}; lower "
@@ -158,21 +158,21 @@ def _diverged(trainer: Trainer, epoch: int, step: int, left: Stretches) -> Diver
     )
 
 
-def _step(state: TrainingState, trainer: Trainer) -> None:
+def _step(state: TrainingState, context: TrainingContext) -> None:
     learning = [weight for weight in state.model.parameters() if weight.requires_grad]
-    compress, exchange = trainer.settings.train.compress_gradients, trainer.settings.train.exchange
-    trainer.ranks.sum_gradients(learning, compress, trainer.train.lookups if exchange == "auto" else None)
-    if trainer.settings.train.embedding_l2:
-        add_row_l2(learning, trainer.settings.train.embedding_l2)
+    compress, exchange = context.settings.train.compress_gradients, context.settings.train.exchange
+    context.ranks.sum_gradients(learning, compress, context.train.lookups if exchange == "auto" else None)
+    if context.settings.train.embedding_l2:
+        add_row_l2(learning, context.settings.train.embedding_l2)
     state.optimizer.step()
     state.schedule.step()
     if state.average:
         state.average.update_parameters(state.model)
 
 
-def _checkpoint_if_due(state: TrainingState, trainer: Trainer, interruption: Interruption) -> None:
-    ranks, done = trainer.ranks, state.schedule.last_epoch
-    due = done % trainer.settings.train.checkpoint_steps == 0
+def _checkpoint_if_due(state: TrainingState, context: TrainingContext, interruption: Interruption) -> None:
+    ranks, done = context.ranks, state.global_step
+    due = done % context.settings.train.checkpoint_steps == 0
     ask = ranks.size == 1 or due or done % _STEPS_BETWEEN_QUESTIONS == 0
     signal = _agreed(interruption, ranks) if ask else 0
     if not (due or signal):
@@ -180,7 +180,7 @@ def _checkpoint_if_due(state: TrainingState, trainer: Trainer, interruption: Int
     state.loss, terms = ranks.sum([state.loss, float(state.terms)])
     state.terms = int(terms)
     if ranks.rank == 0:
-        trainer.checkpoints.save(state)
+        context.checkpoints.save(state)
     if ranks.rank:  # from here on rank 0 carries the sums of all
         state.loss, state.terms = 0.0, 0
     ranks.checkpointed()

@@ -15,7 +15,7 @@ from afm_core.learning.schedule import rate_factor
 from afm_core.models import AnyModel
 from afm_core.settings import Settings
 from pipelines.feeding.shard_plan import Stretches
-from pipelines.training.watching import Epoch
+from pipelines.training.training_logger import Epoch
 
 
 @dataclass
@@ -30,7 +30,7 @@ class TrainingState:
     """The running one."""
     step: int = 0
     """Steps of it that are done."""
-    left: Stretches | None = None
+    remaining: Stretches | None = None
     """What those have left of its rows; None at its begin."""
     rows: int = 0
     """That all ranks have seen in them."""
@@ -59,6 +59,11 @@ class TrainingState:
         return cls(model, optimizer, LambdaLR(optimizer, factor), average)
 
     @property
+    def global_step(self) -> int:
+        """Optimiser steps taken since the training began."""
+        return int(self.schedule.last_epoch)  # PyTorch's name for the number of scheduler steps
+
+    @property
     def validated(self) -> AnyModel:
         """The model whose weights count."""
         return cast(AnyModel, self.average.module) if self.average else self.model
@@ -69,7 +74,7 @@ class TrainingState:
         is_best = self.best is None or epoch.valid < self.best.valid
         if is_best:
             self.best, self.best_weights = epoch, copy.deepcopy(self.validated.state_dict())
-        self.epoch, self.step, self.left, self.rows = self.epoch + 1, 0, None, 0
+        self.epoch, self.step, self.remaining, self.rows = self.epoch + 1, 0, None, 0
         self.loss, self.terms = 0.0, 0
         return is_best
 
@@ -94,11 +99,11 @@ class TrainingState:
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "left": self.left,
+            "remaining": self.remaining,
             "rows": self.rows,
             "terms": self.terms,
             "loss": self.loss.hex(),  # the very same number when it is read
-            "steps": self.schedule.last_epoch,
+            "global_step": self.global_step,
             "rates": [group["lr"].hex() for group in self.optimizer.param_groups],
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "best": self.best.number if self.best else None,
@@ -112,8 +117,10 @@ class TrainingState:
             self.average.load_state_dict(_below("average.", tensors))
         self._restore_optimizer(_below("optimizer.", tensors))
         self.epoch, self.step, self.rows, self.terms = (facts[name] for name in ("epoch", "step", "rows", "terms"))
-        self.left = None if facts["left"] is None else tuple((start, stop) for start, stop in facts["left"])
-        self.loss, self.schedule.last_epoch = float.fromhex(facts["loss"]), facts["steps"]
+        self.remaining = (
+            None if facts["remaining"] is None else tuple((start, stop) for start, stop in facts["remaining"])
+        )
+        self.loss, self.schedule.last_epoch = float.fromhex(facts["loss"]), facts["global_step"]
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
             group["lr"] = float.fromhex(rate)
         self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]

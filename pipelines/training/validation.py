@@ -9,47 +9,47 @@ from torch import Tensor
 from afm_core.learning.calibration import fit_platt
 from afm_core.learning.tasks import Task
 from afm_core.models import AFM, AnyModel
-from pipelines.feeding.ahead import Ahead
 from pipelines.feeding.batch import Batch
+from pipelines.feeding.prefetcher import Prefetcher
 from pipelines.training.communicator import Communicator
-from pipelines.training.trainer import Trainer
+from pipelines.training.context import TrainingContext
 
 
-def on_device(batches: Iterator[Batch], device: torch.device) -> Ahead[Batch]:
+def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batch]:
     """Batches made ready by a thread; what a GPU computes on is on its way while it computes on the one before."""
     if device.type == "cpu":
-        return Ahead(batches)
-    return Ahead(batches, lambda batch: batch.pinned().to(device))
+        return Prefetcher(batches)
+    return Prefetcher(batches, lambda batch: batch.pinned().to(device))
 
 
 @torch.inference_mode()
-def validate(model: AnyModel, trainer: Trainer) -> float:
+def validate(model: AnyModel, context: TrainingContext) -> float:
     """What the task watches, over all rows of all ranks, by sums."""
     model.eval()
-    task, total, count = trainer.task, 0.0, 0
-    for batch in on_device(trainer.valid.epoch(0), trainer.device):
+    task, total, count = context.task, 0.0, 0
+    for batch in on_device(context.valid.epoch(0), context.device):
         loss, terms = task.loss(task.validated(model(batch.encoded)), batch.label, None)
         total, count = total + loss.item(), count + terms
-    return mean_loss(task, total, count, trainer.ranks)
+    return mean_loss(task, total, count, context.ranks)
 
 
 @torch.inference_mode()
-def attention(model: AnyModel, trainer: Trainer) -> Tensor:
+def attention(model: AnyModel, context: TrainingContext) -> Tensor:
     """Of the first validation batch, each weight times the number of pairs, so that an even row is all 1."""
     assert isinstance(model, AFM)
-    batch = next(trainer.valid.epoch(0)).to(trainer.device).encoded
+    batch = next(context.valid.epoch(0)).to(context.device).encoded
     weights = model.attend(batch)[1]
     assert weights is not None
     return weights.cpu() * weights.shape[1]
 
 
 @torch.inference_mode()
-def calibration(model: AnyModel, trainer: Trainer) -> tuple[float, float]:
+def calibration(model: AnyModel, context: TrainingContext) -> tuple[float, float]:
     """Slope and intercept that fit the outputs of all ranks' validation rows to their labels, on the processor."""
     model.eval()
-    parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in trainer.valid.epoch(0)]
+    parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in context.valid.epoch(0)]
     output, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return fit_platt(output, label, trainer.ranks.sum)
+    return fit_platt(output, label, context.ranks.sum)
 
 
 def mean_loss(task: Task, total: float, count: int, ranks: Communicator) -> float:

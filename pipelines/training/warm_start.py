@@ -50,7 +50,7 @@ def start_from(model: AnyModel, start: AnyModel, settings: Settings, shape: Shap
     assert warm is not None
     assert isinstance(start.factors, Factors)
     assert isinstance(model.factors, Factors)
-    model.factors.take_over(start.factors)
+    model.factors.copy_from(start.factors)
     if isinstance(model, AFM) and warm.start == "sum":
         model.start_as_sum(shape.n_columns)
     if warm.freeze:

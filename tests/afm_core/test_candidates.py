@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from afm_core.candidates import Candidates
+from afm_core.inference.top_items import TopItemFinder
 from afm_core.models import REGISTRY, AnyModel, EncodedBatch, Shape, build_model
-from afm_core.settings.training import Model
+from afm_core.settings.training import ModelSettings
 
 ITEMS, USERS, SLOT = 300, 40, 1
 
 
 def model_of(name: str, **options: object) -> AnyModel:
     torch.manual_seed(3)
-    settings = Model.model_validate(
+    settings = ModelSettings.model_validate(
         {"name": name, "embedding_dim": 8, "attention_dim": 6, "layers": [8], "pair_buckets": 500, **options}
     )
     model = build_model(settings, Shape(1 + USERS + ITEMS + 20, 4))
@@ -43,7 +43,7 @@ def brute_force(model: AnyModel, rows: torch.Tensor, items: torch.Tensor, k: int
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_best_are_those_of_brute_force(name: str) -> None:
     model, items = model_of(name), 1 + USERS + torch.arange(ITEMS)
-    places, outputs = Candidates(model, SLOT, items).best(queries(), 10)
+    places, outputs = TopItemFinder(model, SLOT, items).best(queries(), 10)
     expected_places, expected = brute_force(model, queries(), items, 10)
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-5)
     if name != "linear":  # whose order is that of one number an item, the same for all queries
@@ -54,7 +54,7 @@ def test_the_best_are_those_of_brute_force(name: str) -> None:
 @pytest.mark.parametrize("options", [{"attention": False}, {"attention_temperature": 3.0}])
 def test_variants_of_afm_too(options: dict) -> None:
     model, items = model_of("afm", **options), 1 + USERS + torch.randperm(ITEMS)[:77]
-    places, _ = Candidates(model, SLOT, items).best(queries(), 5)
+    places, _ = TopItemFinder(model, SLOT, items).best(queries(), 5)
     assert places.tolist() == brute_force(model, queries(), items, 5)[0].tolist()
 
 
@@ -63,7 +63,7 @@ def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> N
     with torch.no_grad():
         model.factors.embedding.weight[items] = model.factors.embedding.weight[items[0]].clone()
         model.factors.linear.weight[items] = 0.25
-    places, outputs = Candidates(model, SLOT, items).best(queries(), 50)
+    places, outputs = TopItemFinder(model, SLOT, items).best(queries(), 50)
     assert places.tolist() == [list(range(30))] * USERS
     assert outputs.shape == (USERS, 30)
 
@@ -72,7 +72,7 @@ def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> N
 def test_the_quick_outputs_are_the_models_but_for_a_constant_a_query(name: str) -> None:
     """Scoring the best again would hide a quick form that is only roughly right."""
     model, items = model_of(name), 1 + USERS + torch.arange(ITEMS)
-    candidates = Candidates(model, SLOT, items)
+    candidates = TopItemFinder(model, SLOT, items)
     with torch.inference_mode():
         quick = candidates._outputs(queries())
         exact = candidates._run(queries(), torch.arange(ITEMS).expand(USERS, -1))

@@ -3,15 +3,15 @@ from typing import Any
 import pytest
 import torch
 
-from afm_core.explain import explain, mean_attention
+from afm_core.inference.explanations import explain, mean_attention
 from afm_core.models import AFM, EncodedBatch, Shape
-from afm_core.settings.training import Model
+from afm_core.settings.training import ModelSettings
 from tests.afm_core.test_models import random_batch, random_model
 
 
 def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
     torch.manual_seed(1)
-    model = AFM(Model(embedding_dim=4, attention_dim=4), Shape(20, 4))
+    model = AFM(ModelSettings(embedding_dim=4, attention_dim=4), Shape(20, 4))
     ids = torch.randint(1, 20, (50, 4))
     ids[:10, 2] = 0  # a row with one tag only
     batch = EncodedBatch.of_ids(ids)

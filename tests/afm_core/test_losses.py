@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afm_core.learning.losses import log_loss, overshooting_squared_error, pair_log_loss, squared_error
+from afm_core.learning.losses import log_loss, pair_log_loss, squared_error, squared_error_with_overshoot_penalty
 
 ROWS = st.lists(st.tuples(st.floats(-5, 5), st.sampled_from([-1.0, 1.0])), min_size=1, max_size=30)
 
@@ -48,10 +48,13 @@ def test_a_weight_of_a_pair_is_that_of_its_positive() -> None:
 
 
 @given(ROWS, st.sampled_from([0.0, 0.25, 1.0]))
-def test_an_overshoot_counts_as_much_as_is_said(rows: list[tuple[float, float]], overshoot: float) -> None:
+def test_an_overshoot_counts_as_much_as_is_said(rows: list[tuple[float, float]], overshoot_penalty: float) -> None:
     output, label = (torch.tensor(side, dtype=torch.float64) for side in zip(*rows, strict=True))
-    total, _ = overshooting_squared_error(overshoot)(output, label, None)
-    expected = sum((overshoot if y * z > 1 else 1.0) * (y - z) ** 2 for z, y in rows)
+    total, _ = squared_error_with_overshoot_penalty(overshoot_penalty)(output, label, None)
+    expected = sum((overshoot_penalty if y * z > 1 else 1.0) * (y - z) ** 2 for z, y in rows)
     assert math.isclose(total.item(), expected, rel_tol=1e-9, abs_tol=1e-12)
     between = torch.full_like(output, 0.3)
-    assert overshooting_squared_error(overshoot)(output, between, None)[0] == squared_error(output, between)[0]
+    assert (
+        squared_error_with_overshoot_penalty(overshoot_penalty)(output, between, None)[0]
+        == squared_error(output, between)[0]
+    )

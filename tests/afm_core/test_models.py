@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from afm_core.kernels import pair_attention, pair_indices
 from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, build_model, penalty
-from afm_core.settings.training import Model
+from afm_core.settings.training import ModelSettings
 from tests.afm_core.loops import LOOPS
 
 N_IDS = 23
@@ -26,7 +26,7 @@ def random_batch(rows: int, fields: int, seed: int, masked: float = 0.3) -> Enco
 def random_model(name: str, k: int, t: int, seed: int = 0, columns: int = 5, **options: Any) -> Any:
     torch.manual_seed(seed)
     small = {"layers": [6, 3], "cross_layers": 2, "pair_buckets": 11}
-    settings = Model.model_validate({"name": name, "embedding_dim": k, "attention_dim": t, **small, **options})
+    settings = ModelSettings.model_validate({"name": name, "embedding_dim": k, "attention_dim": t, **small, **options})
     model = build_model(settings, Shape(N_IDS, columns)).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -43,7 +43,7 @@ CASES += [("dcn_v2", {"cross_rank": 3})]
 
 
 def test_every_model_has_a_loop() -> None:
-    assert set(LOOPS) == set(REGISTRY) == set(get_args(Model.model_fields["name"].annotation))
+    assert set(LOOPS) == set(REGISTRY) == set(get_args(ModelSettings.model_fields["name"].annotation))
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -83,7 +83,7 @@ def test_a_model_of_pairs_does_not_depend_on_the_order_of_the_fields(name: str) 
 def test_a_sum_start_gives_the_output_of_its_fm(name: str) -> None:
     fm, model = random_model("fm", 6, 4, 1), random_model(name, 6, 4, 2)
     batch = random_batch(30, 5, 3, masked=0.0)
-    model.factors.take_over(fm.factors)
+    model.factors.copy_from(fm.factors)
     model.start_as_sum(5)
     if name == "deep_afm":
         torch.nn.init.zeros_(model.deep.output.weight)
@@ -165,7 +165,7 @@ def test_half_precision_is_for_products_only(name: str) -> None:
 
 
 def test_dropout_is_for_training_only() -> None:
-    settings = Model(name="afm", embedding_dim=8, attention_dim=8, pooled_dropout=0.5, attention_dropout=0.5)
+    settings = ModelSettings(name="afm", embedding_dim=8, attention_dim=8, pooled_dropout=0.5, attention_dropout=0.5)
     model, batch = AFM(settings, Shape(N_IDS, 5)), EncodedBatch.of_ids(torch.randint(1, N_IDS, (32, 5)))
     torch.nn.init.normal_(model.factors.embedding.weight)
     model.train()
@@ -175,7 +175,7 @@ def test_dropout_is_for_training_only() -> None:
 
 
 def test_the_penalty_is_l2_on_w_only() -> None:
-    settings = Model(name="afm", embedding_dim=4, attention_dim=4, attention_l2=0.5)
+    settings = ModelSettings(name="afm", embedding_dim=4, attention_dim=4, attention_l2=0.5)
     model = AFM(settings, Shape(N_IDS, 5))
     penalty(model, settings).backward()
     assert torch.allclose(model.W.grad, model.W)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from afm_core.kernels import rows
 from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, add_row_l2, build_optimizer
-from afm_core.settings.training import Train
+from afm_core.settings.training import TrainSettings
 
 
 def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, width: int) -> Tensor:
@@ -66,7 +66,7 @@ def test_adamw_decays_the_rows_of_the_batch_and_no_others() -> None:
 
 
 def test_sgd_touches_the_rows_of_the_batch_only() -> None:
-    found = learn(lambda parameters: build_optimizer(parameters, Train(optimizer="sgd")), sparse=True, width=3)
+    found = learn(lambda parameters: build_optimizer(parameters, TrainSettings(optimizer="sgd")), sparse=True, width=3)
     wanted = learn(lambda parameters: torch.optim.SGD(parameters, lr=0.05), sparse=False, width=3)
     assert torch.allclose(found, wanted, atol=1e-6)
 
@@ -93,8 +93,8 @@ def test_dense_parameters_take_torchs_own_step() -> None:
 
 def test_an_optimiser_by_name() -> None:
     parameters = [nn.Parameter(torch.zeros(3))]
-    assert isinstance(build_optimizer(parameters, Train(optimizer="adam")), RowAdam)
-    adagrad = build_optimizer(parameters, Train(batch_size=200))
+    assert isinstance(build_optimizer(parameters, TrainSettings(optimizer="adam")), RowAdam)
+    adagrad = build_optimizer(parameters, TrainSettings(batch_size=200))
     assert isinstance(adagrad, RowAdagrad)
     assert adagrad.defaults["initial_accumulator_value"] == pytest.approx(1e-8 * 1e-4)
 

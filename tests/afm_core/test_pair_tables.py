@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from afm_core import pair_tables
 from afm_core.features import Categorical, FeatureMap, Field, Numeric, Tags
+from afm_core.inference import pair_tables
+from afm_core.inference.pair_tables import ROWS_AT_ONCE, PairTables
 from afm_core.models import AFM, EncodedBatch, Shape, build_model
-from afm_core.pair_tables import ROWS_AT_ONCE, PairTables
-from afm_core.settings.training import Model
+from afm_core.settings.training import ModelSettings
 
 SIZES = {"user": 300, "app": 40, "daypart": 7, "weekday": 7, "weekend": 2, "price": 1, "tags": 50}
 FIELDS: tuple[Field, ...] = (
@@ -28,7 +28,7 @@ CATEGORIES, MIXED = map_of(*FIELDS[:5]), map_of(*FIELDS)
 def model_for(feature_map: FeatureMap, **options: object) -> AFM:
     torch.manual_seed(3)
     settings = {"name": "afm", "embedding_dim": 12, "attention_dim": 20, "attention_temperature": 1.5, **options}
-    model = build_model(Model.model_validate(settings), Shape.of(feature_map))
+    model = build_model(ModelSettings.model_validate(settings), Shape.of(feature_map))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter))
@@ -48,7 +48,7 @@ def batch_of(feature_map: FeatureMap, seed: int) -> EncodedBatch:
     ids = np.stack(columns, axis=1).astype(np.int64)
     ids[-40:, 0] = ids[-20:] = 0
     x = random.normal(size=(ROWS_AT_ONCE, len(feature_map.x_columns))).astype(np.float32)
-    return EncodedBatch.of_columns(torch.from_numpy(ids), torch.from_numpy(x), feature_map.x_of_slots)
+    return EncodedBatch.of_columns(torch.from_numpy(ids), torch.from_numpy(x), feature_map.value_index)
 
 
 @pytest.mark.parametrize("feature_map", [CATEGORIES, MIXED], ids=["categories", "mixed"])

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from afm_core import publish
-from afm_core.publish import staged
+from afm_core.storage import publishing
+from afm_core.storage.publishing import staged
 
 
 def fill(target: Path, text: str) -> None:
@@ -20,7 +20,7 @@ def fill_half(target: Path) -> None:
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_new_folder_replaces_the_old_one_whole(tmp_path: Path, monkeypatch, exchange: bool) -> None:
     if not exchange:
-        monkeypatch.setattr(publish, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(publishing, "_exchange", lambda one, other: False)
     target = tmp_path / "out"
     fill(target, "old")
     (target / "only-in-old").touch()

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from afm_core.features import Categorical, FeatureMap, Numeric
+from afm_core.inference.scorer import Scorer
 from afm_core.learning.prediction import Predictor
 from afm_core.models import REGISTRY, EncodedBatch
-from afm_core.scorer import Scorer
 from tests.afm_core.test_models import N_IDS, random_model
 
 NAMES, SIZES = ("user", "app", "price", "daypart", "place"), (6, 5, 1, 3, 2)
@@ -51,7 +51,7 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
             np.random.default_rng(2).permutation(3000),
         ):
             assert np.array_equal(scorer.columns(ids[rows], x[rows]), whole[rows])
-        batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), feature_map.x_of_slots)
+        batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), feature_map.value_index)
         assert np.array_equal(scorer.batch(batch).numpy(), whole)
         model = predictor.score(batch).detach().numpy()
     finally:

@@ -63,13 +63,13 @@ def ours(shape: Shape, precision: str) -> tuple[nn.Module, dict[str, Step]]:
     from afm_core.learning.optimisers import build_optimizer
     from afm_core.models import EncodedBatch, build_model
     from afm_core.models import Shape as ModelShape
-    from afm_core.settings.training import Model, Train
+    from afm_core.settings.training import ModelSettings, TrainSettings
 
-    settings = Model(name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision)
+    settings = ModelSettings(name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision)
     model = build_model(settings, ModelShape(FEATURES + 1, shape.m)).to(DEVICE)
     ids, labels = draw(shape)
     ids = global_ids(ids, shape) + 1
-    optimizer = build_optimizer(model.parameters(), Train())
+    optimizer = build_optimizer(model.parameters(), TrainSettings())
     return model, steps(model, lambda: model(EncodedBatch.of_ids(ids)), labels, optimizer)
 
 

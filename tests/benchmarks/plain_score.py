@@ -26,7 +26,7 @@ from afm_core.settings import load_settings
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.logs.checking import check_logs
 from pipelines.logs.reading import read_logs
-from pipelines.scoring.nights import night_folder
+from pipelines.scoring.night_dates import night_folder
 from pipelines.spark import spark_session, url
 
 config, day, where, how = sys.argv[1:]

@@ -20,7 +20,7 @@ import pyspark
 import yaml
 
 from pipelines.console import columns, screen
-from pipelines.dataset import MANIFEST
+from pipelines.dataset import MANIFEST_FILE
 from pipelines.spark import _LOCAL_DEFAULTS
 from tests.benchmarks.spark_costs import MIB, SparkCosts, Watch, read_event_log, size_of
 from tests.benchmarks.wide_logs import FIELDS, RARE, write_wide_logs
@@ -80,7 +80,7 @@ def measure(rows: int, folder: Path, seed: int, conf: list[str]) -> Figures:
             watch.stop()
     if code:
         raise SystemExit(f"error: preparing {rows:,} rows ended with {code}\n{_errors(folder / 'job.log')}")
-    manifest = json.loads((folder / "dataset" / MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads((folder / "dataset" / MANIFEST_FILE).read_text(encoding="utf-8"))
     return Figures(
         rows=rows,
         instances=manifest["instances"],

@@ -22,8 +22,8 @@ import torch
 import yaml
 
 from afm_core.bundle import read_bundle
+from afm_core.inference.pair_tables import ROWS_AT_ONCE
 from afm_core.models import EncodedBatch
-from afm_core.pair_tables import ROWS_AT_ONCE
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.wide_logs import write_wide_logs
 

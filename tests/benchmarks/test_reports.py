@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import candidates, training
+from tests.benchmarks import top_items, training
 from tests.benchmarks.report import Table, write_report
-from tests.end_to_end.ranks import needs_horovod
+from tests.support.ranks import needs_horovod
 
 
 @needs_horovod
@@ -20,10 +20,10 @@ def test_a_step_and_its_parts_are_measured(tmp_path: Path, ranks: int) -> None:
 
 
 def test_candidates_are_compared_with_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(rate > 0 for rate in candidates.measure("afm", 3).values())
-    monkeypatch.setattr(candidates, "brute_force", lambda model, rows, items: 1 + 0 * rows[:, :10])
+    assert all(rate > 0 for rate in top_items.measure("afm", 3).values())
+    monkeypatch.setattr(top_items, "brute_force", lambda model, rows, items: 1 + 0 * rows[:, :10])
     with pytest.raises(SystemExit, match="3 of 3 users got other items"):
-        candidates.measure("fm", 3)
+        top_items.measure("fm", 3)
 
 
 def test_a_report_is_markdown_and_json(tmp_path: Path) -> None:

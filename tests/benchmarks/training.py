@@ -22,8 +22,8 @@ from petastorm import make_batch_reader
 from petastorm.pytorch import BatchedDataLoader
 
 from pipelines.dataset import Dataset
-from pipelines.feeding.ahead import Ahead
 from pipelines.feeding.feed import Feed
+from pipelines.feeding.prefetcher import Prefetcher
 from pipelines.feeding.shard_plan import ShardPlan
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.steps import PARTS
@@ -86,9 +86,9 @@ def feed_table(folder: Path, rows: int) -> Table:
     kept = Feed(dataset, "train", plan, 1, in_memory=True)
     ways: dict[str, Callable[[], Iterator[object]]] = {
         PEER: lambda: iter(_petastorm(dataset)),
-        "ours, rows as they stand": lambda: iter(Ahead(Feed(dataset, "train", plan, None).epoch(1))),
-        "ours, permuted": lambda: iter(Ahead(Feed(dataset, "train", plan, 1).epoch(1))),
-        "ours, permuted, in memory": lambda: iter(Ahead(kept.epoch(1))),
+        "ours, rows as they stand": lambda: iter(Prefetcher(Feed(dataset, "train", plan, None).epoch(1))),
+        "ours, permuted": lambda: iter(Prefetcher(Feed(dataset, "train", plan, 1).epoch(1))),
+        "ours, permuted, in memory": lambda: iter(Prefetcher(kept.epoch(1))),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):

@@ -78,7 +78,7 @@ def test_what_cannot_be_meant_is_one_line(small: Small, config: Path, tmp_path: 
     )
     assert unknown.code == 2
     assert "the model knows none of its 1 values of app" in unknown.errors[0]
-    counted = "[user, app, daypart, weekday, {name: n_app, kind: count, of: [app]}]"
+    counted = "[user, app, daypart, weekday, {name: n_app, kind: frequency, of: [app]}]"
     dependent = run_job("score", config, "--date", NIGHT, "--candidates", "2", "--set", f"fields={counted}")
     assert dependent.code == 2
     assert "n_app are computed from app; leave them out" in dependent.errors[0]

@@ -23,8 +23,8 @@ import pytest
 from pipelines.dataset import Dataset
 from tests.conftest import NIGHT, Small, snapshot, write_config
 from tests.end_to_end.test_determinism import assert_same
-from tests.faults.nights import contents, finish, job, write_great_night
-from tests.waiting import wait_for
+from tests.support.nights import contents, finish, job, write_great_night
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent

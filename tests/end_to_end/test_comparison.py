@@ -8,7 +8,7 @@ import pytest
 from afm_core.errors import SettingsError
 from afm_core.models import REGISTRY
 from afm_core.settings import load_settings
-from pipelines.search.trials import read_trials
+from pipelines.experiments.search_log import read_trials
 from tests.conftest import RunJob, Small, snapshot, write_config
 
 ENTRIES = {name: {"model": {"name": name, "layers": [8], "pair_buckets": 1000}} for name in REGISTRY}

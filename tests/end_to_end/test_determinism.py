@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame
 
-import pipelines.preparation.files
-import pipelines.preparation.job
+import pipelines.preparation.dataset_files
+import pipelines.preparation.prepare
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
 from tests.conftest import Small, write_config
 
@@ -58,13 +58,13 @@ def fails_once(marker: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa
 def test_a_task_that_fails_and_is_retried_changes_nothing(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    original, marker = getattr(pipelines.preparation.job, stage), tmp_path / "failed"
+    original, marker = getattr(pipelines.preparation.prepare, stage), tmp_path / "failed"
 
     def failing(*arguments: object, **options: object) -> DataFrame:
         frame = original(*arguments, **options)
         return frame.mapInArrow(fails_once(marker), frame.schema)
 
-    monkeypatch.setattr(pipelines.preparation.job, stage, failing)
+    monkeypatch.setattr(pipelines.preparation.prepare, stage, failing)
     assert_same(prepared(small, tmp_path, "local[2,3]"), Dataset.open(small.settings.dataset.path))
     assert marker.exists(), "nothing failed, so nothing was tested"
 
@@ -74,7 +74,7 @@ def test_a_writer_that_dies_after_a_file_and_is_retried_changes_nothing(
 ) -> None:
     marker = tmp_path / "failed"
 
-    class DyingWriter(pipelines.preparation.files._FileWriter):
+    class DyingWriter(pipelines.preparation.dataset_files._FileWriter):
         def _write(self, key: tuple[int, int], pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
             written = super()._write(key, pieces)
             try:
@@ -83,7 +83,7 @@ def test_a_writer_that_dies_after_a_file_and_is_retried_changes_nothing(
                 return written
             raise RuntimeError("this task was made to fail once")
 
-    monkeypatch.setattr(pipelines.preparation.files, "_FileWriter", DyingWriter)
+    monkeypatch.setattr(pipelines.preparation.dataset_files, "_FileWriter", DyingWriter)
     assert_same(prepared(small, tmp_path, "local[2,3]"), Dataset.open(small.settings.dataset.path))
     assert marker.exists(), "nothing failed, so nothing was tested"
 
@@ -93,7 +93,7 @@ def test_a_preparation_that_dies_leaves_the_old_dataset_and_the_rerun_repairs(
 ) -> None:
     prepared(small, tmp_path, "local[2]")
     with monkeypatch.context() as patch:
-        patch.setattr(pipelines.preparation.job, "write_splits", lambda *arguments: 1 / 0)
+        patch.setattr(pipelines.preparation.prepare, "write_splits", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             prepared(small, tmp_path, "local[2]")
     assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))

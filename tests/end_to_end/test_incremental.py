@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from afm_core.bundle import read_bundle
-from pipelines.simulation.job import Simulation, simulate
+from pipelines.simulation.simulate import Simulation, simulate
 from tests.conftest import MAINS, RunJob, write_config
 
 DAYS, EPOCHS = 8, 9

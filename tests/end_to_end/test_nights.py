@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
-from pipelines.scoring.ledger import read_ledger
 from pipelines.scoring.lock import locked
+from pipelines.scoring.monitoring.ledger import read_ledger
 from pipelines.scoring.night import read_manifest
 from tests.conftest import RunJob, Small, snapshot, write_config
 

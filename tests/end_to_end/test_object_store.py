@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
 from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
-from tests.end_to_end.ranks import finish, needs_horovod, start
+from tests.support.ranks import finish, needs_horovod, start
 
 BUCKET = "prepared"
 URL = f"s3://{BUCKET}/small/dataset"

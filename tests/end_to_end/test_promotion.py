@@ -13,7 +13,7 @@ from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
-from pipelines.training.job import frozen_rows
+from pipelines.training.train import frozen_rows
 from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import Small
-from tests.end_to_end.ranks import HOROVODRUN, ROOT, config_for, finish, needs_horovod, start
+from tests.support.ranks import HOROVODRUN, ROOT, config_for, finish, needs_horovod, start
 
 pytestmark = needs_horovod
 

@@ -14,7 +14,7 @@ import torch
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.conftest import RunJob, Small, write_config
-from tests.end_to_end.gate import ROOT, Gate
+from tests.support.training_gate import ROOT, Gate
 
 TRAIN = {
     "warm_start": {"model": "fm", "epochs": 2},

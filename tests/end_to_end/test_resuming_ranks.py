@@ -11,8 +11,8 @@ import torch
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.conftest import Small
-from tests.end_to_end.gate import ROOT
-from tests.end_to_end.ranks import at_step, config_for, finish, kill_all, needs_horovod, start, steps
+from tests.support.ranks import at_step, config_for, finish, kill_all, needs_horovod, start, steps
+from tests.support.training_gate import ROOT
 
 pytestmark = needs_horovod
 STEP = 103  # in the second epoch

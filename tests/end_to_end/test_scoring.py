@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from afm_core.bundle import read_bundle
+from afm_core.inference.pair_tables import PairTables
 from afm_core.models import REGISTRY
-from afm_core.pair_tables import PairTables
-from afm_core.settings.training import Run
+from afm_core.settings.training import RunSettings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.scoring.night import NightManifest
@@ -40,7 +40,7 @@ def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
     rows.rename(columns={"row_key": "event_id"})[["event_id", *dataset.feature_map.names]].to_csv(
         night / "a.csv", index=False
     )
-    run = small.settings.run if name == "afm" else Run(path=tmp_path / "run")
+    run = small.settings.run if name == "afm" else RunSettings(path=tmp_path / "run")
     changes = {"dataset": {"path": str(small.settings.dataset.path)}, "run": {"path": str(run.path)}}
     config = write_config(tmp_path, tmp_path / "nights", model={"name": name, "layers": [8]}, **changes)
     if name != "afm":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunJob, Small
-from tests.end_to_end.ranks import config_for
+from tests.support.ranks import config_for
 
 mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed; pip install .[mlflow]")
 

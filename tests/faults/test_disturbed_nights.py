@@ -9,17 +9,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.scoring.ledger import LEDGER, read_ledger
+from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
 from tests.conftest import Small, snapshot, write_config
-from tests.faults.nights import Reader, WritingGate, contents, finish, job, write_great_night
+from tests.support.nights import Reader, WritingGate, contents, finish, job, write_great_night
 
 DIE = "import os, signal\ndie = lambda *a, **k: os.killpg(0, signal.SIGKILL)\n"
 PHASES = {
     "after the files": DIE + "import pipelines.scoring.night as at; at.read_back = die",
-    "before it is published": DIE + "import afm_core.publish as at; at.replace_folder = die",
-    "before its row": DIE + "import pipelines.scoring.job as at; at.write_entry = die",
+    "before it is published": DIE + "import afm_core.storage.publishing as at; at.replace_folder = die",
+    "before its row": DIE + "import pipelines.scoring.run as at; at.write_entry = die",
     "within its row": DIE
-    + "import pipelines.scoring.ledger as at, types\n"
+    + "import pipelines.scoring.monitoring.ledger as at, types\n"
     + "at.pq = types.SimpleNamespace(write_table=lambda t, path: (path.write_bytes(b'PAR1'), die()))",
 }
 
@@ -102,7 +102,7 @@ def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
 ) -> None:
     other = small.settings.run.warm_start_bundle
     first = (
-        "import shutil, pipelines.scoring.job as at\nlook = at._require_same_scores\n"
+        "import shutil, pipelines.scoring.run as at\nlook = at._require_same_scores\n"
         "def take_away(bundle):\n    look(bundle)\n    shutil.rmtree(bundle.path)\n"
         + (f"    shutil.copytree({str(other)!r}, bundle.path)\n" if then == "another" else "")
         + "at._require_same_scores = take_away"

@@ -7,10 +7,10 @@ import pytest
 
 from pipelines.dataset import Dataset
 from tests.conftest import Small, write_config
-from tests.end_to_end.ranks import TRAIN, wait_for_steps
-from tests.faults.nights import finish, job
+from tests.support.nights import finish, job
+from tests.support.ranks import TRAIN, wait_for_steps
 
-FROM_DISK = "import pipelines.training.job as at; at.fits_in_memory = lambda *a: False"
+FROM_DISK = "import pipelines.training.train as at; at.fits_in_memory = lambda *a: False"
 
 
 @pytest.mark.parametrize("fault", ["deleted", "truncated"])

@@ -10,7 +10,7 @@ import pytest
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.conftest import Small
-from tests.end_to_end.ranks import at_step, config_for, finish, needs_horovod, process_of, start, steps
+from tests.support.ranks import at_step, config_for, finish, needs_horovod, process_of, start, steps
 
 pytestmark = needs_horovod
 BOTH_HERE = ("--network-interface", "lo", "-np", "2", "--min-np", "1", "--max-np", "2")

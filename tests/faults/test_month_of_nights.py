@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from afm_core.settings import load_settings
-from pipelines.scoring.ledger import LEDGER, read_ledger
-from pipelines.simulation.job import Simulation, simulate
+from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
+from pipelines.simulation.simulate import Simulation, simulate
 from tests.conftest import write_config
-from tests.faults.nights import Reader, contents, finish, job
+from tests.support.nights import Reader, contents, finish, job
 
 TRAINED, NIGHTS, EVENTS = 10, 30, 1500
 KILLS = 5

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.feeding.ahead import Ahead
+from pipelines.feeding.prefetcher import Prefetcher
 
 
 def test_items_come_in_order_and_are_finished_ahead() -> None:
-    assert list(Ahead(iter(range(20)), lambda item: item * 10)) == list(range(0, 200, 10))
+    assert list(Prefetcher(iter(range(20)), lambda item: item * 10)) == list(range(0, 200, 10))
 
 
 def test_an_error_reaches_whoever_asks_after_the_items_before_it() -> None:
@@ -16,7 +16,7 @@ def test_an_error_reaches_whoever_asks_after_the_items_before_it() -> None:
         yield 1
         raise OSError("the disk")
 
-    ahead = iter(Ahead(items()))
+    ahead = iter(Prefetcher(items()))
     assert next(ahead) == 1
     with pytest.raises(OSError, match="the disk"):
         next(ahead)
@@ -32,7 +32,7 @@ def test_leaving_early_ends_the_thread_and_closes_what_the_items_hold() -> None:
         finally:
             closed.set()
 
-    ahead = iter(Ahead(items()))
+    ahead = iter(Prefetcher(items()))
     assert next(ahead) == 1
     ahead.close()
     assert closed.is_set()
@@ -45,6 +45,6 @@ def test_waiting_is_counted() -> None:
             time.sleep(0.05)
             yield item
 
-    ahead = Ahead(slow())
+    ahead = Prefetcher(slow())
     assert list(ahead) == [0, 1, 2]
     assert 0.1 < ahead.waited < 5

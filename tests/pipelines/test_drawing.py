@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.preparation.drawing import Contexts, Unseen, draw_unseen, popularity_weights
+from pipelines.preparation.negatives.sampler import Contexts, Unseen, draw_unseen, popularity_weights
 
 
 def uniform_draws(rows: int, n: int, seed: int) -> np.ndarray:

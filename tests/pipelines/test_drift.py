@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from afm_core.bundle import read_bundle
-from afm_core.drift import Shift, id_profile, number_profile, shift
-from afm_core.settings.training import Drift
+from afm_core.drift.stability_index import Shift, id_profile, number_profile, shift
+from afm_core.settings.training import DriftSettings
 from pipelines.dataset import Dataset
-from pipelines.scoring.drift import Bins, beyond
+from pipelines.scoring.monitoring.drift import Bins, beyond
 from tests.conftest import Small
 
 
@@ -32,8 +32,8 @@ def test_chance_alone_hardly_passes_the_limit() -> None:
 
 def test_what_is_ignored_or_has_no_limit_is_not_beyond_it() -> None:
     shifts = {"weekday": Shift(2.0, 0.1), "app": Shift(0.35, 0.1), "user": Shift(0.25, 0.1)}
-    assert beyond(shifts, Drift(ignore=("weekday",)), 0.2) == {"app": 0.35}
-    assert beyond(shifts, Drift(), None) == {}
+    assert beyond(shifts, DriftSettings(ignore=("weekday",)), 0.2) == {"app": 0.35}
+    assert beyond(shifts, DriftSettings(), None) == {}
 
 
 def test_bins_have_about_equal_shares_and_leave_out_what_is_unknown(small: Small) -> None:

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from afm_core.models.factors import Table
-from pipelines.training.exchange import as_table, from_table, looked_up_alike, packed, table_is_smaller, unpack
+from pipelines.training.gradient_exchange import as_table, from_table, looked_up_alike, packed, table_is_smaller, unpack
 
 
 def sparse(ids: list[int], rows: list[list[float]]) -> torch.Tensor:

@@ -34,10 +34,10 @@ FIELDS = [
     {"name": "weekday", "kind": "time", "of": "ts", "part": "weekday"},
     {"name": "weekend", "kind": "time", "of": "ts", "part": "weekend"},
     {"name": "user_hour", "kind": "crossed", "of": ["user", "hour"], "buckets": 32},
-    {"name": "n_item", "kind": "count", "of": ["item"]},
-    {"name": "n_user_category", "kind": "count", "of": ["user", "category"], "scale": "buckets"},
-    {"name": "goes_with", "kind": "affinity", "of": ["user", "category"], "take": "sum", "scale": "log1p"},
-    {"name": "best_goes_with", "kind": "affinity", "of": ["user", "item"]},
+    {"name": "n_item", "kind": "frequency", "of": ["item"]},
+    {"name": "n_user_category", "kind": "frequency", "of": ["user", "category"], "scale": "buckets"},
+    {"name": "goes_with", "kind": "co_occurrence", "of": ["user", "category"], "take": "sum", "scale": "log1p"},
+    {"name": "best_goes_with", "kind": "co_occurrence", "of": ["user", "item"]},
 ]
 SPLITS = ("train", "valid", "test")
 

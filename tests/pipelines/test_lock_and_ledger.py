@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from afm_core.errors import BusyError
-from afm_core.settings.training import Drift
-from pipelines.scoring.ledger import Entry, read_ledger, write_entry
+from afm_core.settings.training import DriftSettings
 from pipelines.scoring.lock import LOCK, locked
-from pipelines.scoring.nights import missing_nights, nights_between, nights_in
-from pipelines.scoring.trend import plot_trend
+from pipelines.scoring.monitoring.ledger import LedgerEntry, read_ledger, write_entry
+from pipelines.scoring.monitoring.ledger_plot import plot_trend
+from pipelines.scoring.night_dates import missing_nights, nights_between, nights_in
 
 
 def test_a_held_lock_names_its_holder_and_is_released(tmp_path: Path) -> None:
@@ -81,17 +81,17 @@ def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     assert (tmp_path / "n").read_text() == "60"
 
 
-def published(started: datetime, day: int) -> Entry:
+def published(started: datetime, day: int) -> LedgerEntry:
     counts, shares = (10, 1, 9, 0.5), ({"user": 0.25, "app": 0.0}, {"app": 0.3}, ["app"])
-    return Entry(started, date(2026, 1, day), "published", None, "abc", *counts, *shares, 1.5)
+    return LedgerEntry(started, date(2026, 1, day), "published", None, "abc", *counts, *shares, 1.5)
 
 
 def test_the_trend_is_drawn_from_the_second_night_on(tmp_path: Path) -> None:
     started = datetime(2026, 1, 2, tzinfo=UTC)
     write_entry(tmp_path, published(started, 1))
-    assert plot_trend(tmp_path, Drift()) is None
+    assert plot_trend(tmp_path, DriftSettings()) is None
     write_entry(tmp_path, published(started, 2))
-    path = plot_trend(tmp_path, Drift())
+    path = plot_trend(tmp_path, DriftSettings())
     assert path is not None
     assert path.read_bytes()[1:4] == b"PNG"
     assert len(read_ledger(tmp_path)) == 2, "the plot is no row"
@@ -101,7 +101,7 @@ def test_the_ledger_keeps_every_row(tmp_path: Path) -> None:
     started = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
     rows = [
         published(started, 1),
-        Entry(started, date(2026, 1, 2), "refused", "why", "abc", None, None, None, None, {}, {}, [], 0.5),
+        LedgerEntry(started, date(2026, 1, 2), "refused", "why", "abc", None, None, None, None, {}, {}, [], 0.5),
     ]
     for row in rows:
         write_entry(tmp_path, row)

@@ -15,7 +15,7 @@ from afm_core.settings import load_settings
 from pipelines.dataset import Dataset, Manifest
 from pipelines.encoding.digest import digest
 from pipelines.encoding.indexing import index_within_groups
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from tests.conftest import Small, snapshot, write_config
 
 

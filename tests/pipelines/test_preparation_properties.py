@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from afm_core.features import FeatureMap
 from afm_core.settings import load_settings
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
 from tests.conftest import write_config
 from tests.pipelines.test_preparation import decoded

@@ -18,7 +18,7 @@ from afm_core.errors import DatasetError, LogsError
 from afm_core.features import keeps_ids
 from afm_core.settings import load_settings
 from pipelines.dataset import Manifest
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
 from tests.conftest import RunJob, snapshot
 from tests.pipelines.test_preparation import decoded

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from afm_core.features import Affinity, Categorical, Count, FeatureMap, Field, Numeric, Time
+from afm_core.features import Categorical, CoOccurrence, FeatureMap, Field, Frequency, Numeric, Time
 from pipelines.encoding.encoder import HELD_VALUES
 from pipelines.encoding.vocabulary import Vocabulary
-from pipelines.scoring.rows import IS_REJECTED, Columns
+from pipelines.scoring.worker.input_rows import IS_REJECTED, WorkerColumns
 
 
 def laid_out(*fields: Field, sizes: dict[str, int] | None = None) -> FeatureMap:
@@ -30,7 +30,7 @@ def test_a_key_that_a_field_holds_as_it_stands_is_not_sent_twice() -> None:
         Categorical(name="item", ignore_case=True),
         Time(kind="time", name="hour", of="ts", part="hour"),
     )
-    columns = Columns.of(laid_out(*fields), ["event", "user", "item", "ts"])
+    columns = WorkerColumns.of(laid_out(*fields), ["event", "user", "item", "ts"])
     assert columns.texts == ("user", "item", "hour")
     assert columns.keys == {"event": "_key_event", "user": "user", "item": "_key_item", "ts": "_key_ts"}
     assert columns.names == ["_key_event", "_key_item", "_key_ts", IS_REJECTED]
@@ -39,12 +39,12 @@ def test_a_key_that_a_field_holds_as_it_stands_is_not_sent_twice() -> None:
 @pytest.mark.parametrize(
     "derived",
     [
-        Count(kind="count", name="n", of=("user",)),
-        Affinity(kind="affinity", name="goes", of=("user", "item"), take="sum", scale="log1p"),
+        Frequency(kind="frequency", name="n", of=("user",)),
+        CoOccurrence(kind="co_occurrence", name="goes", of=("user", "item"), take="sum", scale="log1p"),
     ],
 )
 def test_what_another_field_follows_from_is_looked_up_by_spark(derived: Field) -> None:
-    columns = Columns.of(
+    columns = WorkerColumns.of(
         laid_out(Categorical(name="user"), Categorical(name="item"), derived),
         ["user"],
     )
@@ -55,12 +55,12 @@ def test_what_another_field_follows_from_is_looked_up_by_spark(derived: Field) -
 
 def test_what_a_worker_should_not_hold_is_looked_up_by_spark() -> None:
     fields = (Categorical(name="user"), Categorical(name="item"))
-    held = Columns.of(laid_out(*fields, sizes={"user": HELD_VALUES}), [])
-    large = Columns.of(laid_out(*fields, sizes={"user": HELD_VALUES + 1}), [])
+    held = WorkerColumns.of(laid_out(*fields, sizes={"user": HELD_VALUES}), [])
+    large = WorkerColumns.of(laid_out(*fields, sizes={"user": HELD_VALUES + 1}), [])
     assert (held.texts, held.new) == (("user", "item"), {})
     assert (large.texts, large.new) == (("item",), {"user": "_new_user"})
 
 
 def test_only_fields_that_fill_in_the_mean_say_whether_there_was_a_number() -> None:
     filled, other = Numeric(kind="numeric", name="age", missing="mean"), Numeric(kind="numeric", name="price")
-    assert Columns.of(laid_out(filled, other), []).given == {"age": "_given_age"}
+    assert WorkerColumns.of(laid_out(filled, other), []).given == {"age": "_given_age"}

@@ -60,7 +60,7 @@ def test_the_same_ranks_read_on_as_if_nothing_had_happened(rows, size, steps) ->
     steps, order = min(steps, plans[0].steps), list(range(plans[0].n_files))
     for plan in plans:
         whole = [(piece.file, row) for piece in plan.slices(order) for row in range(piece.start, piece.stop)]
-        rest = plan.going_on(plan.rest(steps))
+        rest = plan.resume_at(plan.rest(steps))
         assert whole[steps * plan.local_batch :] == [
             (piece.file, row) for piece in rest.slices(order) for row in range(piece.start, piece.stop)
         ]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipelines.simulation.day import COLUMNS, simulate_day, soiled_lines
-from pipelines.simulation.job import Simulation, simulate
+from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.world import PLANTED_PAIRS, World
 from tests.conftest import snapshot
 

@@ -9,10 +9,10 @@ import pytest
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
-from tests.end_to_end.ranks import HOROVODRUN, needs_horovod
 from tests.pipelines.test_preparation import decoded
+from tests.support.ranks import HOROVODRUN, needs_horovod
 
 ROOT = Path(__file__).parents[2]
 PLACES = [ROOT / "data" / "frappe" / "frappe.csv", ROOT.parent / "shared" / "data" / "frappe" / "frappe.csv"]
@@ -56,7 +56,7 @@ def test_one_two_and_four_ranks_validate_alike_after_three_epochs(tmp_path: Path
     start_of_afm = load_settings(ROOT / "conf" / "frappe.yaml").train.warm_start
     assert start_of_afm is not None
     fm = ["model.name=fm", "train.epochs=3", "train.average=0", f"model.pooled_dropout={start_of_afm.pooled_dropout}"]
-    fm += [f"train.{key}={getattr(start_of_afm, key)}" for key in ("overshoot", "optimizer", "learning_rate")]
+    fm += [f"train.{key}={getattr(start_of_afm, key)}" for key in ("overshoot_penalty", "optimizer", "learning_rate")]
     valid = {}
     for ranks in (1, 2, 4):
         run = tmp_path / f"ranks-{ranks}"

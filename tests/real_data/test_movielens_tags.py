@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from afm_core.settings import load_settings
-from pipelines.preparation.job import prepare
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
 from tests.pipelines.test_preparation import decoded
 

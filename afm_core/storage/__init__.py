@@ -1,0 +1,1 @@
+"""Paths and URLs, atomic publishing, and what an artefact was made from."""

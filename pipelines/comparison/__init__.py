@@ -1,1 +1,0 @@
-"""Several models on one dataset, side by side."""

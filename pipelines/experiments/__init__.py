@@ -1,0 +1,1 @@
+"""Comparing models and searching for better settings."""

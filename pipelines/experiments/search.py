@@ -1,0 +1,97 @@
+"""Searching settings for each model: Optuna draws them (TPE, seeded), the validation split judges, test is not read."""
+
+import shutil
+import time
+import zlib
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from afm_core.settings import Settings
+from afm_core.settings.experiments import SearchDimension
+from pipelines.dataset import Dataset
+from pipelines.encoding.digest import text_digest
+from pipelines.experiments.search_log import Trial, append_trial, read_trials
+from pipelines.training.communicator import Communicator
+from pipelines.training.train import train
+
+_FIRST_AT_RANDOM = 4
+_OF_THE_SEARCH = {"score", "compare", "search", "evaluate"}
+
+
+def search(settings: Settings, ranks: Communicator) -> list[Trial]:
+    """Bring every entry of `settings.compare` to `search.trials` trials; returns all of theirs, in order.
+
+    A trial is drawn from those before it in the log, so that a search that was cut short goes on as if it had not been.
+
+    Raises:
+        DatasetError: no whole dataset, or one of other fields than the settings'.
+    """
+    digest = Dataset.open(settings.dataset.path).manifest.digest
+    log = settings.search.path / f"{settings.name}.jsonl"
+    found: list[Trial] = []
+    for name, entry in settings.searched():
+        made_from = text_digest(entry.model_dump_json(exclude=_OF_THE_SEARCH), digest)
+        space = _space(settings.search.space, entry.model.name)
+        done = [trial for trial in read_trials(log) if (trial.name, trial.made_from) == (name, made_from)]
+        for number in range(len(done) + 1, settings.search.trials + 1):
+            drawn = _draw(space, done, settings.seed + zlib.crc32(name.encode()) + number)
+            trial = _try(entry, name, number, drawn, made_from, ranks)
+            if ranks.rank == 0:
+                append_trial(log, trial)
+            done.append(trial)
+        found += done
+    return found
+
+
+def best_trials(trials: list[Trial]) -> dict[str, Trial]:
+    """The best trial of each model."""
+    best: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.name not in best or trial.valid < best[trial.name].valid:
+            best[trial.name] = trial
+    return best
+
+
+def with_drawn(entry: Settings, drawn: dict[str, Any]) -> Settings:
+    """The settings with the drawn values in place."""
+    tree = entry.model_dump()
+    for key, value in drawn.items():
+        section, _, name = key.partition(".")
+        tree[section][name] = value
+    return Settings.model_validate(tree)
+
+
+def _space(space: dict[str, SearchDimension], model: str) -> dict[str, BaseDistribution]:
+    wanted = {key: dimension for key, dimension in space.items() if not dimension.models or model in dimension.models}
+    return {key: _distribution(dimension) for key, dimension in wanted.items()}
+
+
+def _distribution(dimension: SearchDimension) -> BaseDistribution:
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    assert dimension.low is not None
+    assert dimension.high is not None
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
+
+
+def _draw(space: dict[str, BaseDistribution], done: list[Trial], seed: int) -> dict[str, Any]:
+    """The next point, from all trials before it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed % 2**31, n_startup_trials=_FIRST_AT_RANDOM)
+    study = optuna.create_study(sampler=sampler)
+    for trial in done:
+        known = {key: trial.drawn[key] for key in space if key in trial.drawn}
+        if len(known) == len(space):
+            study.add_trial(optuna.trial.create_trial(params=known, distributions=space, value=trial.valid))
+    return dict(study.ask(space).params)
+
+
+def _try(entry: Settings, name: str, number: int, drawn: dict[str, Any], made_from: str, ranks: Communicator) -> Trial:
+    start = time.monotonic()
+    best = train(with_drawn(entry, drawn), ranks)[entry.model.name].best
+    seconds = round(time.monotonic() - start, 1)
+    if ranks.rank == 0:
+        shutil.rmtree(entry.run.path, ignore_errors=True)
+    return Trial(name, number, drawn, best.metric, best.valid, best.number, seconds, made_from)

@@ -1,0 +1,39 @@
+"""A search as short tables."""
+
+import json
+
+from rich.table import Table
+
+from afm_core.settings import Settings
+from pipelines.console import columns, facts
+from pipelines.experiments.search import best_trials
+from pipelines.experiments.search_log import Trial
+
+
+def search_table(trials: list[Trial]) -> Table:
+    """The best trial of each model, with the settings to copy."""
+    rows = []
+    for name, best in best_trials(trials).items():
+        drawn = ", ".join(f"{key}: {_short(value)}" for key, value in best.drawn.items())
+        tried = sum(trial.name == name for trial in trials)
+        rows.append([name, f"{best.metric} {best.valid:.4f}", f"{best.number} of {tried}", drawn])
+    return columns("best on the validation split", ["model", "validation", "trial", "settings"], rows)
+
+
+def plan_table(settings: Settings) -> Table:
+    """What a search would do."""
+    space = settings.search.space
+    entries = settings.searched()
+    return facts(
+        f"would search settings for {settings.name}",
+        [
+            ("models", ", ".join(name for name, _ in entries) or "none; list them under compare"),
+            ("trials", f"{settings.search.trials} each, {settings.search.trials * len(entries)} in all"),
+            ("vary", ", ".join(space) or "nothing; list keys under search.space"),
+            ("log", str(settings.search.path / f"{settings.name}.jsonl")),
+        ],
+    )
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else json.dumps(value)

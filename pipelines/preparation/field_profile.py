@@ -1,0 +1,112 @@
+"""What the logs hold, field by field: as a table for people and as Parquet for programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import functions as F
+
+from afm_core.errors import LogsError
+from afm_core.features import FeatureMap, Tags
+from pipelines.encoding.fitting import FieldFacts, FittedFeatureMap
+from pipelines.logs.checking import CheckedLogs
+from pipelines.logs.values import tag_values
+
+_TEXT_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class FieldProfile:
+    """One field over the accepted logs. None where a figure has no meaning, or is not known before encoding."""
+
+    field: str
+    kind: str
+    logs: int
+    missing: int | None
+    distinct: int | None
+    unknown: int | None
+    """Logs that get the unknown id, a missing value included."""
+    truncated: int | None
+    """Logs with more tags than the field's length."""
+    least: float | None
+    greatest: float | None
+    mean: float | None
+    top_values: list[str]
+    top_counts: list[int]
+
+
+def profile_fields(checked: CheckedLogs, fitted: FittedFeatureMap) -> list[FieldProfile]:
+    """Profile every field. Cost: nothing, or one pass where there are tags; the rest was counted in fitting."""
+    truncated = _truncated(checked, fitted.feature_map)
+    return [
+        _profile(checked, ids.declared.kind, ids.declared.sources, name, fitted.facts[name], truncated.get(name))
+        for name, ids in zip(fitted.feature_map.names, fitted.feature_map.fields, strict=True)
+    ]
+
+
+def stop_where_too_much_is_missing(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Path) -> None:
+    """Hold the profiles against `max_missing` and `max_unknown` of the fields.
+
+    Raises:
+        LogsError: with every field over its threshold.
+    """
+    problems = []
+    for found, ids in zip(profiles, fitted.feature_map.fields, strict=True):
+        for key, rows, allowed in (
+            ("missing", found.missing, ids.declared.max_missing),
+            ("unknown", found.unknown, ids.declared.max_unknown),
+        ):
+            if rows is not None and allowed is not None and rows > allowed * found.logs:
+                problems.append(
+                    f"{path}: field {found.field}: {key} in {rows:,} of {found.logs:,} logs ({rows / found.logs:.2%}), "
+                    f"allowed is max_{key} = {allowed:.2%}; correct the logs, or allow more"
+                )
+    if problems:
+        raise LogsError("\n".join(problems))
+
+
+def write_profile(profiles: Sequence[FieldProfile], path: Path) -> None:
+    """Write one row a field."""
+    schema = pa.schema(
+        [
+            *[(name, pa.string()) for name in ("field", "kind")],
+            *[(name, pa.int64()) for name in ("logs", "missing", "distinct", "unknown", "truncated")],
+            *[(name, pa.float64()) for name in ("least", "greatest", "mean")],
+            ("top_values", pa.list_(pa.string())),
+            ("top_counts", pa.list_(pa.int64())),
+        ]
+    )
+    pq.write_table(pa.Table.from_pylist([asdict(found) for found in profiles], schema), path, compression="zstd")
+
+
+def _truncated(checked: CheckedLogs, feature_map: FeatureMap) -> dict[str, int]:
+    tags = [ids.declared for ids in feature_map.fields if isinstance(ids.declared, Tags)]
+    if not tags:
+        return {}
+    counts = [F.count_if(F.size(tag_values(field)) > field.length) for field in tags]
+    found = checked.accepted.agg(*counts).collect()[0]
+    return {field.name: int(count) for field, count in zip(tags, found, strict=True)}
+
+
+def _profile(
+    checked: CheckedLogs, kind: str, sources: tuple[str, ...], name: str, facts: FieldFacts, truncated: int | None
+) -> FieldProfile:
+    logs, numbers = checked.rows_accepted, facts.numbers
+    missing = logs - checked.present[sources[0]] if sources else None
+    has_values = kind in ("categorical", "time", "hashed", "tags")
+    return FieldProfile(
+        name,
+        kind,
+        logs,
+        missing,
+        facts.values.distinct if has_values else None,
+        facts.unknown,
+        truncated,
+        numbers.least if numbers else None,
+        numbers.greatest if numbers else None,
+        numbers.mean if numbers else None,
+        [value[:_TEXT_SHOWN] for value, _ in facts.values.top],
+        [count for _, count in facts.values.top],
+    )

@@ -1,0 +1,1 @@
+"""The negative sampler: candidates, exact draws, and the rows made from them."""

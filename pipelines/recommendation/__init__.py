@@ -1,0 +1,1 @@
+"""The best items for each user of a night."""

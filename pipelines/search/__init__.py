@@ -1,1 +1,0 @@
-"""Looking for better settings."""

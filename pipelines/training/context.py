@@ -1,0 +1,33 @@
+"""What a training needs and does not change."""
+
+from dataclasses import dataclass
+
+import torch
+
+from afm_core.learning.tasks import Task, task_of
+from afm_core.settings import Settings
+from pipelines.feeding.feed import Feed
+from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.communicator import Communicator
+from pipelines.training.parent_bundle import ParentBundle
+from pipelines.training.training_logger import TrainingLogger
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What a training needs and does not change."""
+
+    settings: Settings
+    train: Feed
+    valid: Feed
+    ranks: Communicator
+    logger: TrainingLogger
+    checkpoints: Checkpoints
+    device: torch.device
+    parent: ParentBundle | None = None
+    """What the optimiser goes on from."""
+
+    @property
+    def task(self) -> Task:
+        """Of the settings."""
+        return task_of(self.settings.train)

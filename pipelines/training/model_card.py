@@ -1,0 +1,23 @@
+"""The card of a bundle: what the model is, in a page of Markdown."""
+
+from afm_core.settings import Settings
+from pipelines.dataset import Manifest
+from pipelines.training.training_logger import Epoch
+
+
+def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) -> str:
+    """Data, settings and validation result of one trained model."""
+    model, train = settings.model, settings.train
+    warm = settings.warm_start
+    start = f"warm-started from {warm.bundle or warm.model}, {warm.start}" if warm else "from random embeddings"
+    return f"""# {model.name} on {manifest.name}
+
+- Model: {model.name}, k = {model.embedding_dim}, t = {model.attention_dim}, {start}.
+- Data: {manifest.instances:,} instances of {manifest.positives:,} logs, {manifest.features:,} features in
+  {", ".join(settings.field_names)}; feature map {manifest.feature_map}, dataset digest {manifest.digest}.
+- Training: {train.optimizer}, learning rate {train.learning_rate}, {train.batch_size} rows a step, {ranks} rank(s),
+  seed {settings.seed}; pooled dropout {model.pooled_dropout}, attention dropout {model.attention_dropout},
+  L2 on W {model.attention_l2}.
+- Validation {best.metric} {best.valid:.4f}, the best epoch ({best.number}) of those trained, on rows that the training
+  did not see; task {train.task}.
+"""

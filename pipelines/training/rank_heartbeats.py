@@ -1,0 +1,56 @@
+"""Who has answered: a file a rank, from which the others can tell which of them they have waited for in vain."""
+
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+_DIGITS = 12
+
+
+class RankHeartbeats:
+    """How many exchanges every rank has begun, and where it runs. Costs a write of a few bytes an exchange."""
+
+    def __init__(self, folder: Path, rank: int, size: int) -> None:
+        """Write this rank's own line."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._rank, self._size, self._begun = folder, rank, size, 0
+        self._file = os.open(self._path(rank), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self._place = f" {socket.gethostname()} {os.getpid()}\n"
+        self.begin()
+
+    def begin(self) -> None:
+        """One more exchange."""
+        self._begun += 1
+        os.pwrite(self._file, f"{self._begun:0{_DIGITS}d}{self._place}".encode(), 0)
+
+    def silent(self) -> str:
+        """The ranks that are gone, stopped, or have not begun the exchange that this one is in; in words."""
+        found = [self._why(rank) for rank in range(self._size) if rank != self._rank]
+        return "; ".join(filter(None, found)) or "it cannot be told which"
+
+    def _why(self, rank: int) -> str | None:
+        try:
+            begun, host, pid = self._path(rank).read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return f"rank {rank} has never answered"
+        who = f"rank {rank} (process {pid} on {host})"
+        if host == socket.gethostname():
+            state = _state(int(pid))
+            if state:
+                return f"{who} {state}"
+        return f"{who} is {self._begun - int(begun)} exchange(s) behind" if int(begun) < self._begun else None
+
+    def _path(self, rank: int) -> Path:
+        return self._folder / f"rank-{rank}"
+
+
+def _state(pid: int) -> str | None:
+    try:
+        status = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return "is gone"
+    return {psutil.STATUS_ZOMBIE: "is gone", psutil.STATUS_DEAD: "is gone", psutil.STATUS_STOPPED: "is stopped"}.get(
+        status
+    )
