@@ -1,16 +1,16 @@
-"""What can go wrong for a user. Every message is one line: what, where, what was allowed, what to do."""
+"""Errors that a user can fix. Every message is one line: what is wrong, where, what is allowed, and what to do."""
 
 from collections.abc import Sequence
 
 
 class AfmError(Exception):
-    """Base of every error that a user can mend. Jobs print it on one line and exit with its code."""
+    """Base class of the errors that a user can fix. Jobs print the message and exit with the error's code."""
 
     exit_code = 2
 
 
 class SettingsError(AfmError):
-    """The settings are wrong. Holds one line a problem, so that all of them are shown at once."""
+    """The settings are wrong. Holds one line per problem, so that all of them are reported at once."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -18,7 +18,7 @@ class SettingsError(AfmError):
 
 
 class MachineError(AfmError):
-    """The machine lacks something that the job needs, such as Java."""
+    """The machine lacks something that the job needs, such as Java or disk space."""
 
 
 class LogsError(AfmError):
@@ -26,15 +26,15 @@ class LogsError(AfmError):
 
 
 class EmptyLogsError(LogsError):
-    """There are logs, but no row in them."""
+    """The logs exist but contain no rows."""
 
 
 class NightRefusedError(AfmError):
-    """A night was scored, but its scores did not pass the checks; nothing was published."""
+    """A night was scored, but its scores failed a check, so nothing was published."""
 
 
 class FailedNightsError(AfmError):
-    """Some nights were not published: a line each. Starting again helps only where it helps all of them."""
+    """Some nights were not published; one line each. Its exit code asks for a retry only if that helps all of them."""
 
     def __init__(self, errors: Sequence[AfmError]) -> None:
         super().__init__("\n".join(map(str, errors)))
@@ -42,23 +42,23 @@ class FailedNightsError(AfmError):
 
 
 class NotPromotedError(AfmError):
-    """A new bundle is not as good as the current one, which stays."""
+    """A new bundle is not as good as the current one, which stays in place."""
 
 
 class BusyError(AfmError):
-    """Another run holds the lock. Trying again later helps."""
+    """Another run holds the lock. Retrying later helps."""
 
     exit_code = 75
 
 
 class NothingToDoError(AfmError):
-    """All that was asked for is done already."""
+    """Everything that was requested has been done already."""
 
     exit_code = 3
 
 
 class DatasetError(AfmError):
-    """A prepared dataset is absent, incomplete or does not fit the settings."""
+    """A prepared dataset is absent, incomplete, or does not fit the settings."""
 
 
 class BundleError(AfmError):
@@ -66,17 +66,17 @@ class BundleError(AfmError):
 
 
 class ReplacedBundleError(BundleError):
-    """A bundle was exchanged or taken away while it was in use. Starting again helps."""
+    """A bundle was replaced or removed while it was in use. Retrying helps."""
 
     exit_code = 75
 
 
 class DivergedError(AfmError):
-    """The loss of a training is no longer a number."""
+    """The training loss is no longer a finite number."""
 
 
 class LostRankError(AfmError):
-    """Another rank of the training has died or does not answer. Starting again helps."""
+    """Another rank of the training has died or does not respond. Retrying helps."""
 
     exit_code = 75
 
@@ -86,7 +86,7 @@ class CheckpointError(AfmError):
 
 
 class InterruptedBySignal(AfmError):
-    """A signal asked the job to stop, and it did so in good order."""
+    """A signal asked the job to stop, and it stopped in an orderly way."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What every job's command line has in common."""
+"""What the command lines of all jobs have in common."""
 
 import argparse
 import sys
@@ -12,12 +12,12 @@ from afm_core.settings import Settings, load_settings, settings_reference
 EXIT_CODES = """
 exit codes:
   0    done
-  2    the settings, the machine or the input are at fault; one line each says what to do. Retrying does not help
   1    a defect of this software; please report the traceback
-  3    nothing to do: all nights that were asked for are scored already
-  75   another run is at it, a rank was lost, or the bundle was exchanged under way; try again later
+  2    the settings, the machine or the input are at fault; each line says what to do. Retrying does not help
+  3    nothing to do: every requested night is already published and up to date
+  75   another run holds the lock, a rank was lost, or the bundle was replaced during the run; retry later
   130  interrupted
-  143  asked to stop (SIGTERM); a training wrote a checkpoint first
+  143  stopped by SIGTERM; a training writes a checkpoint first
 """
 
 
@@ -31,13 +31,13 @@ def bare_parser(description: str | None, example: str) -> argparse.ArgumentParse
 
 
 def parser(description: str | None, example: str, sections: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser with the options of every job that reads settings; its help explains those of `sections`."""
-    made = bare_parser(description, example)
-    made.epilog = f"{made.epilog}\nsettings that this job reads:\n{settings_reference(sections)}"
-    made.add_argument(
+    """A parser with the options of every job that reads settings; its help explains the settings of `sections`."""
+    command = bare_parser(description, example)
+    command.epilog = f"{command.epilog}\nsettings that this job reads:\n\n{settings_reference(sections)}"
+    command.add_argument(
         "--config", type=Path, required=True, metavar="FILE", help="YAML settings, such as conf/demo.yaml"
     )
-    made.add_argument(
+    command.add_argument(
         "--set",
         dest="overrides",
         action="append",
@@ -45,24 +45,35 @@ def parser(description: str | None, example: str, sections: Sequence[str]) -> ar
         metavar="KEY=VALUE",
         help="override one setting, such as train.batch_size=4096; may be repeated",
     )
-    made.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
-    return made
+    command.add_argument("--dry-run", action="store_true", help="print what the job would do, and stop")
+    return command
+
+
+def whole_number_from(least: int) -> Callable[[str], int]:
+    """An argument type for whole numbers that are at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"found {text!r}, allowed are whole numbers from {least}")
+        return int(text)
+
+    return parse
 
 
 def run(
-    made: argparse.ArgumentParser,
+    command: argparse.ArgumentParser,
     job: Callable[[Settings, argparse.Namespace], None],
     argv: Sequence[str] | None = None,
 ) -> None:
     """Parse `argv` (by default the command line), load the settings and run `job`."""
-    arguments = made.parse_args(argv)
+    arguments = command.parse_args(argv)
     with one_line_exits():
         job(load_settings(arguments.config, arguments.overrides), arguments)
 
 
 @contextmanager
 def one_line_exits() -> Iterator[None]:
-    """Turn every error that a user can mend into one line each and exit code 2."""
+    """Print every error that a user can fix, one line per problem, and exit with its code."""
     try:
         yield
     except (InterruptedBySignal, NothingToDoError) as error:
@@ -73,5 +84,5 @@ def one_line_exits() -> Iterator[None]:
             print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; the previous output is untouched", file=sys.stderr)
+        print("interrupted; the previous output is unchanged", file=sys.stderr)
         sys.exit(130)

@@ -16,9 +16,11 @@ SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "seeds", "stu
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    made = parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS)
-    made.add_argument("--studies", action="store_true", help="train the points of the settings' studies and plot them")
-    run(made, job, argv)
+    command = parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS)
+    command.add_argument(
+        "--studies", action="store_true", help="train the points of the settings' studies and plot them"
+    )
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -15,9 +15,9 @@ SECTIONS = ("run",)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    made = parser(__doc__, "python jobs/export.py --config conf/demo.yaml --out runs/demo/model.onnx", SECTIONS)
-    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
-    run(made, job, argv)
+    command = parser(__doc__, "python jobs/export.py --config conf/demo.yaml --out runs/demo/model.onnx", SECTIONS)
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the ONNX file to write")
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

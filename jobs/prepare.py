@@ -17,13 +17,13 @@ SECTIONS = ("seed", "logs", "fields", "label", "negatives", "split", "dataset")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    made = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
-    made.add_argument(
+    command = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
+    command.add_argument(
         "--extend", type=Path, metavar="MAP", help="a features.parquet whose ids stay; new values are appended"
     )
-    made.add_argument("--explain", action="store_true", help="fit, say how each field would be encoded, and stop")
-    made.add_argument("--force", action="store_true", help="prepare even where the dataset is up to date")
-    run(made, job, argv)
+    command.add_argument("--explain", action="store_true", help="fit, say how each field would be encoded, and stop")
+    command.add_argument("--force", action="store_true", help="prepare even where the dataset is up to date")
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -20,9 +20,9 @@ SECTIONS = ("logs", "fields", "negatives", "run", "score")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    made = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15", SECTIONS)
+    command = parser(__doc__, "spark-submit jobs/score.py --config conf/demo.yaml --date 2026-01-15", SECTIONS)
     day, like = date.fromisoformat, "YYYY-MM-DD"
-    which = made.add_mutually_exclusive_group(required=True)
+    which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--date", type=day, metavar=like, help="the night to score")
     which.add_argument(
         "--from",
@@ -32,17 +32,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="the first of several nights; needs --to. Nights that are published and would be the same are left alone",
     )
     which.add_argument("--missing", type=int, metavar="N", help="nights of the last N with logs but no scores")
-    made.add_argument("--to", dest="last", type=day, metavar=like, help="the last of several nights")
-    made.add_argument(
+    command.add_argument("--to", dest="last", type=day, metavar=like, help="the last of several nights")
+    command.add_argument(
         "--explain", type=int, default=0, metavar="K", help="add the K most weighted interactions to each row (afm)"
     )
-    made.add_argument(
+    command.add_argument(
         "--candidates",
         type=int,
         metavar="K",
         help="instead, find the K best items for each user of the nights",
     )
-    run(made, job, argv)
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -78,8 +78,8 @@ def _nights(settings: Settings, arguments: argparse.Namespace) -> list[date]:
     if (arguments.first is None) != (arguments.last is None):
         raise AfmError("--from and --to name the first and the last night; give both")
     if arguments.missing is not None:
-        published = settings.score.best_items_path if arguments.candidates else settings.score.path
-        return missing_nights(settings.score.logs, published, arguments.missing)
+        published = settings.recommendations_path if arguments.candidates else settings.nightly.path
+        return missing_nights(settings.nightly.logs, published, arguments.missing)
     if arguments.date is not None:
         return [arguments.date]
     nights = nights_between(arguments.first, arguments.last)

@@ -16,12 +16,12 @@ SECTIONS = ("seed", "dataset", "model", "train", "run")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    made = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml", SECTIONS)
-    made.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
-    made.add_argument(
+    command = parser(__doc__, "horovodrun -np 2 python jobs/train.py --config conf/demo.yaml", SECTIONS)
+    command.add_argument("--ranks", type=int, default=1, metavar="N", help="with --dry-run: plan for so many ranks")
+    command.add_argument(
         "--resume", choices=["auto", "never"], default="never", help="auto: go on from the newest whole checkpoint"
     )
-    made.add_argument(
+    command.add_argument(
         "--from",
         dest="parent",
         type=Path,
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="go on from an earlier bundle of the same model, on a dataset that was prepared with --extend "
         "BUNDLE/features.parquet",
     )
-    run(made, job, argv)
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
-"""The declarations of the fields: what becomes of a column of the logs.
+"""Field declarations: what becomes of a column of the logs.
 
-A field fills one column of a batch, tags fill several. `x_i` is 1 unless said otherwise.
+A field fills one column of a batch; tags fill several. Its value x_i is 1 unless its declaration says otherwise.
 """
 
 from typing import Annotated, Any, Literal
@@ -19,31 +19,31 @@ class _Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: FieldName
-    """Of the field, and of its columns in the dataset."""
+    """Name of the field and of its columns in the dataset."""
     max_missing: _Share | None = None
-    """A larger share of logs without a value stops the preparation."""
+    """Largest share of events without a value; above it the preparation stops."""
     max_unknown: _Share | None = None
-    """A larger share of logs whose value has no id of its own stops the preparation."""
+    """Largest share of events whose value has no id of its own; above it the preparation stops."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Columns of the logs that it reads."""
+        """Columns of the logs that the field reads."""
         return ()
 
     @property
     def width(self) -> int:
-        """Columns of a batch that it fills."""
+        """Number of columns of a batch that the field fills."""
         return 1
 
     @property
     def carries_x(self) -> bool:
-        """Whether its x_i is another number than 1."""
+        """Whether its x_i may differ from 1."""
         return False
 
 
 class _OfColumn(_Declaration):
     column: _Column | None = None
-    """Of the logs; not set: that of the field's name."""
+    """Column of the logs. Not set: the column with the field's name."""
 
     @property
     def source(self) -> str:
@@ -52,7 +52,7 @@ class _OfColumn(_Declaration):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Columns of the logs that it reads."""
+        """Columns of the logs that the field reads."""
         return (self.source,)
 
 
@@ -61,138 +61,141 @@ class Categorical(_OfColumn):
 
     kind: Literal["categorical"] = "categorical"
     type: Literal["string", "integer"] = "string"
-    """What a value must look like; a row whose value does not is rejected."""
+    """Type of the values; an event with a value of another type is rejected."""
     ignore_case: bool = False
-    """Values that differ in case only are one feature, kept in lower case."""
+    """Whether values that differ only in case are one feature, kept in lower case."""
     min_count: _Count = 1
-    """Values that occur less often in the logs share the field's unknown id."""
+    """Minimum number of events for a value to have an id of its own; rarer values share the field's unknown id."""
     max_size: _Count | None = None
-    """Keep only so many values, the most frequent."""
+    """Maximum number of values with an id of their own, the most frequent ones."""
 
 
 class Hashed(_OfColumn):
-    """Values are hashed into buckets; nothing is fitted, nothing is unknown but a missing value."""
+    """Values are hashed into buckets. Nothing is fitted, and only a missing value is unknown."""
 
     kind: Literal["hashed"]
     buckets: _Buckets
-    """How many features there are."""
+    """Number of buckets, each of which is a feature."""
     ignore_case: bool = False
-    """Values that differ in case only are one."""
+    """Whether values that differ only in case are one."""
 
 
 class Numeric(_OfColumn):
-    """One feature whose x_i is the scaled number; with `quantiles`, a feature a bucket."""
+    """One feature whose x_i is the scaled number; with `scale: quantiles`, one feature per bucket."""
 
     kind: Literal["numeric"]
     scale: Literal["standardise", "log1p", "quantiles"] = "standardise"
-    """`standardise` (x - mean) / deviation, `log1p` sign(x) ln(1 + |x|), or `quantiles`: equally frequent buckets."""
+    """Scaling: `standardise`, (x - mean) / standard deviation; `log1p`, sign(x) ln(1 + |x|); `quantiles`, buckets of
+    equal frequency."""
     buckets: Annotated[int, Constrained(ge=2, le=4096)] = 16
-    """How many, with `quantiles`; equal edges are merged."""
+    """Number of buckets for `scale: quantiles`; buckets with equal edges are merged."""
     missing: Literal["unknown", "mean", "reject"] = "unknown"
-    """A row without a number gets the field's unknown id with x_i = 1, the mean, or is rejected."""
+    """Treatment of an event without a number: `unknown`, the field's unknown id with x_i = 1; `mean`, the mean of the
+    numbers; `reject`."""
 
     @property
     def carries_x(self) -> bool:
-        """Whether its x_i is another number than 1."""
+        """Whether its x_i may differ from 1."""
         return self.scale != "quantiles"
 
 
 class Tags(_OfColumn):
-    """Several values a row, a feature each, with x_i = 1 / number of the row's tags."""
+    """Several values per event, each of them a feature, with x_i = 1 / number of the event's tags."""
 
     kind: Literal["tags"]
     separator: Annotated[str, Constrained(min_length=1, max_length=1)] = "|"
-    """Between the tags where the column is text; lists need none."""
+    """Character between the tags of a text column; list columns need none."""
     length: Annotated[int, Constrained(ge=1, le=256)] = 8
-    """Tags that a row keeps, the most frequent of the logs first."""
+    """Maximum number of tags kept per event, those that are most frequent in the logs."""
     ignore_case: bool = False
-    """Values that differ in case only are one feature, kept in lower case."""
+    """Whether values that differ only in case are one feature, kept in lower case."""
     min_count: _Count = 1
-    """Values that occur less often in the logs share the field's unknown id."""
+    """Minimum number of events for a value to have an id of its own; rarer values share the field's unknown id."""
     max_size: _Count | None = None
-    """Keep only so many values, the most frequent."""
+    """Maximum number of values with an id of their own, the most frequent ones."""
 
     @property
     def width(self) -> int:
-        """Columns of a batch that it fills."""
+        """Number of columns of a batch that the field fills."""
         return self.length
 
     @property
     def carries_x(self) -> bool:
-        """Whether its x_i is another number than 1."""
+        """Whether its x_i may differ from 1."""
         return True
 
 
 class Time(_Declaration):
-    """A part of a timestamp; each of its values is a feature."""
+    """A part of a timestamp, such as the hour; each of its values is a feature."""
 
     kind: Literal["time"]
     of: _Column
-    """Column of the logs: ISO 8601, or seconds since 1970."""
+    """Column with the timestamp: ISO 8601, or seconds since 1970."""
     part: Literal["hour", "weekday", "weekend", "month"]
-    """`weekday` is 1 (Monday) to 7, `weekend` true or false."""
+    """Part of the timestamp: `hour` 0 to 23, `weekday` 1 (Monday) to 7, `weekend` true or false, `month` 1 to 12."""
     timezone: str = "UTC"
-    """Whose clock is read."""
+    """Time zone in which the part is read."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Columns of the logs that it reads."""
+        """Columns of the logs that the field reads."""
         return (self.of,)
 
 
 class Crossed(_Declaration):
-    """Combinations of two fields, hashed into buckets; a row that lacks one of the two gets the unknown id."""
+    """Combinations of two fields, hashed into buckets; an event that lacks one of them gets the unknown id."""
 
     kind: Literal["crossed"]
     of: tuple[FieldName, FieldName]
-    """Two other fields with one id a row."""
+    """The two fields that are combined; each must have one id per event."""
     buckets: _Buckets
-    """How many features there are."""
+    """Number of buckets, each of which is a feature."""
 
 
 class Frequency(_Declaration):
-    """How often a value, or a combination of values, occurs among the positives of the training split.
+    """Frequency encoding: how often a value, or a combination of values, occurs among the training split's positives.
 
-    A training row does not count itself. The counts are kept beside the feature map.
+    A training instance does not count itself. The counts are stored beside the feature map.
     """
 
     kind: Literal["frequency"]
     of: Annotated[tuple[FieldName, ...], Constrained(min_length=1)]
-    """Other fields with one id a row."""
+    """The fields whose values are counted together; each must have one id per event."""
     scale: Literal["log1p", "buckets"] = "log1p"
-    """`log1p`: one feature with x_i = ln(1 + n); `buckets`: a feature for each half power of two, x_i = 1."""
+    """Scaling of the count n: `log1p`, one feature with x_i = ln(1 + n); `buckets`, one feature per half power of two."""
 
     @property
     def carries_x(self) -> bool:
-        """Whether its x_i is another number than 1."""
+        """Whether its x_i may differ from 1."""
         return self.scale == "log1p"
 
 
 class CoOccurrence(_Declaration):
-    """How well an item goes with what its user has had otherwise: item-based collaborative filtering as a feature.
+    """Item co-occurrence: how well an item goes with the other items of its user, as in item-based filtering.
 
-    Of 1,000 users of another item j of this user, so many have this one, i (the conditional probability of Deshpande
-    and Karypis, TOIS 2004, section 4.2): 1000 n_ij / (n_j + 5), the 5 so that j with few users says little. Users and
-    their items are the positives of the training split; a training row does not count itself.
+    For each other item j of the user, the number of users out of 1,000 users of j who also have item i (the conditional
+    probability of Deshpande and Karypis, TOIS 2004, section 4.2), 1000 n_ij / (n_j + 5); the 5 shrinks items with few
+    users towards 0. Users and items are those of the training split's positives; a training instance does not count
+    itself.
     """
 
     kind: Literal["co_occurrence"]
     of: tuple[FieldName, FieldName]
-    """The field of the users and that of the items: two other fields with one id a row."""
-    take: Literal["greatest", "sum"] = "greatest"
-    """Over the user's other items."""
+    """The user field and the item field; each must have one id per event."""
+    aggregation: Literal["max", "sum"] = "max"
+    """How the shares of the user's other items are combined."""
     scale: Literal["log1p", "buckets"] = "buckets"
-    """As for a count."""
+    """Scaling of the combined number, as for frequency encoding."""
 
     @property
     def carries_x(self) -> bool:
-        """Whether its x_i is another number than 1."""
+        """Whether its x_i may differ from 1."""
         return self.scale == "log1p"
 
 
 Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Frequency | CoOccurrence
 SINGLE_ID = (Categorical, Hashed, Time)
-"""Kinds with one id a row that says which value it is: these can be crossed and counted."""
+"""Kinds with one id per event that tells which value it is: these can be crossed and counted."""
 
 
 _KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "frequency", "co_occurrence")
@@ -218,4 +221,4 @@ FieldOrName = Annotated[
     Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
     BeforeValidator(_from_short_form),
 ]
-"""A field in a settings file: a mapping, or just the name of a categorical one."""
+"""A field in a settings file: a mapping, or just the name of a categorical field."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from afm_core.kernels import native_cpu, reference, tiled_cpu, triton
 from afm_core.kernels.dispatch import choose, describe
 from afm_core.kernels.reference import pair_indices
-from afm_core.settings.training import Kernel, Precision
+from afm_core.settings.model import Kernel, Precision
 
 
 def pair_attention(

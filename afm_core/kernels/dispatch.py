@@ -6,7 +6,7 @@ import torch
 
 from afm_core.errors import MachineError
 from afm_core.kernels import native_cpu, triton
-from afm_core.settings.training import Kernel, Precision
+from afm_core.settings.model import Kernel, Precision
 
 Chosen = Literal["reference", "tiled", "native", "triton"]
 

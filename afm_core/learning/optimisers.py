@@ -11,7 +11,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import adagrad_rows, adam_rows
-from afm_core.settings.training import TrainSettings
+from afm_core.settings.train import TrainSettings
 
 _AUTHORS_ACCUMULATOR = 1e-8  # for the gradient of half the summed squared error
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from afm_core.learning.tasks import TASKS
 from afm_core.models import AnyModel, EncodedBatch
-from afm_core.settings.training import TaskName
+from afm_core.settings.train import TaskName
 
 
 class Predictor(nn.Module):

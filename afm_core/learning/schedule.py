@@ -2,7 +2,7 @@
 
 import math
 
-from afm_core.settings.training import Schedule
+from afm_core.settings.train import Schedule
 
 
 def rate_factor(step: int, steps: int, schedule: Schedule, warmup_steps: int = 0) -> float:

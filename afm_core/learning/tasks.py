@@ -12,7 +12,7 @@ from torch import Tensor
 
 from afm_core.labels import NEGATIVE, POSITIVE
 from afm_core.learning.losses import Loss, log_loss, pair_log_loss, squared_error, squared_error_with_overshoot_penalty
-from afm_core.settings.training import TaskName, TrainSettings
+from afm_core.settings.train import TaskName, TrainSettings
 
 Numbers = NDArray[np.floating[Any]]
 

@@ -16,7 +16,7 @@ from afm_core.models.nfm import NFM
 from afm_core.models.poly2 import Poly2
 from afm_core.models.shape import Shape
 from afm_core.models.wide_deep import WideDeep
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 AnyModel = Linear | Poly2 | FM | HOFM | FFM | AFM | DeepAFM | WideDeep | DeepCross | NFM | DeepFM | DCNv2
 REGISTRY: dict[str, type[AnyModel]] = {

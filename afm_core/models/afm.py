@@ -10,7 +10,7 @@ from afm_core.kernels import choose, describe, pair_attention
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors, pair_pool
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class AFM(nn.Module):

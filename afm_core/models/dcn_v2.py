@@ -7,7 +7,7 @@ from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors
 from afm_core.models.layers import Dense, Perceptron
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class DCNv2(nn.Module):

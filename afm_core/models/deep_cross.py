@@ -8,7 +8,7 @@ from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors
 from afm_core.models.layers import Dense
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings, Precision
+from afm_core.settings.model import ModelSettings, Precision
 
 
 class DeepCross(nn.Module):

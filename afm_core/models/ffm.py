@@ -7,7 +7,7 @@ from afm_core.kernels import pair_indices
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import LinearPart, embedding_table
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class FFM(nn.Module):

@@ -7,7 +7,7 @@ from torch.nn import functional
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors, embedding_table, pair_pool, scaled
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class HOFM(nn.Module):

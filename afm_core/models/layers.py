@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from afm_core.settings.training import Precision
+from afm_core.settings.model import Precision
 
 
 class Dense(nn.Linear):

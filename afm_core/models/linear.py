@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import LinearPart
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class Linear(nn.Module):

@@ -7,7 +7,7 @@ from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors, pair_pool
 from afm_core.models.layers import Perceptron
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 
 class NFM(nn.Module):

@@ -7,7 +7,7 @@ from afm_core.kernels import pair_indices
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import LinearPart, Table
 from afm_core.models.shape import Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 _MULTIPLIER, _SHIFT = 0x9E3779B1, 15
 

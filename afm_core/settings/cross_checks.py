@@ -1,72 +1,133 @@
-"""What one part of the settings asks of another: names that must exist, kinds that must fit."""
+"""What one section of the settings requires of another: names that must exist, kinds that must fit.
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, get_args
+Each function yields one line for each problem.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
 from afm_core.features.field import SINGLE_ID, Categorical, CoOccurrence, Crossed, Field, Frequency, Time
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.data import LabelSettings, LogsSettings, NegativesSettings, SplitSettings
+from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
+from afm_core.settings.model import ModelSettings
+from afm_core.settings.train import TrainSettings
 
-if TYPE_CHECKING:
-    from afm_core.settings.tree import Settings
-
-REGISTERED = get_args(ModelSettings.model_fields["name"].annotation)
-_WRITTEN_BY_US = {"label", "row_key", "dt", "weight"}
-
-
-def first_problem(settings: "Settings") -> str | None:
-    """The first disagreement, as one line, or None."""
-    return next(_problems(settings), None)
+REGISTERED_MODELS = get_args(ModelSettings.model_fields["name"].annotation)
+_RESERVED_COLUMNS = {"label", "row_key", "dt", "weight"}
+_SPLIT_RULES = ("random", "positive", "time", "leave_one_out")
 
 
-def _problems(settings: "Settings") -> Iterator[str]:
-    names = settings.field_names
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        yield f"fields: {', '.join(twice)} declared more than once"
-    reserved = sorted(_WRITTEN_BY_US & set(names))
+def single_id_fields(fields: Sequence[Field]) -> list[str]:
+    """Names of the fields with one id per row that tells which value it is: these can be crossed and counted."""
+    return [field.name for field in fields if isinstance(field, SINGLE_ID)]
+
+
+def field_problems(fields: Sequence[Field]) -> Iterator[str]:
+    """Names used twice, names of reserved columns, and fields derived from fields that do not exist."""
+    names = [field.name for field in fields]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        yield f"fields: {', '.join(duplicates)} declared more than once"
+    reserved = sorted(_RESERVED_COLUMNS & set(names))
     if reserved:
         yield f"fields: {', '.join(reserved)} is a column that the pipeline writes itself; rename it"
-    columns = [column for field in settings.fields for column in _dataset_columns(field)]
+    columns = [column for field in fields for column in _dataset_columns(field)]
     clashing = sorted({column for column in columns if columns.count(column) > 1})
     if clashing:
         yield f"fields: two of them would write the dataset's column {clashing[0]}; rename one"
-    for field in settings.fields:
-        yield from _derived_from_fields(settings, field)
-    if settings.per_positive:
-        yield from _negatives(settings)
-    yield from _split(settings)
-    yield from _task(settings)
-    for name, entry in settings.compare.items():
-        for key, section in (("model", settings.model), ("train", settings.train)):
-            try:
-                type(section).model_validate({**section.model_dump(), **getattr(entry, key)})
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, (key, *first["loc"])))
-                yield f"compare.{name}.{where}: found {first['input']!r}; {first['msg'].lower()}"
-    yield from _varied(settings)
-    logs = settings.logs
+    for field in fields:
+        yield from _field_problems(field, fields)
+
+
+def logs_problems(logs: LogsSettings) -> Iterator[str]:
+    """A column that may contain the separator must be one of the named columns."""
     if logs.separator_in is not None and logs.separator_in not in logs.columns:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"
 
 
-def _varied(settings: "Settings") -> Iterator[str]:
-    keys = [f"model.{name}" for name in type(settings.model).model_fields]
-    keys += [f"train.{name}" for name in type(settings.train).model_fields]
-    for key, dimension in settings.search.space.items():
+def negatives_problems(
+    negatives: NegativesSettings, label: LabelSettings, fields: Sequence[Field], seen_by: Sequence[str]
+) -> Iterator[str]:
+    """Fields that are not declared or cannot be replaced; only where negatives are drawn."""
+    if label.range is not None:
+        yield "negatives.per_positive must be 0 where label.range makes the labels numbers"
+    replaceable, single = [field.name for field in fields if isinstance(field, Categorical)], single_id_fields(fields)
+    for key, allowed, names in (
+        ("replace", replaceable, negatives.replace),
+        ("never_seen_by", single, seen_by),
+        ("within", single, negatives.within or ()),
+    ):
+        for name in names:
+            if name not in allowed:
+                yield f"negatives.{key}: found {name!r}, allowed is one of the fields: {', '.join(allowed)}"
+        if key != "replace" and set(names) & set(negatives.replace):
+            yield f"negatives.replace and negatives.{key} must be different fields"
+    if (negatives.draw == "hard") != (negatives.within is not None):
+        yield "negatives.within names the context of draw: hard; give both or neither"
+
+
+def split_problems(
+    split: SplitSettings, negatives: NegativesSettings, fields: Sequence[Field], *, draws_negatives: bool
+) -> Iterator[str]:
+    """A rule or field that does not exist, or one that would separate negatives from their positive."""
+    single = single_id_fields(fields)
+    if split.by not in (*_SPLIT_RULES, *single):
+        yield f"split.by: found {split.by!r}, allowed is one of {', '.join([*_SPLIT_RULES, *single])}"
+    if split.by in negatives.replace and draws_negatives:
+        yield f"split.by: {split.by} is replaced in negatives, so they could not stay with their positive"
+    if split.of is not None and split.of not in single:
+        yield f"split.of: found {split.of!r}, allowed is one of {', '.join(single)}"
+
+
+def task_problems(
+    train: TrainSettings,
+    label: LabelSettings,
+    split: SplitSettings,
+    group_by: str | None,
+    fields: Sequence[Field],
+    *,
+    draws_negatives: bool,
+) -> Iterator[str]:
+    """Labels and splits that do not fit the task."""
+    single = single_id_fields(fields)
+    if group_by is not None and group_by not in single:
+        yield f"evaluate.group_by: found {group_by!r}, allowed is one of the fields: {', '.join(single)}"
+    if train.task != "regression" and label.range is not None:
+        yield f"train.task: {train.task} needs positives and negatives; label.range makes the labels numbers"
+    if train.task == "ranking" and split.by != "positive":
+        yield f"train.task: ranking needs split.by: positive, found {split.by}"
+    if train.task == "ranking" and not draws_negatives:
+        yield "train.task: ranking needs negatives of its own for each positive; set negatives.per_positive"
+
+
+def experiment_problems(
+    compare: Mapping[str, ModelVariant],
+    studies: Mapping[str, Study],
+    search: SearchSettings,
+    model: ModelSettings,
+    train: TrainSettings,
+) -> Iterator[str]:
+    """Keys of `model` and `train` that do not exist, and names that are not in `compare`."""
+    for name, variant in compare.items():
+        yield from _variant_problems(f"compare.{name}.model", model, variant.model)
+        yield from _variant_problems(f"compare.{name}.train", train, variant.train)
+    keys = [f"model.{name}" for name in type(model).model_fields]
+    keys += [f"train.{name}" for name in type(train).model_fields]
+    for key, dimension in search.space.items():
         if key not in keys:
             yield f"search.space: found {key!r}, allowed are keys of model and train, such as model.pooled_dropout"
-        for model in dimension.models:
-            if model not in REGISTERED:
-                yield f"search.space.{key}.models: found {model!r}, allowed are {', '.join(REGISTERED)}"
-    for name, study in settings.studies.items():
+        for registered in dimension.models:
+            if registered not in REGISTERED_MODELS:
+                allowed = ", ".join(REGISTERED_MODELS)
+                yield f"search.space.{key}.models: found {registered!r}, allowed are {allowed}"
+    for name, study in studies.items():
         if study.key not in keys:
             yield f"studies.{name}.key: found {study.key!r}, allowed are keys of model and train"
-        if study.model not in settings.compare:
-            yield f"studies.{name}.model: found {study.model!r}, allowed are {', '.join(settings.compare) or 'none'}"
+        if study.model not in compare:
+            yield f"studies.{name}.model: found {study.model!r}, allowed are {', '.join(compare) or 'none'}"
 
 
 def _dataset_columns(field: Field) -> list[str]:
@@ -74,9 +135,9 @@ def _dataset_columns(field: Field) -> list[str]:
     return [*columns, f"{field.name}_x"] if field.carries_x else columns
 
 
-def _derived_from_fields(settings: "Settings", field: Field) -> Iterator[str]:
+def _field_problems(field: Field, fields: Sequence[Field]) -> Iterator[str]:
     if isinstance(field, Crossed | Frequency | CoOccurrence):
-        single = _single_id_fields(settings)
+        single = single_id_fields(fields)
         for name in field.of:
             if name not in single:
                 yield f"fields: {field.name}: of: found {name!r}, allowed is one of: {', '.join(single)}"
@@ -87,48 +148,12 @@ def _derived_from_fields(settings: "Settings", field: Field) -> Iterator[str]:
             yield f"fields: {field.name}: timezone: found {field.timezone!r}, allowed are names such as Europe/Berlin"
 
 
-def _negatives(settings: "Settings") -> Iterator[str]:
-    negatives = settings.negatives
-    if settings.label.range is not None:
-        yield "negatives.per_positive must be 0 where label.range makes the labels numbers"
-    replaceable = [field.name for field in settings.fields if isinstance(field, Categorical)]
-    for key, allowed, found in (
-        ("replace", replaceable, negatives.replace),
-        ("never_seen_by", _single_id_fields(settings), settings.seen_by),
-        ("within", _single_id_fields(settings), negatives.within or ()),
-    ):
-        for name in found:
-            if name not in allowed:
-                yield f"negatives.{key}: found {name!r}, allowed is one of the fields: {', '.join(allowed)}"
-        if key != "replace" and set(found) & set(negatives.replace):
-            yield f"negatives.replace and negatives.{key} must be different fields"
-    if (negatives.draw == "hard") != (negatives.within is not None):
-        yield "negatives.within names the context of draw: hard; give both or neither"
-
-
-def _split(settings: "Settings") -> Iterator[str]:
-    rules, single = ["random", "positive", "time", "leave_one_out"], _single_id_fields(settings)
-    split = settings.split
-    if split.by not in (*rules, *single):
-        yield f"split.by: found {split.by!r}, allowed is one of {', '.join([*rules, *single])}"
-    if split.by in settings.negatives.replace and settings.per_positive:
-        yield f"split.by: {split.by} is replaced in negatives, so they could not stay with their positive"
-    if split.of is not None and split.of not in single:
-        yield f"split.of: found {split.of!r}, allowed is one of {', '.join(single)}"
-
-
-def _task(settings: "Settings") -> Iterator[str]:
-    single, lists = _single_id_fields(settings), settings.evaluate.lists
-    if lists is not None and lists not in single:
-        yield f"evaluate.lists: found {lists!r}, allowed is one of the fields: {', '.join(single)}"
-    task = settings.train.task
-    if task != "regression" and settings.label.range is not None:
-        yield f"train.task: {task} needs positives and negatives; label.range makes the labels numbers"
-    if task == "ranking" and settings.split.by != "positive":
-        yield f"train.task: ranking needs split.by: positive, found {settings.split.by}"
-    if task == "ranking" and not settings.per_positive:
-        yield "train.task: ranking needs negatives of its own for each positive; set negatives.per_positive"
-
-
-def _single_id_fields(settings: "Settings") -> list[str]:
-    return [field.name for field in settings.fields if isinstance(field, SINGLE_ID)]
+def _variant_problems(
+    location: str, section: ModelSettings | TrainSettings, changes: Mapping[str, Any]
+) -> Iterator[str]:
+    try:
+        type(section).model_validate({**section.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, (location, *first["loc"])))
+        yield f"{key}: found {first['input']!r}; {first['msg'].lower()}"

@@ -11,39 +11,41 @@ from afm_core.storage.paths import PathOrUrl
 
 
 class LogsSettings(Section):
-    """Raw logs."""
+    """The raw logs. Each of their rows is an event."""
 
     path: Path
-    """A file, a pattern such as `logs/2026-*.csv`, a folder, possibly with `dt=YYYY-MM-DD` partitions, or a table."""
+    """Logs to prepare: a file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as
+    `logs/2026-*.csv`, or the name of a table."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
-    """`csv` with any one-character separator, `json` lines, `parquet`, `orc`, or a `table` of Spark's catalogue."""
+    """Format of the logs: `csv` with any one-character separator, `json` lines, `parquet`, `orc`, or a `table` of
+    Spark's catalogue."""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """Between the columns of a csv file."""
+    """Character that separates the columns of a CSV file."""
     columns: tuple[ColumnName, ...] = ()
-    """Names of the columns of a csv file without a header. Empty: the first line of every file is a header."""
+    """Column names of CSV files without a header line. Not set: the first line of every file is a header."""
     separator_in: ColumnName | None = None
-    """The column of a csv file without quotes whose text may hold the separator; it gets what the others leave."""
+    """The one column of an unquoted CSV file whose values may contain the separator."""
     keys: tuple[ColumnName, ...] = ()
-    """Columns that identify a log; scores carry them. Empty: scores carry the fields themselves."""
+    """Columns that identify an event. Scores carry them; without keys, they carry the columns that the fields read."""
     max_rejected: Share = 0.0
-    """A larger share of rejected rows stops the job."""
+    """Largest share of rejected rows that is accepted; above it the job stops."""
     first_date: date | None = None
-    """Leave out `dt` partitions before this day."""
+    """First day to read; `dt` partitions before it are ignored."""
     last_date: date | None = None
-    """Leave out `dt` partitions after this day."""
+    """Last day to read; `dt` partitions after it are ignored."""
 
 
 class LabelSettings(Section):
-    """What makes a log a positive. Without a column every log is one, and negatives are drawn."""
+    """What makes an event a positive. Without a label column every event is one, and negatives are drawn."""
 
     column: ColumnName | None = None
-    """Column of the logs that holds 0 or 1, -1 or 1, false or true, or a number (see below)."""
+    """Column with the label: 0 or 1, -1 or 1, false or true; or a number, with `at_least` or `range`."""
     at_least: float | None = None
-    """A log whose number is at least this is a positive, any other a negative."""
+    """Threshold on a numeric label: an event is a positive from this value on, otherwise a negative."""
     range: tuple[float, float] | None = None
-    """The least and the greatest number; labels are the numbers, scaled from this range to -1 .. 1."""
+    """Smallest and largest value of a numeric label, which is scaled linearly from this range to -1 .. 1."""
     weight: ColumnName | None = None
-    """Column of the logs that holds the weight of a log, and of its negatives, in the training loss."""
+    """Column with the weight of an event, and of the negatives drawn for it, in the training loss."""
 
     @model_validator(mode="after")
     def _one_meaning(self) -> "LabelSettings":
@@ -57,45 +59,47 @@ class LabelSettings(Section):
 
 
 class NegativesSettings(Section):
-    """Negatives drawn for each positive."""
+    """The negatives drawn for each positive."""
 
     per_positive: Annotated[int, Field(ge=0, le=100)] | None = None
-    """How many. Not set: 2 where every log is a positive, 0 where a column says which are."""
+    """Negatives to draw for each positive. Not set: 2, or 0 where there is a label column."""
     replace: Names = ("item",)
-    """The field, or the fields that belong together, whose values are replaced by those of another log."""
+    """Field whose value a negative replaces, or several that are replaced together by a combination that occurs."""
     never_seen_by: Names | Literal["context", "nothing"] = ("user",)
-    """A field, or several: what any log shows with this row's values of all of them is never drawn. `context`: all
-    fields but the replaced ones. `nothing`: anything but the row's own value may be drawn."""
+    """Fields that define what was seen: a negative never equals an event with the same values of these fields.
+    `context` means all fields but the replaced ones; `nothing` excludes only the positive's own value."""
     draw: Literal["uniform", "popular", "hard"] = "uniform"
-    """`uniform`: each value equally likely; `popular`: by its count to the power of alpha; `hard`: by its count among
-    the logs with the same values of `within`."""
-    alpha: Annotated[float, Field(ge=0.0, le=2.0)] = 0.75
-    """Power of the count (popular)."""
+    """Sampling distribution: `uniform`; `popular`, proportional to count^popularity_exponent; `hard`, proportional to
+    the count among events with the same values of `within`."""
+    popularity_exponent: Annotated[float, Field(ge=0.0, le=2.0)] = 0.75
+    """Exponent of the count for `draw: popular`."""
     within: Names | None = None
-    """The context fields whose values must be the same (hard)."""
+    """Context fields that a hard negative must share with its positive (`draw: hard`)."""
 
 
 class SplitSettings(Section):
-    """Shares of the instances."""
+    """The division of the instances into training, validation and test split."""
 
     train: Share = 0.7
-    """To fit the weights."""
+    """Share of the training split, to which the weights are fitted."""
     valid: Share = 0.2
-    """To choose the epoch, and the settings."""
+    """Share of the validation split, which chooses the epoch and the settings."""
     test: Share = 0.1
-    """To measure the result, once."""
+    """Share of the test split, which measures the result once."""
     by: ColumnName = "random"
-    """What stays together: `random`, nothing, as in the paper; `positive`, a log and its negatives; a field, all
-    instances with the same value of it, say those of a user; `time`, the last days are test, those before valid;
-    `leave_one_out`, the last log of each value of `of` is test, the one before valid. The last two need no shares."""
+    """Unit that stays in one split: `random`, each instance by itself, as in the paper; `positive`, an event with its
+    negatives; the name of a field, all instances with the same value; `time`, the last days are test, those before
+    them validation; `leave_one_out`, the last event of each value of `of` is test, the one before it validation.
+    `time` and `leave_one_out` ignore the shares."""
     time: ColumnName | None = None
-    """Column of the logs with the date or timestamp (`time`; `leave_one_out`, where not set the order is random)."""
+    """Column with the date or timestamp of an event (`time`, `leave_one_out`). Without it `leave_one_out` orders the
+    events at random."""
     of: ColumnName | None = None
-    """The field whose last logs are left out (`leave_one_out`)."""
+    """Field whose last events are left out (`leave_one_out`)."""
     valid_days: Positive = 1
-    """Days before the test days (`time`)."""
+    """Number of validation days, just before the test days (`time`)."""
     test_days: Positive = 1
-    """The last days of the logs (`time`)."""
+    """Number of test days, the last ones of the logs (`time`)."""
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> "SplitSettings":
@@ -106,14 +110,15 @@ class SplitSettings(Section):
         if self.by == "time" and self.time is None:
             raise ValueError("by time needs split.time, the column of the logs that holds it")
         if self.by == "leave_one_out" and self.of is None:
-            raise ValueError("by leave_one_out needs split.of, the field whose last logs are left out")
+            raise ValueError("by leave_one_out needs split.of, the field whose last events are left out")
         return self
 
 
 class DatasetSettings(Section):
-    """Where the prepared Parquet goes, and its shape."""
+    """The prepared dataset."""
 
     path: PathOrUrl
-    """The dataset's folder, replaced whole by each preparation; training also reads from s3:// and hdfs://."""
+    """Folder of the dataset. Each preparation replaces it as a whole; training can also read it from `s3://` or
+    `hdfs://`."""
     rows_per_file: Annotated[int, Field(ge=1, le=4_000_000)] | None = None
-    """Rows of each file, which is one row group. Not set: the multiple of train.batch_size nearest to 65,536."""
+    """Rows in each file, which is one row group. Not set: the multiple of train.batch_size nearest to 65,536."""

@@ -1,4 +1,4 @@
-"""Settings of comparisons: models side by side, one setting over several values, and the search for better ones."""
+"""Settings of experiments: models side by side, one setting over several values, and the search for better settings."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,40 +9,40 @@ from afm_core.settings.section import Positive, Section
 
 
 class ModelVariant(Section):
-    """One model of a comparison: what differs from the settings of the main model."""
+    """One model of a comparison: the keys in which it differs from the main model's settings."""
 
     model: dict[str, Any] = Field(default={})
-    """Keys of `model`, such as `{name: fm, pooled_dropout: 0.3}`."""
+    """Keys of `model` that differ, such as `{name: fm, pooled_dropout: 0.3}`."""
     train: dict[str, Any] = Field(default={})
-    """Keys of `train`."""
+    """Keys of `train` that differ."""
     paper_rmse: float | None = None
-    """What the literature reports, for the table."""
+    """RMSE that the literature reports for this model, shown in the table."""
 
 
 class Study(Section):
-    """One key of the settings over several values, everything else as it is."""
+    """One setting over several values, with everything else unchanged."""
 
     model: str
-    """The entry of `compare` that is varied."""
+    """Name of the entry of `compare` whose setting is varied."""
     key: str
-    """Key of `model` or `train`, such as `model.pooled_dropout`."""
+    """Key of `model` or `train` that is varied, such as `model.pooled_dropout`."""
     values: Annotated[tuple[int | float, ...], Field(min_length=2)]
-    """Its values."""
+    """Values that the key takes."""
 
 
 class SearchDimension(Section):
     """The values that a search may give to one key."""
 
     low: float | None = None
-    """Least number."""
+    """Lower end of the range."""
     high: float | None = None
-    """Greatest number."""
+    """Upper end of the range."""
     log: bool = False
-    """Whether numbers are drawn evenly over their logarithm."""
+    """Whether values are drawn evenly on a logarithmic scale."""
     choices: tuple[bool | int | float | str, ...] = ()
-    """Instead of a range: the values themselves."""
+    """Values to choose from, instead of a range."""
     models: tuple[str, ...] = ()
-    """Only for these; not set: for all."""
+    """Models for which the key is varied. Not set: all."""
 
     @model_validator(mode="after")
     def _a_range_or_choices(self) -> "SearchDimension":
@@ -56,11 +56,12 @@ class SearchDimension(Section):
 
 
 class SearchSettings(Section):
-    """A search for better settings of each model to compare, by the validation split alone."""
+    """A search for better settings of each entry of `compare`, judged by the validation split alone."""
 
     trials: Positive = 8
-    """Of each model."""
+    """Number of trials for each model."""
     space: dict[str, SearchDimension] = Field(default={})
-    """What to vary: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`."""
+    """Search space: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`."""
     path: Path = Path("conf/searches")
-    """Folder of the log, a line a trial, in a file named after the data set. A search goes on where its log ends."""
+    """Folder of the search log, a file named after the data set with one line per trial. A search continues where its
+    log ends."""

@@ -1,4 +1,4 @@
-"""Reading settings: YAML file, then `--set a.b=c`, then the typed tree; every problem at once, a line each."""
+"""Reading settings: the YAML file, then `--set a.b=c`, then the typed tree. All problems are reported at once."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
-from afm_core.settings.reference import sections_of
+from afm_core.settings.reference import kind_of, sections_of
+from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
 
 
@@ -22,6 +23,7 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """
     tree = _parse(path)
     problems = [line for text in overrides if (line := _override(tree, text))]
+    problems += [f"{path}: {line}" for line in renamed_key_problems(tree)]
     if problems:
         raise SettingsError(problems)
     try:
@@ -36,7 +38,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def write_settings(settings: Settings, path: Path) -> None:
-    """Write the effective settings, defaults and overrides included, so that they load again."""
+    """Write the effective settings, defaults and overrides included, in a form that can be loaded again."""
     path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
 
@@ -61,7 +63,7 @@ def _override(tree: dict[str, Any], text: str) -> str | None:
     node = tree
     for depth, parent in enumerate(parents):
         child = node.setdefault(parent, {})
-        if isinstance(child, str) and parent == "warm_start":  # the short form of a section
+        if isinstance(child, str) and parent == "warm_start":  # short for a section
             child = node[parent] = {"model": child}
         if not isinstance(child, dict):
             return f"--set {text}: {'.'.join(parents[: depth + 1])} is a value, not a section"
@@ -92,16 +94,16 @@ def _explain(path: Path, detail: ErrorDetails) -> str:
 
 
 def _keys_at(location: Iterable[str]) -> Iterable[str]:
-    """Keys that the tree allows under `location`; list positions are skipped."""
+    """Keys that the tree allows at `location`; positions in a list are skipped."""
     sections: list[type[BaseModel]] = [Settings]
     for part in location:
         if part.isdigit():
             continue
-        if len(sections) > 1:  # the part says which of several kinds
-            sections = [section for section in sections if section.__name__.lower() == part]
+        if len(sections) > 1:  # the part names one of several kinds of field
+            sections = [section for section in sections if kind_of(section) == part]
         else:
             key = sections[0].model_fields.get(part)
-            sections = sections_of(key.annotation) if key else sections  # else the name of an entry
+            sections = sections_of(key.annotation) if key else sections  # otherwise the name of an entry
         if not sections:
             return ()
     return [key for section in sections for key in section.model_fields]
@@ -112,7 +114,7 @@ def _nearest_elsewhere(name: str) -> list[str]:
     paths = {
         key: f"{section}.{key}"
         for section, info in Settings.model_fields.items()
-        for found in sections_of(info.annotation)
-        for key in found.model_fields
+        for inner in sections_of(info.annotation)
+        for key in inner.model_fields
     }
     return [paths[match] for match in difflib.get_close_matches(name, paths, n=1, cutoff=0.8)]

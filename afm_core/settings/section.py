@@ -1,4 +1,4 @@
-"""What all sections of the settings share."""
+"""The base of all sections of the settings, and the types that several of them use."""
 
 from typing import Annotated, Any
 
@@ -14,9 +14,10 @@ def _names_short_form(value: Any) -> Any:
 
 
 Names = Annotated[tuple[ColumnName, ...], Field(min_length=1), BeforeValidator(_names_short_form)]
+"""One or more names; a single one may be given as text."""
 
 
 class Section(BaseModel):
-    """Immutable; knows its keys and refuses others."""
+    """A section of the settings: immutable, and refuses keys that it does not declare."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,27 +1,25 @@
-"""The settings tree. Every key that a YAML file may hold is declared here or in a section, with meaning and default."""
+"""The settings tree: every key that a settings file may contain, with its meaning and default."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from afm_core.features.field import SINGLE_ID, FieldOrName
+from afm_core.errors import SettingsError
 from afm_core.features.field import Field as FieldDeclaration
+from afm_core.features.field import FieldOrName
 from afm_core.settings import cross_checks
 from afm_core.settings.data import DatasetSettings, LabelSettings, LogsSettings, NegativesSettings, SplitSettings
 from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
+from afm_core.settings.model import ModelSettings
+from afm_core.settings.run import EvaluateSettings, PromoteSettings, RunSettings
+from afm_core.settings.score import RecommendSettings, ScoreSettings
 from afm_core.settings.section import Section
-from afm_core.settings.training import (
-    EvaluateSettings,
-    ModelSettings,
-    PromoteSettings,
-    RunSettings,
-    ScoreSettings,
-    TrainSettings,
-    WarmStartSettings,
-)
+from afm_core.settings.train import TrainSettings, WarmStartSettings
 
 _ROWS_PER_FILE = 65_536
-_NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i, the last is the start itself
+_NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i; fm is the warm start itself
 Seed = Annotated[int, Field(ge=1, lt=2**31)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -32,10 +30,11 @@ class Settings(Section):
     name: Annotated[str, Field(min_length=1)]
     """Name of the data set."""
     seed: Seed = 1
-    """Of all randomness. Same input, settings and seed: same result."""
+    """Seed of all randomness: the same input, settings and seed give the same result."""
     logs: LogsSettings
     fields: Annotated[tuple[FieldOrName, ...], Field(min_length=2)]
-    """Columns that become features, in the order of the batch; a name is short for `{name, kind: categorical}`."""
+    """Fields of the model, in the order of a batch's columns; a name alone is short for
+    `{name: NAME, kind: categorical}`."""
     label: LabelSettings = LabelSettings()
     negatives: NegativesSettings = NegativesSettings()
     split: SplitSettings = SplitSettings()
@@ -44,22 +43,41 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     run: RunSettings
-    score: ScoreSettings
     promote: PromoteSettings = PromoteSettings()
+    score: ScoreSettings | None = None
+    recommend: RecommendSettings = RecommendSettings()
     compare: dict[RunName, ModelVariant] = Field(default={})
     """Models that jobs/compare.py trains, by the name of their row and folder."""
     seeds: tuple[Seed, ...] = ()
-    """Seeds of the trainings of a comparison, which then says mean and spread; not set: `seed`."""
+    """Seeds of a comparison: each model is trained once with each, and the table shows mean and standard deviation. Not
+    set: `seed` alone."""
     studies: dict[RunName, Study] = Field(default={})
-    """Plots of the validation error against one setting, by name; jobs/compare.py --studies trains their points."""
+    """Studies of one setting each, by name; jobs/compare.py --studies trains and plots them."""
     search: SearchSettings = SearchSettings()
 
     @model_validator(mode="after")
-    def _names_agree(self) -> "Settings":
-        problem = cross_checks.first_problem(self)
+    def _sections_agree(self) -> "Settings":
+        problem = next(self._problems(), None)
         if problem:
             raise ValueError(problem)
         return self
+
+    def _problems(self) -> Iterator[str]:
+        draws_negatives = self.per_positive > 0
+        yield from cross_checks.field_problems(self.fields)
+        if draws_negatives:
+            yield from cross_checks.negatives_problems(self.negatives, self.label, self.fields, self.seen_by)
+        yield from cross_checks.split_problems(self.split, self.negatives, self.fields, draws_negatives=draws_negatives)
+        yield from cross_checks.task_problems(
+            self.train,
+            self.label,
+            self.split,
+            self.evaluate.group_by,
+            self.fields,
+            draws_negatives=draws_negatives,
+        )
+        yield from cross_checks.experiment_problems(self.compare, self.studies, self.search, self.model, self.train)
+        yield from cross_checks.logs_problems(self.logs)
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -73,24 +91,24 @@ class Settings(Section):
     @property
     def per_positive(self) -> int:
         """Negatives to draw for each positive."""
-        asked = self.negatives.per_positive
-        return (0 if self.label.column else 2) if asked is None else asked
+        per_positive = self.negatives.per_positive
+        return (0 if self.label.column else 2) if per_positive is None else per_positive
 
     @property
     def seen_by(self) -> tuple[str, ...]:
-        """The fields of `negatives.never_seen_by`, none for `nothing`."""
+        """The fields of `negatives.never_seen_by`; none for `nothing`."""
         match self.negatives.never_seen_by:
             case "nothing":
                 return ()
             case "context":
-                single = [field.name for field in self.fields if isinstance(field, SINGLE_ID)]
+                single = cross_checks.single_id_fields(self.fields)
                 return tuple(name for name in single if name not in self.negatives.replace)
             case names:
                 return names
 
     @property
     def required_fields(self) -> tuple[str, ...]:
-        """Fields without which a log says nothing: a row that lacks one is rejected."""
+        """Fields without which no negatives can be drawn: an event that lacks one is rejected."""
         if not self.per_positive:
             return ()
         seen_by = () if self.negatives.never_seen_by == "context" else self.seen_by
@@ -98,51 +116,38 @@ class Settings(Section):
 
     @property
     def warm_start(self) -> WarmStartSettings | None:
-        """What is trained before the model, if the model can start from it."""
+        """The warm start of the model, None where the model cannot have one."""
         return None if self.model.name in _NEVER_WARM else self.train.warm_start
 
     @property
-    def list_field(self) -> str | None:
-        """The field whose rows evaluation ranks against each other."""
-        return self.evaluate.lists or (self.seen_by[0] if self.seen_by else None)
-
-    def compared(self) -> list[tuple[str, "Settings"]]:
-        """The settings of each model to compare, once for each seed; they write below this run's folder."""
-        return [
-            (name, self._with(f"compare/{name}/seed-{seed}", entry, seed))
-            for name, entry in self.compare.items()
-            for seed in self.seeds or (self.seed,)
-        ]
-
-    def searched(self) -> list[tuple[str, "Settings"]]:
-        """The settings that a search varies for each model; its trainings write below this run's folder."""
-        return [(name, self._with(f"search/{name}", entry, self.seed)) for name, entry in self.compare.items()]
-
-    def studied(self, study: Study) -> list[tuple[int | float, "Settings"]]:
-        """The settings of each point of a study. It writes below the run's folder, by what was varied."""
-        section, _, name = study.key.partition(".")
-        points = []
-        for value in study.values:
-            entry = self.compare[study.model]
-            varied = entry.model_copy(update={section: {**getattr(entry, section), name: value}})
-            points.append((value, self._with(f"studies/{study.model}/{study.key}/{value}", varied, self.seed)))
-        return points
-
-    def _with(self, folder: str, entry: ModelVariant, seed: int) -> "Settings":
-        changes = {
-            "seed": seed,
-            "seeds": (),
-            "model": ModelSettings.model_validate({**self.model.model_dump(), **entry.model}),
-            "train": TrainSettings.model_validate({**self.train.model_dump(), **entry.train}),
-            "run": RunSettings(path=self.run.path / folder),
-            "compare": {},
-            "studies": {},
-            "search": SearchSettings(),
-        }
-        return self.model_copy(update=changes)
+    def group_field(self) -> str | None:
+        """The field whose rows form one ranked list each when a model is evaluated."""
+        return self.evaluate.group_by or (self.seen_by[0] if self.seen_by else None)
 
     @property
     def rows_per_file(self) -> int:
-        """Rows of a file of the dataset."""
+        """Rows in each file of the dataset."""
         batch = self.train.batch_size
         return self.dataset.rows_per_file or batch * max(1, round(_ROWS_PER_FILE / batch))
+
+    @property
+    def nightly(self) -> ScoreSettings:
+        """The section `score`, for the jobs that run every night.
+
+        Raises:
+            SettingsError: the section is missing.
+        """
+        if self.score is None:
+            raise SettingsError(["score: required by this job and not found; add it with logs and path"])
+        return self.score
+
+    @property
+    def scoring_bundle(self) -> Path:
+        """The bundle that scores nights: `score.bundle`, or the one that training wrote last."""
+        return self.nightly.bundle or self.run.bundle
+
+    @property
+    def recommendations_path(self) -> Path:
+        """Folder of the best items of each user, one `dt=YYYY-MM-DD/` per night."""
+        scores = self.nightly.path
+        return self.recommend.path or scores.with_name(f"{scores.name}_best_items")

@@ -134,7 +134,7 @@ class Pairs:
         both = self._counted_together(item[row], other) - (alone & own)[row]
         share = PER_MILLE * both / (self._owners[np.searchsorted(self._owned, other)] + DOUBT)
         found = np.zeros(len(user))
-        (np.add if declared.take == "sum" else np.maximum).at(found, row, share)
+        (np.add if declared.aggregation == "sum" else np.maximum).at(found, row, share)
         return found
 
     def _histories(self, user: Ids) -> tuple[Numbers, Numbers]:

@@ -40,7 +40,7 @@ def evaluate(settings: Settings) -> Evaluation:
     for path in _bundles(settings):
         bundle = read_bundle(path)
         require_same_map(bundle, dataset)
-        scored = score_split(bundle.scorer, dataset, SPLIT, settings.list_field)
+        scored = score_split(bundle.scorer, dataset, SPLIT, settings.group_field)
         found = all_metrics(scored.scored(bundle.predictor.task), settings.evaluate.k)
         metrics[bundle.settings.model.name] = found
         if isinstance(bundle.model, AFM):

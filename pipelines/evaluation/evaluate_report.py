@@ -69,4 +69,4 @@ def plan_table(settings: Settings) -> Table:
 
 
 def _title(metric: Metric, settings: Settings) -> str:
-    return f"{metric.title} by {settings.list_field}" if metric.need == "lists" else metric.title
+    return f"{metric.title} by {settings.group_field}" if metric.need == "lists" else metric.title

@@ -11,7 +11,7 @@ from afm_core.errors import NotPromotedError
 from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
 from afm_core.settings import Settings
-from afm_core.settings.training import PromoteSettings
+from afm_core.settings.run import PromoteSettings
 from afm_core.storage.publishing import staged
 from pipelines.dataset import Dataset
 from pipelines.evaluation.evaluate import require_same_map
@@ -83,7 +83,7 @@ def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None
 def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bundle | None) -> list[Check]:
     ours = score_split(new.scorer, dataset, SPLIT)
     found = _metrics(new, ours)
-    low, high = limits.calibration
+    low, high = limits.calibration_range
     ratio, unknown = found.get("calibration_ratio"), _most_unknown(new, dataset)
     checks = [Check("unknown share", unknown, f"at most {limits.max_unknown:g}", unknown <= limits.max_unknown)]
     if ratio is not None:
@@ -93,17 +93,17 @@ def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bun
     # Ids that were appended since are unknown to the current bundle.
     theirs = score_split(current.scorer, dataset, SPLIT, ids_below=current.feature_map)
     before = _metrics(current, theirs)
-    least = before["auc"] - limits.auc
+    least = before["auc"] - limits.max_auc_drop
     checks.append(Check("AUC", found["auc"], f"at least {least:.4f}", found["auc"] >= least))
     if "normalised_entropy" in found and "normalised_entropy" in before:
-        most = before["normalised_entropy"] + limits.normalised_entropy
+        most = before["normalised_entropy"] + limits.max_entropy_increase
         entropy = found["normalised_entropy"]
         checks.append(Check("normalised entropy", entropy, f"at most {most:.4f}", entropy <= most))
     profile = number_profile(theirs.score)
     counts = np.bincount(np.searchsorted(profile["edges"], ours.score, side="left"), minlength=len(profile["rows"]))
     moved = shift(np.array(profile["rows"]), counts)
-    passed = not moved.exceeds(limits.score_drift)
-    checks.append(Check("score drift (PSI)", moved.index, f"at most {limits.score_drift:g}", passed))
+    passed = not moved.exceeds(limits.max_score_drift)
+    checks.append(Check("score drift (PSI)", moved.index, f"at most {limits.max_score_drift:g}", passed))
     return checks
 
 

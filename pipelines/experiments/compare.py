@@ -13,6 +13,7 @@ from afm_core.settings.experiments import Study
 from pipelines.dataset import Dataset
 from pipelines.encoding.digest import text_digest
 from pipelines.evaluation.evaluate import evaluate
+from pipelines.experiments.variations import compared_settings, studied_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.loop import Fit
 from pipelines.training.train import train
@@ -52,14 +53,17 @@ def compare(settings: Settings, ranks: Communicator) -> list[ComparisonResult]:
         DatasetError: no whole dataset, or one of other fields than the settings'.
     """
     dataset = Dataset.open(settings.dataset.path)
-    results = [_trained(name, entry, dataset, ranks, tested=True) for name, entry in settings.compared()]
+    results = [_trained(name, entry, dataset, ranks, tested=True) for name, entry in compared_settings(settings)]
     return [found for found in results if found is not None]
 
 
 def study(settings: Settings, of: Study, ranks: Communicator) -> list[tuple[int | float, ComparisonResult]]:
     """Train every point of a study, as above. The test split is not read."""
     dataset = Dataset.open(settings.dataset.path)
-    points = [(value, _trained(of.model, entry, dataset, ranks, tested=False)) for value, entry in settings.studied(of)]
+    points = [
+        (value, _trained(of.model, entry, dataset, ranks, tested=False))
+        for value, entry in studied_settings(settings, of)
+    ]
     return [(value, found) for value, found in points if found is not None]
 
 

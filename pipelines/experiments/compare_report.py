@@ -11,6 +11,7 @@ from rich.table import Table
 from afm_core.settings import Settings
 from pipelines.console import bar, columns, facts
 from pipelines.experiments.compare import ComparisonResult
+from pipelines.experiments.variations import compared_settings
 
 _HEADER = ["model", "parameters", "validation", "RMSE", "log loss", "AUC", "s an epoch", "best epoch", "paper RMSE"]
 _TESTED = ("rmse", "log_loss", "auc")
@@ -41,7 +42,7 @@ def write_comparison(results: Sequence[ComparisonResult], settings: Settings) ->
 
 def plan_table(settings: Settings) -> Table:
     """What a comparison would do."""
-    rows = [(name, f"{entry.model.name}, {entry.run.path}") for name, entry in settings.compared()]
+    rows = [(name, f"{entry.model.name}, {entry.run.path}") for name, entry in compared_settings(settings)]
     rows += [
         (f"study {name}", f"{study.key} of {study.model}: {', '.join(map(str, study.values))}")
         for name, study in settings.studies.items()

@@ -13,6 +13,7 @@ from afm_core.settings.experiments import SearchDimension
 from pipelines.dataset import Dataset
 from pipelines.encoding.digest import text_digest
 from pipelines.experiments.search_log import Trial, append_trial, read_trials
+from pipelines.experiments.variations import searched_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.train import train
 
@@ -31,7 +32,7 @@ def search(settings: Settings, ranks: Communicator) -> list[Trial]:
     digest = Dataset.open(settings.dataset.path).manifest.digest
     log = settings.search.path / f"{settings.name}.jsonl"
     found: list[Trial] = []
-    for name, entry in settings.searched():
+    for name, entry in searched_settings(settings):
         made_from = text_digest(entry.model_dump_json(exclude=_OF_THE_SEARCH), digest)
         space = _space(settings.search.space, entry.model.name)
         done = [trial for trial in read_trials(log) if (trial.name, trial.made_from) == (name, made_from)]

@@ -8,6 +8,7 @@ from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.experiments.search import best_trials
 from pipelines.experiments.search_log import Trial
+from pipelines.experiments.variations import searched_settings
 
 
 def search_table(trials: list[Trial]) -> Table:
@@ -23,7 +24,7 @@ def search_table(trials: list[Trial]) -> Table:
 def plan_table(settings: Settings) -> Table:
     """What a search would do."""
     space = settings.search.space
-    entries = settings.searched()
+    entries = searched_settings(settings)
     return facts(
         f"would search settings for {settings.name}",
         [

@@ -64,7 +64,7 @@ def recommend(spark: SparkSession, settings: Settings, night: date, k: int) -> B
         BusyError: another run writes there.
     """
     user, item = user_and_item(settings)
-    folder, target = find_night(settings.score.logs, night), settings.score.best_items_path
+    folder, target = find_night(settings.nightly.logs, night), settings.recommendations_path
     stages = Stages(spark)
     with locked(target):
         bundle = open_bundle(settings)
@@ -123,7 +123,7 @@ def item_ids(settings: Settings, bundle: Bundle, item: str) -> NDArray[np.int64]
     features = pq.read_table(bundle.features_path)
     known = features.filter(pc.equal(features["field"], item)).drop_null()
     ids, values, counts = (known[name].to_numpy() for name in ("id", "value", "count"))
-    listed = settings.score.items
+    listed = settings.recommend.items
     if listed:
         try:
             wanted = listed.read_text(encoding="utf-8").splitlines()
@@ -134,7 +134,7 @@ def item_ids(settings: Settings, bundle: Bundle, item: str) -> NDArray[np.int64]
             raise LogsError(f"{listed}: the model knows none of its {len(wanted):,} values of {item}")
         ids, counts = ids[chosen], counts[chosen]
     by_count = np.lexsort((ids, -counts))
-    found: NDArray[np.int64] = ids[by_count[: settings.score.popular_items]].astype(np.int64)
+    found: NDArray[np.int64] = ids[by_count[: settings.recommend.popular_items]].astype(np.int64)
     return found
 
 

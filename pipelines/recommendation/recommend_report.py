@@ -23,4 +23,4 @@ def best_items_table(settings: Settings, nights: Sequence[BestItemsManifest]) ->
         ]
         for found in nights
     ]
-    return columns(f"best items of {settings.name}, in {settings.score.best_items_path}", header, rows)
+    return columns(f"best items of {settings.name}, in {settings.recommendations_path}", header, rows)

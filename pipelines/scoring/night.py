@@ -111,10 +111,10 @@ def score_night(
         LogsError: no such night, or logs that cannot be used.
         NightRefusedError: the scores did not pass the checks.
     """
-    folder, stages = find_night(settings.score.logs, night), Stages(spark)
+    folder, stages = find_night(settings.nightly.logs, night), Stages(spark)
     asked = _Night(settings, bundle, night, folder, explain, made_from(settings, bundle, folder, explain))
     try:
-        with staged(night_folder(settings.score.path, night)) as stage:
+        with staged(night_folder(settings.nightly.path, night)) as stage:
             try:
                 manifest = _write(spark, asked, stage, stages)
             except EmptyLogsError:
@@ -171,6 +171,6 @@ def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> N
         unknown=counts.unknown,
         new_values=counts.new_values,
         drift={name: round(found.index, 6) for name, found in shifts.items()},
-        drifted=beyond(shifts, settings.score.drift, settings.score.drift.warn),
+        drifted=beyond(shifts, settings.nightly.drift, settings.nightly.drift.warn),
         model_seconds=counts.model_seconds,
     )

@@ -58,13 +58,13 @@ def score_nights(
         BundleError: no whole bundle, or one of other fields than the settings'.
     """
     outcomes = []
-    with locked(settings.score.path):
+    with locked(settings.nightly.path):
         bundle = open_bundle(settings)
         _require_same_scores(bundle)
         if explain:
             require_explainable(bundle)
         for night in nights:
-            before = read_manifest(settings.score.path, night)
+            before = read_manifest(settings.nightly.path, night)
             why = _why(before, settings, bundle, night, explain)
             if why == AS_IT_WAS and not again:
                 outcomes.append(Outcome(night, before, None, why))
@@ -78,13 +78,13 @@ def score_nights(
                 error = _replaced(bundle) or found
             except OSError as found:
                 error = _replaced(bundle) or AfmError(
-                    f"{found.filename or settings.score.path}: {found.strerror or found}; nothing was published for "
+                    f"{found.filename or settings.nightly.path}: {found.strerror or found}; nothing was published for "
                     f"{night}; give the job room and rights to write there, and run it again"
                 )
             seconds = round(time.monotonic() - clock, 2)
-            write_entry(settings.score.path, _entry(started, night, bundle, manifest, error, seconds))
+            write_entry(settings.nightly.path, _entry(started, night, bundle, manifest, error, seconds))
             outcomes.append(Outcome(night, manifest, error, "again" if why == AS_IT_WAS else why))
-        plot_trend(settings.score.path, settings.score.drift)
+        plot_trend(settings.nightly.path, settings.nightly.drift)
     return outcomes
 
 
@@ -94,7 +94,7 @@ def open_bundle(settings: Settings) -> Bundle:
     Raises:
         BundleError: no whole bundle there, or one of other fields.
     """
-    bundle = read_bundle(settings.score.bundle or settings.run.bundle)
+    bundle = read_bundle(settings.scoring_bundle)
     if bundle.feature_map.names != settings.field_names:
         raise BundleError(
             f"{bundle.path}: its feature map has the fields {', '.join(bundle.feature_map.names)}, "
@@ -108,7 +108,7 @@ def _why(before: NightManifest | None, settings: Settings, bundle: Bundle, night
         return "new"
     try:
         changed = what_changed(
-            before.made_from, made_from(settings, bundle, find_night(settings.score.logs, night), explain)
+            before.made_from, made_from(settings, bundle, find_night(settings.nightly.logs, night), explain)
         )
     except LogsError:  # said again, to somebody, by scoring it
         return "new"

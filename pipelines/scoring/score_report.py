@@ -58,7 +58,7 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             ("mean score", _mean(manifest)),
             *([("drifted", in_words(manifest.drifted))] if manifest.drifted else []),
             ("model", manifest.model),
-            ("scores", str(night_folder(settings.score.path, manifest.night))),
+            ("scores", str(night_folder(settings.nightly.path, manifest.night))),
         ],
     )
 
@@ -78,8 +78,8 @@ def plan_table(settings: Settings, nights: Sequence[date]) -> Table:
         f"would score {settings.name}",
         [
             ("nights", ", ".join(map(str, nights)) or "none"),
-            ("logs", str(settings.score.logs)),
+            ("logs", str(settings.nightly.logs)),
             ("bundle", str(settings.run.bundle)),
-            *[("write", str(night_folder(settings.score.path, night))) for night in nights],
+            *[("write", str(night_folder(settings.nightly.path, night))) for night in nights],
         ],
     )

@@ -139,7 +139,7 @@ def _gradients(state: TrainingState, context: TrainingContext, batch: Batch, row
     state.optimizer.zero_grad()
     total, count = 0.0, 0
     extra = penalty(state.model, context.settings.model) / context.ranks.size
-    for part in batch.parts(context.settings.train.accumulate):
+    for part in batch.parts(context.settings.train.micro_batches):
         loss, terms = context.task.loss(state.model(part.encoded), part.label, part.weight)
         (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
         total, count, extra = total + loss.item(), count + terms, 0.0
@@ -160,7 +160,7 @@ def _diverged(context: TrainingContext, epoch: int, step: int, remaining: Stretc
 
 def _step(state: TrainingState, context: TrainingContext) -> None:
     learning = [weight for weight in state.model.parameters() if weight.requires_grad]
-    compress, exchange = context.settings.train.compress_gradients, context.settings.train.exchange
+    compress, exchange = context.settings.train.compress_gradients, context.settings.train.gradient_exchange
     context.ranks.sum_gradients(learning, compress, context.train.lookups if exchange == "auto" else None)
     if context.settings.train.embedding_l2:
         add_row_l2(learning, context.settings.train.embedding_l2)

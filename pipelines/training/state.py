@@ -54,8 +54,8 @@ class TrainingState:
             return rate_factor(step, steps, train.schedule, train.warmup_steps)
 
         average = None
-        if train.average:
-            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))  # type: ignore[no-untyped-call]
+        if train.ema_decay:
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema_decay))  # type: ignore[no-untyped-call]
         return cls(model, optimizer, LambdaLR(optimizer, factor), average)
 
     @property

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from afm_core.settings.training import RunSettings
+from afm_core.settings.run import RunSettings
 from pipelines.console import bar, messages
 
 

@@ -3,7 +3,7 @@ import torch
 
 from afm_core.inference.top_items import TopItemFinder
 from afm_core.models import REGISTRY, AnyModel, EncodedBatch, Shape, build_model
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 ITEMS, USERS, SLOT = 300, 40, 1
 

@@ -5,7 +5,7 @@ import torch
 
 from afm_core.inference.explanations import explain, mean_attention
 from afm_core.models import AFM, EncodedBatch, Shape
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 from tests.afm_core.test_models import random_batch, random_model
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from afm_core.kernels import rows
 from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, add_row_l2, build_optimizer
-from afm_core.settings.training import TrainSettings
+from afm_core.settings.train import TrainSettings
 
 
 def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, width: int) -> Tensor:

@@ -8,7 +8,7 @@ from afm_core.features import Categorical, FeatureMap, Field, Numeric, Tags
 from afm_core.inference import pair_tables
 from afm_core.inference.pair_tables import ROWS_AT_ONCE, PairTables
 from afm_core.models import AFM, EncodedBatch, Shape, build_model
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 
 SIZES = {"user": 300, "app": 40, "daypart": 7, "weekday": 7, "weekend": 2, "price": 1, "tags": 50}
 FIELDS: tuple[Field, ...] = (

@@ -5,6 +5,7 @@ import yaml
 
 from afm_core.errors import SettingsError
 from afm_core.settings import Settings, load_settings, read_settings, settings_reference, write_settings
+from afm_core.settings.renamed_keys import RENAMED_KEYS
 from tests.conftest import write_config
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,49 @@ def test_effective_settings_load_again_unchanged(config: Path, tmp_path: Path) -
 
 def test_help_explains_every_key() -> None:
     lines = settings_reference(tuple(Settings.model_fields)).splitlines()
-    keys = [position for position, line in enumerate(lines) if not line.startswith("      ")]
+    keys = [position for position, line in enumerate(lines) if line and not line.startswith("      ")]
     assert len(keys) > 30
     unexplained = [lines[at] for at in keys if at + 1 == len(lines) or not lines[at + 1].startswith("      ")]
     assert unexplained == []
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_a_key_of_an_earlier_version_is_refused_with_its_new_name(config: Path, old: str, new: str) -> None:
+    assert f"{config}: {old}: renamed; use {new}" in problems(config, f"{old}=1")
+
+
+def test_renamed_keys_are_noticed_in_comparisons_searches_and_studies(config: Path) -> None:
+    lines = problems(
+        config,
+        "compare={fm: {train: {overshoot: 0}}}",
+        "search.space={train.average: {low: 0, high: 1}}",
+        "studies={s: {model: fm, key: train.accumulate, values: [1, 2]}}",
+    )
+    assert lines == [
+        f"{config}: compare.fm.train.overshoot: renamed; use train.overshoot_penalty",
+        f"{config}: search.space.train.average: renamed; use train.ema_decay",
+        f"{config}: studies.s.key: train.accumulate was renamed; use train.micro_batches",
+    ]
+
+
+def test_renamed_kinds_of_fields_are_noticed(config: Path) -> None:
+    fields = "[user, app, {name: n, kind: count, of: [app]}, {name: g, kind: affinity, of: [user, app], take: sum}]"
+    assert problems(config, f"fields={fields}") == [
+        f"{config}: fields: n: kind: count was renamed; use frequency",
+        f"{config}: fields: g: kind: affinity was renamed; use co_occurrence",
+        f"{config}: fields: g: take: renamed; use aggregation: max or sum",
+    ]
+
+
+def test_an_unknown_key_of_a_field_names_the_nearest_key_of_its_kind(config: Path) -> None:
+    (line,) = problems(config, "fields=[user, app, {name: g, kind: co_occurrence, of: [user, app], agregation: sum}]")
+    assert line.endswith("agregation: unknown key; did you mean aggregation?")
+
+
+def test_settings_without_a_score_section_load_and_say_so_when_it_is_needed(tmp_path: Path) -> None:
+    tree = yaml.safe_load(write_config(tmp_path, tmp_path / "logs").read_text())
+    del tree["score"]
+    (tmp_path / "unscored.yaml").write_text(yaml.safe_dump(tree))
+    settings = load_settings(tmp_path / "unscored.yaml")
+    with pytest.raises(SettingsError, match="score: required by this job and not found"):
+        _ = settings.nightly

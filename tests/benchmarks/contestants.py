@@ -63,7 +63,8 @@ def ours(shape: Shape, precision: str) -> tuple[nn.Module, dict[str, Step]]:
     from afm_core.learning.optimisers import build_optimizer
     from afm_core.models import EncodedBatch, build_model
     from afm_core.models import Shape as ModelShape
-    from afm_core.settings.training import ModelSettings, TrainSettings
+    from afm_core.settings.model import ModelSettings
+    from afm_core.settings.train import TrainSettings
 
     settings = ModelSettings(name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision)
     model = build_model(settings, ModelShape(FEATURES + 1, shape.m)).to(DEVICE)

@@ -31,7 +31,7 @@ from pipelines.spark import spark_session, url
 
 config, day, where, how = sys.argv[1:]
 settings, night, out = load_settings(Path(config)), date.fromisoformat(day), Path(where)
-folder, bundle_path = night_folder(settings.score.logs, night), str(settings.run.bundle.absolute())
+folder, bundle_path = night_folder(settings.nightly.logs, night), str(settings.run.bundle.absolute())
 rows_a_batch = 10_000 if how == "reference" else 65_536
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from afm_core.inference.top_items import TopItemFinder
 from afm_core.models import AnyModel, EncodedBatch, Shape, build_model
-from afm_core.settings.training import ModelSettings
+from afm_core.settings.model import ModelSettings
 from tests.benchmarks.report import Table, write_report
 
 USERS, ITEMS, CONTEXTS, VALUES = 10_000, 4_082, 8, 50

@@ -14,7 +14,7 @@ from tests.conftest import NIGHT, RunJob, Small, write_config
 
 @pytest.fixture
 def config(small: Small, tmp_path: Path) -> Path:
-    return write_config(tmp_path, small.settings.score.logs, run={"path": str(small.settings.run.path)})
+    return write_config(tmp_path, small.settings.nightly.logs, run={"path": str(small.settings.run.path)})
 
 
 def read_night(folder: Path) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def test_every_user_gets_the_items_that_the_model_scores_highest(
     assert found.code == 0, found.err
     best = read_night(tmp_path)
     assert not (tmp_path / "scores").exists()
-    logs = pd.read_csv(small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv", dtype=str, on_bad_lines="skip")
+    logs = pd.read_csv(small.settings.nightly.logs / f"dt={NIGHT}" / "part-00000.csv", dtype=str, on_bad_lines="skip")
     bundle = read_bundle(small.settings.run.bundle)
     features = pq.read_table(bundle.features_path).to_pandas()
     id_of = {(row.field, row.value): row.id for row in features.itertuples() if row.value is not None}
@@ -58,12 +58,12 @@ def test_a_list_of_items_is_kept_to_and_popular_ones_are_the_most_frequent(
     apps = features[(features.field == "app") & features.value.notna()].sort_values(
         ["count", "id"], ascending=[False, True]
     )
-    popular = run_job("score", config, "--date", NIGHT, "--candidates", "9", "--set", "score.popular_items=4")
+    popular = run_job("score", config, "--date", NIGHT, "--candidates", "9", "--set", "recommend.popular_items=4")
     assert popular.code == 0, popular.err
     assert set(read_night(tmp_path).app) == set(apps.value[:4])
     (tmp_path / "items.txt").write_text("\n".join([*apps.value[5:7], "never seen"]) + "\n")
     listed = run_job(
-        "score", config, "--date", NIGHT, "--candidates", "9", "--set", f"score.items={tmp_path}/items.txt"
+        "score", config, "--date", NIGHT, "--candidates", "9", "--set", f"recommend.items={tmp_path}/items.txt"
     )
     assert listed.code == 0, listed.err
     best = read_night(tmp_path)
@@ -74,7 +74,7 @@ def test_a_list_of_items_is_kept_to_and_popular_ones_are_the_most_frequent(
 def test_what_cannot_be_meant_is_one_line(small: Small, config: Path, tmp_path: Path, run_job: RunJob) -> None:
     (tmp_path / "items.txt").write_text("never seen\n")
     unknown = run_job(
-        "score", config, "--date", NIGHT, "--candidates", "2", "--set", f"score.items={tmp_path}/items.txt"
+        "score", config, "--date", NIGHT, "--candidates", "2", "--set", f"recommend.items={tmp_path}/items.txt"
     )
     assert unknown.code == 2
     assert "the model knows none of its 1 values of app" in unknown.errors[0]

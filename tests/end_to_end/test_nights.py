@@ -22,7 +22,7 @@ HEADER = "event_id,user,app,daypart,weekday,place"
 @pytest.fixture
 def nights(small: Small, tmp_path: Path) -> Path:
     """A usual night, an empty folder, a file without rows, and a night of users and apps that nobody has seen."""
-    logs = small.settings.score.logs
+    logs = small.settings.nightly.logs
     usual = (logs / "dt=2026-01-02" / "part-00000.csv").read_text()
     strangers = [f"e{at},nobody{at},nothing{at % 3},morning,friday,home" for at in range(50)]
     for day, text in (
@@ -107,9 +107,9 @@ def test_a_mean_score_out_of_bounds_leaves_what_was_published(
     config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
     assert run_job("score", config, "--date", "2026-02-01").code == 0
     before = snapshot(scores / "dt=2026-02-01")
-    found = run_job("score", config, "--date", "2026-02-01", "--set", "score.mean_score=[0.9, 1.0]")
+    found = run_job("score", config, "--date", "2026-02-01", "--set", "score.mean_score_range=[0.9, 1.0]")
     assert found.code == 2
-    assert "allowed is score.mean_score = +0.9 to +1" in found.errors[0]
+    assert "allowed is score.mean_score_range = +0.9 to +1" in found.errors[0]
     assert snapshot(scores / "dt=2026-02-01") == before
 
 

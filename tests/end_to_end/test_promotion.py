@@ -23,8 +23,8 @@ def config(small: Small, tmp_path: Path) -> Path:
     scored_by = {"bundle": str(tmp_path / "run" / "current")}
     dataset = {"path": str(small.settings.dataset.path)}
     # So few rows calibrate a model badly; what is tested is the comparison.
-    limits = {"calibration": [0.1, 10.0]}
-    return write_config(tmp_path, small.settings.score.logs, dataset=dataset, score=scored_by, promote=limits)
+    limits = {"calibration_range": [0.1, 10.0]}
+    return write_config(tmp_path, small.settings.nightly.logs, dataset=dataset, score=scored_by, promote=limits)
 
 
 def spoil(config: Path, by: float) -> None:
@@ -80,14 +80,21 @@ def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        ("promote.calibration=[20.0, 30.0]", "calibration ratio"),
-        ("promote.score_drift=0.0001", "score drift"),
+        ("promote.calibration_range=[20.0, 30.0]", "calibration ratio"),
+        ("promote.max_score_drift=0.0001", "score drift"),
     ],
 )
 def test_every_limit_can_refuse(config: Path, run_job: RunJob, limit: str, reason: str) -> None:
     assert run_job("promote", config).code == 0
     spoil(config, 0.05)
-    wide = ("--set", "promote.auc=1", "--set", "promote.normalised_entropy=9", "--set", "promote.score_drift=9")
+    wide = (
+        "--set",
+        "promote.max_auc_drop=1",
+        "--set",
+        "promote.max_entropy_increase=9",
+        "--set",
+        "promote.max_score_drift=9",
+    )
     assert run_job("promote", config, *wide).code == 0
     spoil(config, 0.5)
     found = run_job("promote", config, *wide, "--set", limit)

@@ -43,7 +43,7 @@ def test_the_same_global_batches_give_the_same_gradients_and_losses(
 
 
 def test_memory_does_not_grow_with_the_epochs(small: Small, tmp_path: Path) -> None:
-    config = config_for(tmp_path, small, epochs=20, patience=20, average=0.0, batch_size=64)
+    config = config_for(tmp_path, small, epochs=20, patience=20, ema_decay=0.0, batch_size=64)
     finish(start(config))
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     third, last = (history[at]["resident_mib"] for at in (2, 19))

@@ -25,7 +25,7 @@ TRAIN = {
     "weight_decay": 0.01,
     "learning_rate": 0.01,
     "schedule": "cosine",
-    "average": 0.9,
+    "ema_decay": 0.9,
 }
 OF_THE_MACHINE = {"rows_per_second", "feed_wait", "resident_mib"}
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
 
 
 def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_path: Path, run_job: RunJob) -> None:
-    config = config_for(tmp_path, small, optimizer="sgd", learning_rate=1e9, schedule="constant", average=0.0)
+    config = config_for(tmp_path, small, optimizer="sgd", learning_rate=1e9, schedule="constant", ema_decay=0.0)
     found = run_job("train", config)
     assert found.code == 2
     (line,) = found.errors

@@ -10,7 +10,7 @@ import pytest
 from afm_core.bundle import read_bundle
 from afm_core.inference.pair_tables import PairTables
 from afm_core.models import REGISTRY
-from afm_core.settings.training import RunSettings
+from afm_core.settings.run import RunSettings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.scoring.night import NightManifest
@@ -59,10 +59,10 @@ def test_the_test_split_as_a_night_gets_the_trainers_scores_row_for_row(
 
 def test_every_accepted_log_of_the_night_has_one_score(small: Small) -> None:
     manifest = NightManifest.model_validate_json(
-        (small.settings.score.path / f"dt={NIGHT}" / "_manifest.json").read_text()
+        (small.settings.nightly.path / f"dt={NIGHT}" / "_manifest.json").read_text()
     )
-    scored = read_night(small.settings.score.path)
-    lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()[1:]
+    scored = read_night(small.settings.nightly.path)
+    lines = (small.settings.nightly.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()[1:]
     fields = [line.split(",") for line in lines]
     whole = {row[0] for row in fields if len(row) == 9 and row[1]}
     assert set(scored["event_id"]) == whole
@@ -75,7 +75,7 @@ def test_every_accepted_log_of_the_night_has_one_score(small: Small) -> None:
 
 
 def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_path: Path) -> None:
-    config = write_config(tmp_path, small.settings.score.logs, run={"path": str(small.settings.run.path)})
+    config = write_config(tmp_path, small.settings.nightly.logs, run={"path": str(small.settings.run.path)})
     assert run_job("score", config, "--date", NIGHT).code == 0
     first = read_night(tmp_path / "scores").sort_values("event_id", ignore_index=True)
     stray = tmp_path / "scores" / f"dt={NIGHT}" / "part-stray.parquet"
@@ -91,7 +91,7 @@ def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_
 def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
     run_job: RunJob, small: Small, tmp_path: Path
 ) -> None:
-    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    header, *lines = (small.settings.nightly.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
     changes = {"dataset": {"path": str(small.settings.dataset.path)}, "run": {"path": str(tmp_path / "run")}}
     model = {"embedding_dim": 24, "attention_dim": 24}
     assert run_job("train", write_config(tmp_path, small.settings.logs.path, model=model, **changes)).code == 0

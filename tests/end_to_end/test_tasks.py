@@ -172,7 +172,7 @@ def test_an_average_of_the_weights_is_what_is_kept(small: Small, tmp_path: Path,
     dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
     outcomes = {}
     for name, average in (("plain", 0.0), ("averaged", 0.9), ("late", 0.99999)):
-        train = {"warm_start": None, "epochs": 1, "average": average, "schedule": "linear", "embedding_l2": 1e-6}
+        train = {"warm_start": None, "epochs": 1, "ema_decay": average, "schedule": "linear", "embedding_l2": 1e-6}
         config = write_config(tmp_path / name, small.settings.logs.path, dataset=dataset, train=train)
         assert run_job("train", config).code == 0
         outcomes[name] = read_bundle(tmp_path / name / "run" / "bundle").model.p.detach()

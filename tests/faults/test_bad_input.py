@@ -100,7 +100,7 @@ def own(small: Small, tmp_path: Path) -> Path:
     """A copy of the small data set's outputs, with settings of its own."""
     for name in ("dataset", "run", "scores"):
         shutil.copytree(small.folder / name, tmp_path / name)
-    return write_config(tmp_path, small.settings.score.logs)
+    return write_config(tmp_path, small.settings.nightly.logs)
 
 
 def published(scores: Path) -> dict[str, str]:
@@ -124,7 +124,7 @@ def test_an_unknown_night_says_which_there_are(run_job: RunJob, own: Path) -> No
 def test_a_night_with_too_many_malformed_lines_publishes_nothing(
     run_job: RunJob, own: Path, small: Small, tmp_path: Path
 ) -> None:
-    nights = shutil.copytree(small.settings.score.logs, tmp_path / "nights")
+    nights = shutil.copytree(small.settings.nightly.logs, tmp_path / "nights")
     file = nights / f"dt={NIGHT}" / "part-00000.csv"
     file.write_text(file.read_text() + "only,three,columns\n" * 20)
     refused(run_job, own, "allowed is logs.max_rejected", "score", "--date", NIGHT, "--set", f"score.logs={nights}")

@@ -48,7 +48,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(month: Path) -> Path:
     finish(job("score", month, "--missing", str(NIGHTS)))
-    return load_settings(month).score.path
+    return load_settings(month).nightly.path
 
 
 def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path, tmp_path: Path) -> None:

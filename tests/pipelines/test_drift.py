@@ -8,7 +8,7 @@ import pytest
 
 from afm_core.bundle import read_bundle
 from afm_core.drift.stability_index import Shift, id_profile, number_profile, shift
-from afm_core.settings.training import DriftSettings
+from afm_core.settings.score import DriftSettings
 from pipelines.dataset import Dataset
 from pipelines.scoring.monitoring.drift import Bins, beyond
 from tests.conftest import Small

@@ -36,7 +36,7 @@ FIELDS = [
     {"name": "user_hour", "kind": "crossed", "of": ["user", "hour"], "buckets": 32},
     {"name": "n_item", "kind": "frequency", "of": ["item"]},
     {"name": "n_user_category", "kind": "frequency", "of": ["user", "category"], "scale": "buckets"},
-    {"name": "goes_with", "kind": "co_occurrence", "of": ["user", "category"], "take": "sum", "scale": "log1p"},
+    {"name": "goes_with", "kind": "co_occurrence", "of": ["user", "category"], "aggregation": "sum", "scale": "log1p"},
     {"name": "best_goes_with", "kind": "co_occurrence", "of": ["user", "item"]},
 ]
 SPLITS = ("train", "valid", "test")
@@ -271,7 +271,7 @@ def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> No
         night.mkdir()
         logs.to_csv(night / "logs.csv", index=False)
     run(jobs.score, prepared.config, "--from", "2026-04-01", "--to", "2026-04-03")
-    scores = load_settings(prepared.config).score.path
+    scores = load_settings(prepared.config).nightly.path
     usual, dear, alone = (read_manifest(scores, date(2026, 4, day)) for day in (1, 2, 3))
     assert usual
     assert dear

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from afm_core.errors import BusyError
-from afm_core.settings.training import DriftSettings
+from afm_core.settings.score import DriftSettings
 from pipelines.scoring.lock import LOCK, locked
 from pipelines.scoring.monitoring.ledger import LedgerEntry, read_ledger, write_entry
 from pipelines.scoring.monitoring.ledger_plot import plot_trend

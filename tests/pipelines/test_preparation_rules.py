@@ -130,7 +130,7 @@ def test_popular_negatives_follow_count_to_the_power_of_alpha_and_uniform_ones_d
     table["user"] = [f"u{at}" for at in range(3000)]  # every user saw one item, so almost all are open to each
     counts = table["item"].value_counts()
     for draw, alpha in (("uniform", 0.0), ("popular", 0.75)):
-        _, frame = prepared(table, negatives={"per_positive": 1, "draw": draw, "alpha": 0.75})
+        _, frame = prepared(table, negatives={"per_positive": 1, "draw": draw, "popularity_exponent": 0.75})
         drawn = frame.loc[frame["label"] < 0, "item"].value_counts().reindex(counts.index, fill_value=0)
         power = counts.astype(float) ** alpha
         # A user's negative is any item but its own: sum over users of the share among the others.

@@ -40,7 +40,7 @@ def test_a_key_that_a_field_holds_as_it_stands_is_not_sent_twice() -> None:
     "derived",
     [
         Frequency(kind="frequency", name="n", of=("user",)),
-        CoOccurrence(kind="co_occurrence", name="goes", of=("user", "item"), take="sum", scale="log1p"),
+        CoOccurrence(kind="co_occurrence", name="goes", of=("user", "item"), aggregation="sum", scale="log1p"),
     ],
 )
 def test_what_another_field_follows_from_is_looked_up_by_spark(derived: Field) -> None:

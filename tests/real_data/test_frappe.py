@@ -55,7 +55,7 @@ def test_one_two_and_four_ranks_validate_alike_after_three_epochs(tmp_path: Path
     subprocess.run([sys.executable, ROOT / "jobs" / "prepare.py", *config, "--set", f"run.path={tmp_path}"], check=True)
     start_of_afm = load_settings(ROOT / "conf" / "frappe.yaml").train.warm_start
     assert start_of_afm is not None
-    fm = ["model.name=fm", "train.epochs=3", "train.average=0", f"model.pooled_dropout={start_of_afm.pooled_dropout}"]
+    fm = ["model.name=fm", "train.epochs=3", "train.ema_decay=0", f"model.pooled_dropout={start_of_afm.pooled_dropout}"]
     fm += [f"train.{key}={getattr(start_of_afm, key)}" for key in ("overshoot_penalty", "optimizer", "learning_rate")]
     valid = {}
     for ranks in (1, 2, 4):

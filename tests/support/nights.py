@@ -83,7 +83,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> str:
 
 def write_great_night(small: Small, folder: Path, copies: int, files: int = 12) -> None:
     """The last night of the small data set over and over, each log with an id of its own that does not compress."""
-    header, *lines = (small.settings.score.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
+    header, *lines = (small.settings.nightly.logs / f"dt={NIGHT}" / "part-00000.csv").read_text().splitlines()
     whole = [line.partition(",") for line in lines if line.count(",") == header.count(",")]
     folder.mkdir(parents=True)
     for file in range(files):

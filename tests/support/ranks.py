@@ -16,7 +16,7 @@ from tests.support.training_gate import ROOT, Gate
 from tests.support.waiting import wait_for
 
 HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
-TRAIN = {"warm_start": None, "batch_size": 32, "epochs": 2, "checkpoint_steps": 10, "average": 0.9}
+TRAIN = {"warm_start": None, "batch_size": 32, "epochs": 2, "checkpoint_steps": 10, "ema_decay": 0.9}
 
 needs_horovod = pytest.mark.skipif(HOROVODRUN is None, reason="Horovod is not installed; make setup builds it")
 

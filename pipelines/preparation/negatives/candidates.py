@@ -50,7 +50,9 @@ def write_candidates(
         table = known.groupBy(*names).agg(F.count(F.lit(1)).alias("count"))
     schema = pa.schema([*[(name, pa.int32()) for name in names], ("count", pa.int64())])
     write_one_file(table, names, schema, folder / "items.parquet")
-    candidates = NegativeCandidates(folder, tuple(names), negatives.alpha if negatives.draw != "uniform" else None)
+    candidates = NegativeCandidates(
+        folder, tuple(names), negatives.popularity_exponent if negatives.draw != "uniform" else None
+    )
     if negatives.within:
         items = positives.sparkSession.read.parquet(literal(folder / "items.parquet")).drop("count")
         number = F.monotonically_increasing_id()  # of one partition: 0, 1, ...

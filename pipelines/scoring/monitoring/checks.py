@@ -50,17 +50,21 @@ def refuse_if_odd(
     Raises:
         NightRefusedError: one of them is passed; says which, and what to do.
     """
-    limits = settings.score
+    limits = settings.nightly
     field, share = max(unknown.items(), key=lambda item: item[1])
     if share > limits.max_unknown:
         raise NightRefusedError(
             f"night {night}: {share:.1%} of {field} missing or unseen, allowed is score.max_unknown = "
             f"{limits.max_unknown:.1%}; look at the logs, train on newer ones, or allow more"
         )
-    if limits.mean_score and mean is not None and not limits.mean_score[0] <= mean <= limits.mean_score[1]:
-        low, high = limits.mean_score
+    if (
+        limits.mean_score_range
+        and mean is not None
+        and not limits.mean_score_range[0] <= mean <= limits.mean_score_range[1]
+    ):
+        low, high = limits.mean_score_range
         raise NightRefusedError(
-            f"night {night}: mean score {mean:+.4f}, allowed is score.mean_score = {low:+g} to {high:+g}; "
+            f"night {night}: mean score {mean:+.4f}, allowed is score.mean_score_range = {low:+g} to {high:+g}; "
             "look at the logs and the bundle, or allow more"
         )
     moved = beyond(shifts, limits.drift, limits.drift.stop)

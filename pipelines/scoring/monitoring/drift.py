@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from afm_core.bundle import Bundle
 from afm_core.drift.stability_index import Shift, share_bins, shift
 from afm_core.features import FeatureMap, FieldIds
-from afm_core.settings.training import DriftSettings
+from afm_core.settings.score import DriftSettings
 
 SCORE_DRIFT = "score"
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from afm_core.settings.training import DriftSettings
+from afm_core.settings.score import DriftSettings
 from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry, read_ledger
 
 TREND = "trend.png"

@@ -1,0 +1,72 @@
+"""Settings of what trainings and evaluations write, and of the gate between training and scoring."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from afm_core.settings.section import ColumnName, Positive, Section, Share
+
+
+class EvaluateSettings(Section):
+    """Evaluation."""
+
+    group_by: ColumnName | None = None
+    """Field whose rows form one ranked list each, for the ranking metrics. Not set: the first field of
+    negatives.never_seen_by."""
+    k: tuple[Positive, ...] = (5, 10)
+    """Cut-offs K of HR@K and NDCG@K."""
+
+
+class RunSettings(Section):
+    """Where a training writes."""
+
+    path: Path
+    """Folder of the bundle, the metrics, the checkpoints and the history."""
+    mlflow: str | None = None
+    """MLflow experiment that also receives the metrics of each epoch. MLFLOW_TRACKING_URI names the server."""
+
+    @property
+    def bundle(self) -> Path:
+        """The trained model."""
+        return self.path / "bundle"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of the training, one folder per model."""
+        return self.path / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        """Metrics of the training, one line of JSON per epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for `tensorboard --logdir`, one folder per model."""
+        return self.path / "tensorboard"
+
+    @property
+    def current(self) -> Path:
+        """The bundle that was promoted last."""
+        return self.path / "current"
+
+    @property
+    def warm_start_bundle(self) -> Path:
+        """The model that the trained one started from."""
+        return self.path / "bundle_warm_start"
+
+
+class PromoteSettings(Section):
+    """Limits that a new bundle must keep, on the validation split, to replace the current one."""
+
+    max_auc_drop: Share = 0.005
+    """Maximum drop in AUC against the current bundle."""
+    max_entropy_increase: Annotated[float, Field(ge=0.0)] = 0.01
+    """Maximum increase in normalised entropy against the current bundle."""
+    calibration_range: tuple[float, float] = (0.9, 1.1)
+    """Smallest and largest calibration ratio (expected over observed positives)."""
+    max_score_drift: Annotated[float, Field(gt=0.0)] = 0.25
+    """Maximum population stability index between the scores of the new and the current bundle on the same rows."""
+    max_unknown: Share = 1.0
+    """Maximum share of rows with a missing or unseen value in any one field."""

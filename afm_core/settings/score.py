@@ -1,0 +1,47 @@
+"""Settings of what happens every night: scores, their checks, and the best items of each user."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from afm_core.settings.section import Names, Positive, Section
+
+
+class DriftSettings(Section):
+    """How far a night may drift from the training data, as a population stability index of each field and the score."""
+
+    warn: Annotated[float, Field(gt=0.0)] | None = 0.2
+    """Index above which a field or the score is reported as drifted. A rule of thumb calls 0.1 a moderate and 0.25 a
+    large change. null: never."""
+    stop: Annotated[float, Field(gt=0.0)] | None = None
+    """Index above which a night is not published. null: drift never stops a night."""
+    ignore: Names | tuple[()] = ()
+    """Fields that are not checked for drift, such as the weekday, which differs every night; `score` is the score."""
+
+
+class ScoreSettings(Section):
+    """Nightly scoring."""
+
+    logs: Path
+    """Folder of the nights' logs, `dt=YYYY-MM-DD/`."""
+    path: Path
+    """Folder of the scores, one `dt=YYYY-MM-DD/` per night."""
+    bundle: Path | None = None
+    """Bundle to score with. Not set: the one that training wrote last. With jobs/promote.py, name its `current`."""
+    max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    """Maximum share of rows with a missing or unseen value in any one field; above it a night is not published."""
+    mean_score_range: tuple[float, float] | None = None
+    """Smallest and largest mean score of a night; outside this range a night is not published."""
+    drift: DriftSettings = DriftSettings()
+
+
+class RecommendSettings(Section):
+    """The best items of each user of a night (jobs/recommend.py). Logs and bundle are those of `score`."""
+
+    path: Path | None = None
+    """Folder of the recommendations, one `dt=YYYY-MM-DD/` per night. Not set: score.path followed by `_best_items`."""
+    items: Path | None = None
+    """Text file with the items to choose from, one value per line. Not set: all items of the training."""
+    popular_items: Positive | None = None
+    """Number of items to choose from, the most frequent ones in training. Not set: all."""

@@ -1,0 +1,103 @@
+"""Settings of a training: the task, the optimiser, where it starts from, and how ranks share the work."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from afm_core.settings.model import Dropout
+from afm_core.settings.section import Positive, Section, Share
+
+TaskName = Literal["regression", "classification", "ranking"]
+OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+def _warm_start_short_form(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class WarmStartSettings(Section):
+    """A model whose bias, linear weights and embeddings the main model starts from."""
+
+    model: Literal["fm"] = "fm"
+    """Model that is trained first, unless `bundle` is set."""
+    bundle: Path | None = None
+    """Bundle to start from instead: any model whose embeddings have the same length and whose feature map is the
+    dataset's or was extended to it."""
+    epochs: Positive = 10
+    """Maximum number of epochs of the first model."""
+    pooled_dropout: Dropout = 0.3
+    """Dropout rate on the first model's pooled vector during its training."""
+    overshoot_penalty: Share | None = None
+    """Overshoot penalty of the first model's loss. Not set: train.overshoot_penalty."""
+    optimizer: OptimizerName | None = None
+    """Optimiser of the first model. Not set: train.optimizer."""
+    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+    """Learning rate of the first model. Not set: train.learning_rate."""
+    start: Literal["mean", "sum"] = "mean"
+    """Initial p and h (afm, deep_afm): `mean`, p = 1, as the paper's authors do; `sum`, p = the number of pairs and
+    h = 0, so that the first output equals the FM's."""
+    freeze: bool = False
+    """Whether the copied parameters stay fixed, so that only the rest of the model is trained."""
+
+
+class TrainSettings(Section):
+    """Training."""
+
+    task: TaskName = "regression"
+    """The task: `regression`, squared error, scores clipped to -1 .. 1; `classification`, log loss, scores are
+    probabilities calibrated on the validation split; `ranking`, a positive above its own negatives (BPR), scores only
+    order rows."""
+    overshoot_penalty: Share = 1.0
+    """Weight of the squared error where an output overshoots the end of the label range at which its label is; the
+    clipped score is correct there. 1 is the paper's squared error, 0 the squared hinge loss (regression)."""
+    warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = None
+    """Warm start: `fm`, or a mapping. Available for every model with embeddings v_i except fm itself; linear, poly2 and
+    ffm start at random."""
+    optimizer: OptimizerName = "adagrad"
+    """Optimiser: `adagrad`, as in the paper, `adam`, `adamw` or `sgd`. All update only the embeddings of the batch."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
+    """Learning rate of the optimiser."""
+    schedule: Schedule = "constant"
+    """Learning-rate schedule: `constant`, or decaying to 0 over `epochs`, `linear` or `cosine`."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Decoupled weight decay; applied to an embedding only in steps that use it (adamw)."""
+    embedding_l2: Annotated[float, Field(ge=0.0)] = 0.0
+    """L2 regularisation of embeddings and linear weights: this times the weights is added to the gradient of the rows
+    that occur in the batch."""
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then validated and kept; 0 disables it.
+    Costs one pass over all embeddings per step."""
+    batch_size: Positive = 512
+    """Rows of one step over all ranks."""
+    micro_batches: Positive = 1
+    """Number of micro-batches that each rank splits its rows of a step into, to save memory. Their gradients are
+    accumulated, so the result differs only by rounding and by the draws of dropout (not for ranking)."""
+    scale_learning_rate: bool = False
+    """True: batch_size is the batch of one rank, and learning_rate is multiplied by the number of ranks. False: neither
+    depends on the number of ranks."""
+    gradient_exchange: Literal["auto", "rows"] = "auto"
+    """How ranks exchange the gradient of an embedding table: `rows`, only the rows of the step; `auto`, whichever moves
+    fewer bytes, those rows or the whole table."""
+    compress_gradients: bool = False
+    """Whether dense gradients are sent between ranks as float16."""
+    epochs: Positive = 20
+    """Maximum number of epochs."""
+    patience: Positive = 3
+    """Early stopping: number of consecutive epochs without a better validation result after which training stops. The
+    best epoch is kept."""
+    stall_seconds: Positive = 600
+    """Seconds that a rank may keep the others waiting before the training ends with an error that names it."""
+    checkpoint_steps: Positive = 1000
+    """Steps between checkpoints; another one is written after every epoch, and the last two are kept."""
+
+    @model_validator(mode="after")
+    def _of_one_task(self) -> "TrainSettings":
+        if self.overshoot_penalty < 1.0 and self.task != "regression":
+            raise ValueError(f"overshoot_penalty needs task: regression, found {self.task}")
+        if self.micro_batches > 1 and self.task == "ranking":
+            raise ValueError("micro_batches would separate positives from their negatives; leave it out for ranking")
+        return self
