@@ -22,6 +22,8 @@ from safetensors.torch import load_model, save_model
 from safetensors.torch import save_file as save_tensors
 from torch import Tensor
 
+from afm_core.drift.baseline import DriftBaseline
+from afm_core.drift.field_bins import FieldBins
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
@@ -69,6 +71,16 @@ class Bundle:
     def scorer(self) -> Scorer:
         """Scores rows as its certificate and its evaluation do."""
         return Scorer(self.predictor, self.feature_map)
+
+    @cached_property
+    def drift_baseline(self) -> DriftBaseline:
+        """How scores and fields were distributed in the training."""
+        return DriftBaseline.from_metrics(self.metrics)
+
+    @cached_property
+    def field_bins(self) -> FieldBins:
+        """The bins in which every field of a night is compared with the training."""
+        return FieldBins.of(self.features_path, self.drift_baseline.fields)
 
     def largest_difference(self) -> float:
         """Between the scores of the frozen rows here and now, and those that were written when it was trained."""

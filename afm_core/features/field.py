@@ -162,7 +162,7 @@ class Frequency(_Declaration):
     of: Annotated[tuple[FieldName, ...], Constrained(min_length=1)]
     """The fields whose values are counted together; each must have one id per event."""
     scale: Literal["log1p", "buckets"] = "log1p"
-    """Scaling of the count n: `log1p`, one feature with x_i = ln(1 + n); `buckets`, one feature per half power of two."""
+    """Scaling of the count n: `log1p`, one feature with x_i = ln(1 + n); `buckets`, one per half power of two."""
 
     @property
     def carries_x(self) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.drift.stability_index import number_profile, shift
+from afm_core.drift.baseline import NumberBins
+from afm_core.drift.stability_index import population_shift
 from afm_core.errors import NotPromotedError
 from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
@@ -99,9 +100,8 @@ def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bun
         most = before["normalised_entropy"] + limits.max_entropy_increase
         entropy = found["normalised_entropy"]
         checks.append(Check("normalised entropy", entropy, f"at most {most:.4f}", entropy <= most))
-    profile = number_profile(theirs.score)
-    counts = np.bincount(np.searchsorted(profile["edges"], ours.score, side="left"), minlength=len(profile["rows"]))
-    moved = shift(np.array(profile["rows"]), counts)
+    bins = NumberBins.fit(theirs.score)
+    moved = population_shift(np.array(bins.rows), bins.count(ours.score))
     passed = not moved.exceeds(limits.max_score_drift)
     checks.append(Check("score drift (PSI)", moved.index, f"at most {limits.max_score_drift:g}", passed))
     return checks

@@ -20,7 +20,7 @@ from pipelines.logs.checking import check_counted
 from pipelines.logs.reading import read_logs, wanted_columns
 from pipelines.logs.rules import judge_logs
 from pipelines.scoring.monitoring.checks import read_back, refuse_if_odd
-from pipelines.scoring.monitoring.drift import SCORE_DRIFT, beyond, score_edges, score_shift
+from pipelines.scoring.monitoring.drift import SCORE_DRIFT, drifted, score_shift
 from pipelines.scoring.night_dates import find_night, night_folder
 from pipelines.scoring.night_freshness import made_from
 from pipelines.scoring.worker.input_rows import WorkerColumns, rows_to_score
@@ -155,11 +155,11 @@ def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> N
             write_none(REJECT_TABLE, stage / _REJECTS)
         say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
     with stages("check the night"):
-        written = read_back(spark, stage, score_edges(bundle))
+        written = read_back(spark, stage, list(bundle.drift_baseline.scores.edges))
         rows = written.rows, scored, counts.rows
         assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
         shifts = counts.shifts
-        of_score = score_shift(bundle, written.below, written.rows)
+        of_score = score_shift(bundle.drift_baseline.scores, written.below, written.rows)
         shifts |= {SCORE_DRIFT: of_score} if of_score else {}
         refuse_if_odd(settings, asked.night, written.mean, counts.unknown, shifts)
     return asked.manifest(
@@ -171,6 +171,6 @@ def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> N
         unknown=counts.unknown,
         new_values=counts.new_values,
         drift={name: round(found.index, 6) for name, found in shifts.items()},
-        drifted=beyond(shifts, settings.nightly.drift, settings.nightly.drift.warn),
+        drifted=drifted(shifts, settings.nightly.drift, settings.nightly.drift.warn),
         model_seconds=counts.model_seconds,
     )

@@ -1,48 +1,45 @@
-"""What a bundle remembers of the rows that it was validated on, so that nights can be compared with them."""
-
-from typing import Any
+"""Fitting the drift baseline of a bundle on rows that the training has not seen."""
 
 import numpy as np
 
-from afm_core.drift.stability_index import id_profile, number_profile
+from afm_core.drift.baseline import DriftBaseline, IdBins, NumberBins
 from afm_core.features import CoOccurrence, Crossed, Frequency, Numeric
 from afm_core.inference.scorer import Scorer
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
 
-_AT_ONCE = 1024
+_BATCH_ROWS = 1024
 _SAMPLE = 1_000_000
-"""Positives whose fields are looked at; the rows stand in random order."""
+"""Positives whose fields are sampled; a dataset's rows are in random order."""
+_UNCOUNTED = Numeric | Crossed | Frequency | CoOccurrence
+"""Kinds of fields whose values the feature table does not count."""
 
 
-def profile_positives(scorer: Scorer, dataset: Dataset) -> dict[str, Any]:
-    """Of the validation split's positives, which are what logs are made of: their scores, and some of their fields.
+def fit_drift_baseline(scorer: Scorer, dataset: Dataset) -> DriftBaseline:
+    """The distributions of the validation split's positives: their scores, and the fields that are not counted.
 
-    Those are the fields whose values the feature table does not count: numbers, crossed, count and affinity fields. A
-    missing value is left out. Cost: a pass over the split; memory for a number a row, and a million rows of the fields.
+    Missing values are left out. Cost: one pass over the split; memory for one number per row and the fields of a
+    million rows.
     """
-    slots = dataset.feature_map.slots
-    fields = [
-        (at, ids)
-        for at, ids in enumerate(slots)
-        if isinstance(ids.declared, Numeric | Crossed | Frequency | CoOccurrence)
-    ]
-    plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _AT_ONCE, 0, 1)
-    scores, ids, x, rows = [], [], [], 0
+    columns = dataset.feature_map.slots
+    uncounted = [(column, field) for column, field in enumerate(columns) if isinstance(field.declared, _UNCOUNTED)]
+    wanted = [column for column, _ in uncounted]
+    plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _BATCH_ROWS, 0, 1)
+    scores, ids, x, sampled = [], [], [], 0
     for batch in Feed(dataset, "valid", plan, None).epoch(0):
         positive = batch.label > 0
         scores.append(scorer.batch(batch.encoded)[positive].numpy())
-        if rows < _SAMPLE:
-            wanted = [at for at, _ in fields]
+        if sampled < _SAMPLE:
             ids.append(batch.encoded.ids[positive][:, wanted].numpy())
             x.append(batch.encoded.values[positive][:, wanted].numpy())
-            rows += len(ids[-1])
+            sampled += len(ids[-1])
     all_ids, all_x = np.concatenate(ids), np.concatenate(x)
-    profiles = {}
-    for at, (_, field) in enumerate(fields):
-        known = all_ids[:, at] != field.unknown_id
-        profiles[field.name] = (
-            number_profile(all_x[known, at]) if field.x_column else id_profile(all_ids[known, at].astype(np.int64))
-        )
-    return {"scores": number_profile(np.concatenate(scores)), "fields": profiles}
+    fields: dict[str, NumberBins | IdBins] = {}
+    for position, (_, field) in enumerate(uncounted):
+        known = all_ids[:, position] != field.unknown_id
+        if field.x_column:
+            fields[field.name] = NumberBins.fit(all_x[known, position])
+        else:
+            fields[field.name] = IdBins.fit(all_ids[known, position].astype(np.int64))
+    return DriftBaseline(scores=NumberBins.fit(np.concatenate(scores)), fields=fields)

@@ -23,7 +23,7 @@ from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
 from pipelines.training.cores import n_threads
 from pipelines.training.device import device_of
-from pipelines.training.drift_baseline import profile_positives
+from pipelines.training.drift_baseline import fit_drift_baseline
 from pipelines.training.loop import Fit, fit
 from pipelines.training.mlflow_tracker import MlflowTracker
 from pipelines.training.model_card import model_card
@@ -81,8 +81,8 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
         found = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, before), resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in found.epochs]
-            profiles = profile_positives(Scorer(found.predictor, dataset.feature_map), dataset)
-            metrics = {"valid": found.best.valid, "epochs": epochs, **profiles}
+            baseline = fit_drift_baseline(Scorer(found.predictor, dataset.feature_map), dataset)
+            metrics = {"valid": found.best.valid, "epochs": epochs, **baseline.model_dump()}
             card = model_card(stage, dataset.manifest, found.best, ranks.size)
             frozen = frozen_rows(feeds[1])
             write_bundle(bundle, found.predictor, stage, dataset.path, frozen, metrics, card, found.optimizer)

@@ -11,7 +11,7 @@ from afm_core.drift.stability_index import Shift
 from afm_core.errors import NightRefusedError
 from afm_core.settings import Settings
 from pipelines.contracts import SCORE
-from pipelines.scoring.monitoring.drift import beyond
+from pipelines.scoring.monitoring.drift import drifted
 from pipelines.spark import literal
 
 
@@ -67,7 +67,7 @@ def refuse_if_odd(
             f"night {night}: mean score {mean:+.4f}, allowed is score.mean_score_range = {low:+g} to {high:+g}; "
             "look at the logs and the bundle, or allow more"
         )
-    moved = beyond(shifts, limits.drift, limits.drift.stop)
+    moved = drifted(shifts, limits.drift, limits.drift.stop)
     if moved:
         raise NightRefusedError(
             f"night {night}: {in_words(moved)} moved from what the model was trained on, allowed is score.drift.stop = "

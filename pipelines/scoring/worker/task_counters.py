@@ -1,11 +1,8 @@
 """What the Python workers count of a night while they score it, so that nobody has to look at its rows again."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +11,6 @@ from pyspark import Accumulator, AccumulatorParam, SparkContext
 
 from afm_core.bundle import Bundle
 from afm_core.drift.stability_index import Shift
-from pipelines.scoring.monitoring.drift import Bins
 
 Numbers = NDArray[np.int64]
 Values = dict[str, Counter[str]]
@@ -114,14 +110,14 @@ class NightCounters:
     @property
     def shifts(self) -> dict[str, Shift]:
         """Of the fields that have bins."""
-        return _bins_of(self.bundle).shifts(self.total.value[self._first_given + len(self.filled) :])
+        return self.bundle.field_bins.shifts(self.total.value[self._first_given + len(self.filled) :])
 
 
 class TaskCounters:
     """One task's part of `NightCounters`."""
 
     def __init__(self, bundle: Bundle, filled: Sequence[str] = ()) -> None:
-        self._bins, fields = _bins_of(bundle), bundle.feature_map.fields
+        self._bins, fields = bundle.field_bins, bundle.feature_map.fields
         self._slots = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
         self._unknown = np.array([field.unknown_id for field in fields])
         self._filled = filled
@@ -141,7 +137,7 @@ class TaskCounters:
         """Count a batch of accepted rows: ids (N, slots) and x (N, columns of x)."""
         self.total[1:_SINGLE] += (len(ids), model_nanoseconds)
         self.total[_SINGLE : self._first_given] += (ids[:, self._slots] == self._unknown).sum(axis=0)
-        bins = self._bins.of_id[ids.ravel()]
+        bins = self._bins.bin_of_id[ids.ravel()]
         self.total[self._first_bin :] += np.bincount(bins + 1, minlength=len(self._bins.expected) + 1)[1:]
         for (slot, column, unknown, first), edges in zip(self._numbers, self._edges, strict=True):
             numbers = x[ids[:, slot] != unknown, column]
@@ -164,13 +160,3 @@ class TaskCounters:
             frequent = found.take(pa.array(order))
             counts = zip(frequent.field("values").to_pylist(), frequent.field("counts").to_pylist(), strict=True)
             _Frequent().addInPlace(self.new, {name: Counter(dict(counts))})
-
-
-def _bins_of(bundle: Bundle) -> Bins:
-    profiles = json.dumps(bundle.metrics.get("fields", {}))
-    return _bins(str(bundle.features_path.absolute()), bundle.feature_map.fingerprint, profiles)
-
-
-@lru_cache(maxsize=1)
-def _bins(features: str, _fingerprint: str, profiles: str) -> Bins:
-    return Bins.of(Path(features), json.loads(profiles))
