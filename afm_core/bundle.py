@@ -31,6 +31,7 @@ from afm_core.inference.scorer import Scorer
 from afm_core.learning.prediction import Predictor
 from afm_core.models import AnyModel, Shape, build_model
 from afm_core.settings import Settings, read_settings, write_settings
+from afm_core.storage.checksum import file_sha256
 from afm_core.storage.paths import copy_file
 from afm_core.storage.publishing import staged
 
@@ -98,7 +99,7 @@ class Bundle:
         if expected is None:
             return {}
         file = self.path / _OPTIMIZER
-        if not file.is_file() or _sha256(file) != expected:
+        if not file.is_file() or file_sha256(file) != expected:
             raise BundleError(f"{file}: missing or changed since the bundle was written; train it again")
         return load_tensors(file)
 
@@ -135,12 +136,12 @@ def write_bundle(
         save_file({"ids": frozen.ids, "x": frozen.x, "score": score}, stage / _CERTIFICATE)
         (stage / _METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
         (stage / _CARD).write_text(card, encoding="utf-8")
-        checksums = {name: _sha256(stage / name) for name in dict.fromkeys((*_CONTENT, *feature_map.tables))}
+        checksums = {name: file_sha256(stage / name) for name in dict.fromkeys((*_CONTENT, *feature_map.tables))}
         fingerprint = _overall(checksums)
         recorded = {"fingerprint": fingerprint, "files": checksums}
         if optimizer is not None:
             save_tensors({name: tensor.contiguous() for name, tensor in optimizer.items()}, stage / _OPTIMIZER)
-            recorded["optimizer"] = _sha256(stage / _OPTIMIZER)
+            recorded["optimizer"] = file_sha256(stage / _OPTIMIZER)
         (stage / _CHECKSUM).write_text(json.dumps(recorded, indent=2) + "\n")
     return fingerprint
 
@@ -177,16 +178,11 @@ def verify_bundle(path: Path) -> str:
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path}: no complete bundle there; write one with jobs/train.py") from error
     for name, checksum in expected.items():
-        if not (path / name).is_file() or _sha256(path / name) != checksum:
+        if not (path / name).is_file() or file_sha256(path / name) != checksum:
             raise BundleError(f"{path / name}: missing or changed since the bundle was written; train it again")
     if _overall(expected) != recorded.get("fingerprint"):
         raise BundleError(f"{path / _CHECKSUM}: changed since the bundle was written; train it again")
     return str(recorded["fingerprint"])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _overall(checksums: dict[str, str]) -> str:

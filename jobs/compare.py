@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.experiments.compare import compare, study
+from pipelines.experiments.compare import compare, run_study
 from pipelines.experiments.compare_plots import plot_convergence, plot_models, plot_study
 from pipelines.experiments.compare_report import comparison_table, plan_table, write_comparison
 from pipelines.training.communicator import Communicator, on_ranks
@@ -35,10 +35,10 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
             screen.print(comparison_table(results, settings))
             screen.print(f"wrote {write_comparison(results, settings)} and .json")
             screen.print(f"wrote {plot_models(results, settings)} and {plot_convergence(results, settings).name}")
-        for name, of in settings.studies.items() if arguments.studies else ():
-            points = study(settings, of, ranks)
+        for name, study in settings.studies.items() if arguments.studies else ():
+            points = run_study(settings, study, ranks)
             if ranks.rank == 0:
-                screen.print(f"wrote {plot_study(name, of, points, settings)}")
+                screen.print(f"wrote {plot_study(name, study, points, settings)}")
 
     on_ranks(settings, work)
 

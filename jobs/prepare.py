@@ -6,11 +6,14 @@ from pathlib import Path
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
-from pipelines.console import Stages, screen
+from pipelines.console import screen
+from pipelines.logs.log_columns import LogColumns
 from pipelines.preparation.dataset_freshness import up_to_date
-from pipelines.preparation.prepare import fit, prepare
+from pipelines.preparation.fit_logs import fit_logs
+from pipelines.preparation.prepare import prepare
 from pipelines.preparation.prepare_report import encoding_table, manifest_table, plan_table
 from pipelines.spark import spark_session
+from pipelines.spark_stages import Stages
 
 SECTIONS = ("seed", "logs", "fields", "label", "negatives", "split", "dataset")
 
@@ -37,7 +40,9 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         return
     with spark_session(f"prepare {settings.name}", settings.run.path / "spark.log") as spark:
         if arguments.explain:
-            screen.print(encoding_table(fit(spark, settings, Stages(spark), arguments.extend).fitted.feature_map))
+            columns = LogColumns.of(settings, labelled=True)
+            fitted = fit_logs(spark, settings, columns, Stages(spark), arguments.extend)
+            screen.print(encoding_table(fitted.map.feature_map))
             return
         manifest = prepare(spark, settings, arguments.extend)
     screen.print(manifest_table(settings, manifest))

@@ -1,10 +1,21 @@
-"""Every table that passes between stages: its columns, and what is unique in it."""
+"""Every table that passes between stages: its columns, and what is unique in it.
+
+A stage checks the table that it gets and the one that it returns with `check_frame`, and a Python worker checks its
+batches with `check_batch`. Both select down to the contract, so that nothing undeclared passes on.
+"""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
-from pyspark.sql import DataFrame
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     ArrayType,
+    BooleanType,
+    DataType,
     FloatType,
     IntegerType,
     LongType,
@@ -18,122 +29,246 @@ from afm_core.features import FeatureMap
 ROW_KEY, LABEL, WEIGHT, SCORE, MODEL = "row_key", "label", "weight", "score", "model"
 FIRST_ORDER, INTERACTIONS = "first_order", "interactions"
 
-REJECT_TABLE = StructType(
-    [
-        StructField("rule", StringType(), nullable=False),  # malformed, missing, not_utf8, too_long, not_a_number, ...
-        StructField("column", StringType()),  # null where the whole line is at fault
-        StructField("raw", StringType()),  # the line, or the row as JSON
-        StructField("file", StringType()),
-    ]
-)
-"""Rows that could not be used, one row each. Nothing is unique."""
 
-FEATURE_TABLE = StructType(
-    [
-        StructField("id", IntegerType(), nullable=False),
-        StructField("field", StringType()),  # null for padding
-        StructField("value", StringType()),  # null for padding and unknown ids
-        StructField("count", LongType()),  # logs that map to this id; null where that is not known when it is fitted
-    ]
-)
-"""The feature map. `id` is unique and consecutive from 0; so is (field, value)."""
-
-COUNT_TABLE = StructType(
-    [
-        StructField("field", StringType(), nullable=False),
-        StructField("key", LongType(), nullable=False),  # hash of the ids that were counted together
-        StructField("count", LongType(), nullable=False),
-    ]
-)
-"""What count fields know: positives of the training split by combination of ids. (field, key) is unique."""
-
-PAIR_TABLE = StructType(
-    [
-        StructField("of", StringType(), nullable=False),  # the two fields, user and item
-        StructField("relation", StringType(), nullable=False),  # has, together
-        StructField("left", IntegerType(), nullable=False),
-        StructField("right", IntegerType(), nullable=False),
-        StructField("count", LongType(), nullable=False),
-    ]
-)
-"""What affinity fields know of the positives of the training split. (of, relation, left, right) is unique.
-
-`has`: user, item, and how often. `together`: item, item, and how many users have both; an item beside itself, how many
-have it.
-"""
+class ContractError(AssertionError):
+    """A table is not what its contract says. That is a defect of the stage that made it, not of the input."""
 
 
-def log_columns(columns: Iterable[str]) -> StructType:
-    """Accepted logs: every column a string, missing values null. Nothing is unique."""
-    return StructType([StructField(name, StringType()) for name in columns])
+@dataclass(frozen=True)
+class Contract:
+    """The columns of a table, in order, and the columns that together are unique in it."""
+
+    name: str
+    schema: StructType
+    unique: tuple[str, ...] = ()
+    """Checked where the table is written sorted by these columns (`pipelines.parquet_files`); empty where nothing is
+    unique."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return self.schema.names
+
+    @cached_property
+    def arrow(self) -> pa.Schema:
+        """The same columns as pyarrow describes them."""
+        return to_arrow_schema(self.schema)
+
+    def with_columns(self, name: str, *fields: StructField) -> "Contract":
+        """The same table with further columns."""
+        return Contract(name, StructType([*self.schema.fields, *fields]), self.unique)
 
 
-def instances(feature_map: FeatureMap, weighted: bool) -> StructType:
-    """Labelled, encoded rows. `row_key` is unique over all splits."""
-    columns = [StructField(ROW_KEY, LongType(), False), *encoded(feature_map), StructField(LABEL, FloatType(), False)]
-    return StructType([*columns, StructField(WEIGHT, FloatType(), False)] if weighted else columns)
+def check_frame(frame: DataFrame, contract: Contract) -> DataFrame:
+    """Select exactly the columns of a contract, in its order, after checking names, types and nullability.
 
-
-def encoded(feature_map: FeatureMap) -> StructType:
-    """Ids and x_i of the fields. Nothing is unique."""
-    ids = [StructField(name, IntegerType(), nullable=False) for name in feature_map.id_columns]
-    return StructType([*ids, *[StructField(name, FloatType(), nullable=False) for name in feature_map.x_columns]])
-
-
-INTERACTION = StructType(
-    [
-        StructField("left_field", StringType(), nullable=False),
-        StructField("left_value", StringType()),  # null for a missing or unseen value, and for a number
-        StructField("right_field", StringType(), nullable=False),
-        StructField("right_value", StringType()),
-        StructField("weight", FloatType(), nullable=False),  # a_ij
-        StructField("contribution", FloatType(), nullable=False),  # a_ij p^T (v_i * v_j) x_i x_j
-    ]
-)
-
-
-def scores(keys: Iterable[str], explained: bool = False) -> StructType:
-    """One row for each accepted log of a night. The keys are as unique as they are in the logs."""
-    why = [
-        StructField(FIRST_ORDER, FloatType(), nullable=False),  # w_0 + sum w_i x_i
-        StructField(INTERACTIONS, ArrayType(INTERACTION, containsNull=False), nullable=False),  # most weighted first
-    ]
-    return StructType(
-        [
-            *[StructField(name, StringType()) for name in keys],
-            StructField(SCORE, FloatType(), nullable=False),
-            StructField(MODEL, StringType(), nullable=False),  # the bundle's fingerprint
-            *(why if explained else []),
-        ]
-    )
-
-
-def best_items(user: str, item: str) -> StructType:
-    """The best items of each user of a night. (user, rank) and (user, item) are unique."""
-    return StructType(
-        [
-            StructField(user, StringType()),
-            StructField("rank", IntegerType(), nullable=False),  # from 1
-            StructField(item, StringType()),
-            StructField(SCORE, FloatType(), nullable=False),
-            StructField(MODEL, StringType(), nullable=False),
-        ]
-    )
-
-
-def conform(frame: DataFrame, contract: StructType) -> DataFrame:
-    """Select exactly the columns of `contract`, in its order.
+    Where the contract allows no nulls and Spark cannot rule them out, the query itself fails at the first null; no pass
+    over the data is added.
 
     Raises:
-        AssertionError: a column is absent or of another type. That is a defect of the stage, not of the input.
+        ContractError: a column is missing or has another type.
     """
-    found = {field.name: field.dataType for field in frame.schema}
-    wrong = [
-        f"{field.name}: {field.dataType.simpleString()} declared, {found[field.name].simpleString()} found"
-        if field.name in found
-        else f"{field.name}: absent"
-        for field in contract
-        if found.get(field.name) != field.dataType
+    types = {field.name: field.dataType for field in frame.schema}
+    nullable = {field.name: field.nullable for field in frame.schema}
+    problems = [
+        f"{field.name}: {types[field.name].simpleString()} instead of {field.dataType.simpleString()}"
+        if field.name in types
+        else f"{field.name}: missing"
+        for field in contract.schema
+        if types.get(field.name) != field.dataType
     ]
-    assert not wrong, "; ".join(wrong)
-    return frame.select([f"`{name}`" for name in contract.names])
+    if problems:
+        raise ContractError(f"{contract.name}: {'; '.join(problems)}")
+    return frame.select(
+        *[
+            _never_null(contract.name, field) if nullable[field.name] and not field.nullable else _exactly(field.name)
+            for field in contract.schema
+        ]
+    )
+
+
+def check_batch(batch: pa.RecordBatch, contract: Contract) -> pa.RecordBatch:
+    """Select exactly the columns of a contract from a batch of a Python worker. Cost: microseconds per batch.
+
+    Raises:
+        ContractError: a column is missing, has another type, or contains a null where none is allowed.
+    """
+    problems = []
+    for field in contract.arrow:
+        position = batch.schema.get_field_index(field.name)
+        if position < 0:
+            problems.append(f"{field.name}: missing")
+        elif batch.schema.field(position).type != field.type:
+            problems.append(f"{field.name}: {batch.schema.field(position).type} instead of {field.type}")
+        elif not field.nullable and batch.column(position).null_count:
+            problems.append(f"{field.name}: {batch.column(position).null_count} nulls, none are allowed")
+    if problems:
+        raise ContractError(f"{contract.name}: {'; '.join(problems)}")
+    return batch.select(contract.names)
+
+
+def _exactly(name: str) -> Column:
+    return F.col(f"`{name.replace('`', '``')}`")
+
+
+def _never_null(table: str, field: StructField) -> Column:
+    failure = F.raise_error(F.lit(f"{table}: null in column {field.name}")).cast(field.dataType)
+    return F.coalesce(_exactly(field.name), failure).alias(field.name)
+
+
+def _required(name: str, data_type: DataType) -> StructField:
+    return StructField(name, data_type, nullable=False)
+
+
+REJECT_TABLE = Contract(
+    "rejects",
+    StructType(
+        [
+            _required("rule", StringType()),  # malformed, missing, not_utf8, too_long, not_a_number, ...
+            StructField("column", StringType()),  # null where the whole line is at fault
+            StructField("raw", StringType()),  # the line, or the row as JSON
+            StructField("file", StringType()),
+        ]
+    ),
+)
+"""Rows that could not be used, one row each."""
+
+FEATURE_TABLE = Contract(
+    "feature table",
+    StructType(
+        [
+            _required("id", IntegerType()),  # consecutive from 0
+            StructField("field", StringType()),  # null for padding
+            StructField("value", StringType()),  # null for padding and unknown ids
+            StructField("count", LongType()),  # events with this id; null where that is not known when it is fitted
+        ]
+    ),
+    unique=("id",),
+)
+"""The feature map: which id stands for which value of which field. (field, value) is unique, too."""
+
+COUNT_TABLE = Contract(
+    "count table",
+    StructType(
+        [
+            _required("field", StringType()),
+            _required("key", LongType()),  # hash of the ids that were counted together
+            _required("count", LongType()),
+        ]
+    ),
+    unique=("field", "key"),
+)
+"""What frequency fields look up: positives of the training split by combination of ids."""
+
+PAIR_TABLE = Contract(
+    "pair table",
+    StructType(
+        [
+            _required("of", StringType()),  # the two fields, user and item
+            _required("relation", StringType()),  # has, together
+            _required("left", IntegerType()),
+            _required("right", IntegerType()),
+            _required("count", LongType()),
+        ]
+    ),
+    unique=("of", "relation", "left", "right"),
+)
+"""What co-occurrence fields look up, counted over the positives of the training split.
+
+`has`: user, item, and the number of events. `together`: item, item, and the number of users who have both; an item
+paired with itself gives the number of users who have it.
+"""
+
+_INTERACTION = StructType(
+    [
+        _required("left_field", StringType()),
+        StructField("left_value", StringType()),  # null for a missing or unseen value, and for a number
+        _required("right_field", StringType()),
+        StructField("right_value", StringType()),
+        _required("weight", FloatType()),  # a_ij
+        _required("contribution", FloatType()),  # a_ij p^T (v_i * v_j) x_i x_j
+    ]
+)
+INTERACTION_LIST = ArrayType(_INTERACTION, containsNull=False)
+"""Type of the column `interactions` of explained scores, the most weighted interaction first."""
+
+
+def events(columns: Iterable[str]) -> Contract:
+    """Accepted events: every column a string, missing values null. Nothing is unique."""
+    return Contract("accepted events", StructType([StructField(name, StringType()) for name in columns]))
+
+
+def encoded(feature_map: FeatureMap) -> Contract:
+    """Ids and x_i of the fields, never null. Nothing is unique."""
+    ids = [_required(name, IntegerType()) for name in feature_map.id_columns]
+    return Contract(
+        "encoded rows", StructType([*ids, *[_required(name, FloatType()) for name in feature_map.x_columns]])
+    )
+
+
+def instances(feature_map: FeatureMap, weighted: bool) -> Contract:
+    """Labelled, encoded rows. `row_key` is unique over all splits."""
+    fields = [_required(ROW_KEY, LongType()), *encoded(feature_map).schema, _required(LABEL, FloatType())]
+    weight = [_required(WEIGHT, FloatType())] if weighted else []
+    return Contract("instances", StructType([*fields, *weight]), unique=(ROW_KEY,))
+
+
+def rows_to_score(
+    feature_map: FeatureMap, texts: Iterable[str], strings: Iterable[str], flags: Iterable[str]
+) -> Contract:
+    """What the workers that score a night receive. Nothing is unique.
+
+    Args:
+        texts: fields whose column holds the text of their value, for the worker to look up, instead of an id.
+        strings: further text columns, such as keys.
+        flags: boolean columns.
+    """
+    as_text = set(texts)
+    ids = [
+        StructField(name, StringType()) if name in as_text else _required(name, IntegerType())
+        for name in feature_map.id_columns
+    ]
+    return Contract(
+        "rows to score",
+        StructType(
+            [
+                *[StructField(name, StringType()) for name in strings],
+                *[_required(name, BooleanType()) for name in flags],
+                *ids,
+                *[_required(name, FloatType()) for name in feature_map.x_columns],
+            ]
+        ),
+    )
+
+
+def scores(keys: Iterable[str], explained: bool = False) -> Contract:
+    """One row for each accepted event of a night. The keys are as unique as they are in the logs."""
+    explanation = [_required(FIRST_ORDER, FloatType()), _required(INTERACTIONS, INTERACTION_LIST)]
+    return Contract(
+        "scores",
+        StructType(
+            [
+                *[StructField(name, StringType()) for name in keys],
+                _required(SCORE, FloatType()),
+                _required(MODEL, StringType()),  # the bundle's fingerprint
+                *(explanation if explained else []),
+            ]
+        ),
+    )
+
+
+def best_items(user: str, item: str) -> Contract:
+    """The best items of each user of a night. (user, rank) and (user, item) are unique."""
+    return Contract(
+        "best items",
+        StructType(
+            [
+                StructField(user, StringType()),
+                _required("rank", IntegerType()),  # from 1
+                StructField(item, StringType()),
+                _required(SCORE, FloatType()),
+                _required(MODEL, StringType()),
+            ]
+        ),
+        unique=(user, "rank"),
+    )

@@ -1,14 +1,15 @@
-"""A prepared dataset on disk: its folder, and the manifest that says what is in it."""
+"""A prepared dataset on disk: its folder, and the manifest that describes its content."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from afm_core.errors import AfmError, DatasetError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.storage.paths import as_os_errors
+from afm_core.storage.provenance import Provenance
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
@@ -21,12 +22,16 @@ MANIFEST_FILE, PROFILE_FILE, SETTINGS_FILE, REJECTS_FOLDER = (
 
 
 def file_name(number: int) -> str:
-    """Name of the file that holds rows `number` x rows_per_file and following."""
+    """Name of the file that begins with row `number` x rows_per_file of its split."""
     return f"part-{number:06d}.parquet"
 
 
+def _provenance(value: Any) -> Any:
+    return None if isinstance(value, str) else value  # earlier versions recorded a single digest
+
+
 class SplitManifest(BaseModel):
-    """What one split holds."""
+    """Content of one split."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +41,7 @@ class SplitManifest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a dataset holds and how it came to be."""
+    """Content of a dataset and how it was made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,40 +49,40 @@ class Manifest(BaseModel):
     name: str
     seed: int
     feature_map: str
-    """Fingerprint."""
+    """Fingerprint of the feature map."""
     fields: list[dict[str, Any]]
     features: int
     features_added: int | None = None
-    """To the map that was extended; None where a new one was fitted."""
+    """Features added to the map that was extended; None where a new map was fitted."""
     extends: str | None = None
-    """Fingerprint of that map."""
+    """Fingerprint of the map that was extended."""
     rows_in: int
     rejected: dict[str, int]
-    """Rows by reason."""
+    """Number of rejected rows by reason."""
     positives: int
-    """Logs with a positive label."""
+    """Events with a positive label."""
     negatives_asked: int
     negatives_found: int
-    """Those that were drawn; fewer than asked where users have seen almost everything."""
+    """Negatives that were drawn; fewer than asked for where users have seen almost everything."""
     weighted: bool = False
-    """Whether instances have a weight."""
+    """Whether the instances have a weight."""
     instances: int
     rows_per_file: int
     split_by: str
-    """The rule: random, positive, time, leave_one_out, or the field whose instances stay together."""
+    """The rule of the split: random, positive, time, leave_one_out, or the field whose instances stay together."""
     units_in_several_splits: int
-    """How many units of the rule (instances, positives, days or values) are in more than one split, as counted."""
+    """Number of units of the rule (instances, positives, days or values) that were counted in more than one split."""
     splits: dict[str, SplitManifest]
     digest: str
-    """Order-independent digest of all instances, their split included."""
-    made_from: str | None = None
-    """Fingerprint of the logs' files, the settings and the version of this software; None for a table."""
+    """Digest of all instances and their splits, independent of the order of rows."""
+    made_from: Annotated[Provenance | None, BeforeValidator(_provenance)] = None
+    """What the dataset was made from; None for logs in a table, and for datasets of earlier versions."""
     seconds: dict[str, float]
-    """Of each stage of the preparation."""
+    """Seconds of each stage of the preparation."""
 
 
 class Dataset:
-    """A dataset that was found whole."""
+    """A complete dataset."""
 
     def __init__(self, path: Path, manifest: Manifest, feature_map: FeatureMap) -> None:
         self.path, self.manifest, self.feature_map = path, manifest, feature_map

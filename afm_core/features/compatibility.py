@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from afm_core.features.feature_map import FeatureMap
-from afm_core.storage.paths import open_for_reading
+from afm_core.features.feature_table import read_feature_table
 
 
 def keeps_ids(table: Path, older: Path) -> bool:
@@ -25,15 +22,9 @@ def keeps_ids(table: Path, older: Path) -> bool:
     for new, old in zip(ours.fields, theirs.fields, strict=True):
         if (new.declared, new.unknown_id, new.scaling) != (old.declared, old.unknown_id, old.scaling):
             return False
-    meaning = ["id", "field", "value"]
-    new_table, old_table = (_read(path, meaning).sort_by("id") for path in (table, older))
+    new_table, old_table = read_feature_table(table), read_feature_table(older)
     return bool(
         new_table.slice(0, old_table.num_rows)
         .replace_schema_metadata(None)
         .equals(old_table.replace_schema_metadata(None))
     )
-
-
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    with open_for_reading(path) as file:
-        return pq.read_table(file, columns=columns)

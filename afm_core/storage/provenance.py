@@ -10,17 +10,15 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, RootModel, model_validator
 
 _DISTRIBUTION = "attentional-fm"
 
 
-class Provenance(BaseModel):
+class Provenance(RootModel[dict[str, Any]]):
     """The inputs of an artefact by name: a digest, a fingerprint, or values that JSON can hold."""
 
     model_config = ConfigDict(frozen=True)
-
-    inputs: dict[str, Any]
 
     @model_validator(mode="before")
     @classmethod
@@ -31,7 +29,12 @@ class Provenance(BaseModel):
     @classmethod
     def of(cls, **inputs: Any) -> Self:
         """The provenance with these inputs."""
-        return cls(inputs=inputs)
+        return cls(inputs)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The inputs by name."""
+        return self.root
 
     @property
     def digest(self) -> str:

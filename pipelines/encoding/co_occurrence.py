@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 
 from afm_core.features import CoOccurrence, FeatureMap, FieldIds
-from pipelines.contracts import PAIR_TABLE, conform
+from pipelines.contracts import PAIR_TABLE, check_frame
 from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.spark import Batches, map_in_arrow
 
@@ -31,7 +31,7 @@ Ids = NDArray[np.int32]
 Numbers = NDArray[np.int64]
 
 
-def pair_up(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
+def count_pairs(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
     """Contract `PAIR_TABLE`. Cost: a shuffle of the rows and of the pairs of items, at most H^2 / 2 per user.
 
     Values without an id of their own are left out: they are many.
@@ -49,7 +49,7 @@ def _pairs_of(positives: DataFrame, feature_map: FeatureMap, user: str, item: st
     one, other = (has.select(F.col("left").alias("_user"), F.col("right").alias(name)) for name in ("left", "right"))
     together = one.join(other, "_user").groupBy("left", "right").agg(F.count(F.lit(1)).alias("count"))
     parts = [has.withColumn("relation", F.lit(_HAS)), together.withColumn("relation", F.lit(_TOGETHER))]
-    return conform(reduce(DataFrame.unionByName, parts).withColumn("of", F.lit(_named(user, item))), PAIR_TABLE)
+    return check_frame(reduce(DataFrame.unionByName, parts).withColumn("of", F.lit(_named(user, item))), PAIR_TABLE)
 
 
 def with_co_occurrences(rows: DataFrame, pairs: Path, feature_map: FeatureMap, own: Column) -> DataFrame:

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import Crossed, FeatureMap, FieldIds, Frequency
-from pipelines.contracts import COUNT_TABLE, conform
+from pipelines.contracts import COUNT_TABLE, check_frame
 
 COUNT_BUCKETS = 64
 """Half powers of two up to 2^32."""
@@ -33,7 +33,7 @@ def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFra
         F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key")) for ids, declared in feature_map.counted
     ]
     counted = positives.select(F.inline(F.array(*pairs))).groupBy("field", "key").agg(F.count(F.lit(1)).alias("count"))
-    return conform(counted, COUNT_TABLE)
+    return check_frame(counted, COUNT_TABLE)
 
 
 def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureMap, own: Column) -> DataFrame:

@@ -1,6 +1,5 @@
 """Hashes of rows and tables that tell nulls from absent columns and do not depend on order."""
 
-import hashlib
 from collections.abc import Iterable
 
 from pyspark.sql import Column, DataFrame
@@ -18,8 +17,3 @@ def digest(frame: DataFrame) -> str:
     found = frame.agg(F.count(F.lit(1)).alias("rows"), total.alias("total")).first()
     assert found is not None
     return f"{found['rows']:x}-{int(found['total'] or 0) % (1 << 96):024x}"
-
-
-def text_digest(*parts: str) -> str:
-    """Digest of a few texts."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
-from pipelines.contracts import COUNT_TABLE, conform
+from pipelines.contracts import COUNT_TABLE, check_frame
 from pipelines.encoding.co_occurrence import with_co_occurrences
 from pipelines.encoding.derived import with_counts, with_crossed
-from pipelines.encoding.feature_table import read_feature_table
+from pipelines.encoding.feature_table import scan_feature_table
 from pipelines.encoding.numbers import number_id, scaled
 from pipelines.encoding.tags import with_tags
 from pipelines.encoding.values import has_vocabulary, text_value
@@ -20,8 +20,6 @@ from pipelines.spark import literal
 
 BROADCAST_VALUES = 500_000
 """Vocabularies up to this size are sent to every executor. Of a larger one, the most frequent values are."""
-HELD_VALUES = 100_000
-"""Vocabularies up to this size may be held by every Python worker."""
 _SALTS, _SALTED_BY = 4096, 8
 
 
@@ -52,10 +50,10 @@ class Encoding:
 def encode(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
     """All fields of a map: `encode_values`, then those that follow from others, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding, as_text), encoding.feature_map)
-    return with_knowledge(encoded, encoding, F.lit(0))
+    return with_counted_fields(encoded, encoding, F.lit(0))
 
 
-def with_knowledge(rows: DataFrame, encoding: Encoding, own: Column) -> DataFrame:
+def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Column) -> DataFrame:
     """Add the fields that know the positives of the training split: count and affinity fields.
 
     Args:
@@ -73,9 +71,9 @@ def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] 
 
     Args:
         logs: has a text column for each source of the map's fields.
-        as_text: fields out of `may_stay_text` that get the text of their value instead, for others to look up.
+        as_text: fields of `looked_up_in_workers` that get the text of their value instead, for others to look up.
     """
-    features = read_feature_table(logs.sparkSession, encoding.features)
+    features = scan_feature_table(logs.sparkSession, encoding.features)
     rows = with_tags(logs, encoding.feature_map, encoding.features)
     single = [ids for ids in encoding.feature_map.fields if ids.declared.sources and ids.declared.kind != "tags"]
     # Values before ids: a field's id takes the place of the column that another field may read too.
@@ -94,23 +92,11 @@ def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] 
     return rows.select(*kept, *[column.alias(name) for name, column in made.items()])
 
 
-def may_stay_text(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
-    """The fields with one value a row, out of few enough for every worker to hold, that no other field follows from."""
-    return tuple(
-        ids
-        for ids in feature_map.fields
-        if has_vocabulary(ids.declared)
-        and ids.declared.width == 1
-        and ids.size <= HELD_VALUES
-        and ids.name not in feature_map.followed
-    )
-
-
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
     """Contract `COUNT_TABLE`, None for a map without count fields."""
     if not encoding.feature_map.counted:
         return None
-    return conform(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
+    return check_frame(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
 
 
 def how_encoded(ids: FieldIds) -> tuple[str, str]:

@@ -84,4 +84,4 @@ def special_rows(spark: SparkSession, layout: FeatureMap, unknown: Sequence[int 
     """The rows of padding and of each field's unknown id, counted as the logs that get it, where that is known."""
     special: list[tuple[int, str | None, str | None, int | None]] = [(PADDING_ID, None, None, 0)]
     special += [(ids.unknown_id, ids.name, None, count) for ids, count in zip(layout.fields, unknown, strict=True)]
-    return spark.createDataFrame(special, FEATURE_TABLE)
+    return spark.createDataFrame(special, FEATURE_TABLE.schema)

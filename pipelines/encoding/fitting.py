@@ -9,9 +9,10 @@ from pyspark.sql import functions as F
 
 from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling
 from afm_core.features.field import SINGLE_ID
-from pipelines.contracts import FEATURE_TABLE, conform
+from afm_core.storage.provenance import text_digest
+from pipelines.contracts import FEATURE_TABLE, check_frame
 from pipelines.encoding.derived import COUNT_BUCKETS
-from pipelines.encoding.digest import digest, text_digest
+from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_rows import enumerated, known_values, new_values, old_features, special_rows
 from pipelines.encoding.numbers import NumberFacts, fit_scaling, number_facts
 from pipelines.encoding.value_counts import FieldValues, count_values
@@ -76,7 +77,7 @@ def fit_feature_map(
         parts.append(old_features(extends.table, counted))
     features = reduce(DataFrame.unionByName, parts)
     unknown = _unknown_logs(features, layout, rows, numbers)
-    table = conform(special_rows(spark, layout, unknown).unionByName(features), FEATURE_TABLE)
+    table = check_frame(special_rows(spark, layout, unknown).unionByName(features), FEATURE_TABLE)
     fingerprint = text_digest(digest(table.select("id", "field", "value")), repr(layout.fields))
     facts = {
         name: FieldFacts(counted.fields[at], sizes[at], unknown[at], numbers.get(name))

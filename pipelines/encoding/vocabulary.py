@@ -1,12 +1,14 @@
-"""Looking values up in a feature table, in Spark's Python workers."""
+"""Looking up the ids of values in a feature table, in Spark's Python workers."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from afm_core.features.feature_table import read_feature_table
 
 
 class Vocabulary:
@@ -16,30 +18,31 @@ class Vocabulary:
         self._values, self.ids = values, ids
 
     def positions(self, values: pa.Array) -> NDArray[np.int32]:
-        """Where each value stands in `ids`, -1 for nulls and strangers.
+        """(N,) the position of each value in `ids`, -1 for nulls and unseen values.
 
-        Cost: a look-up a value, and each time the table to look it up in, 50 ns a value of the vocabulary. One that is
-        kept, pandas' index, costs less only from a few hundred thousand on, and eight times the memory.
+        Cost: one hash look-up per value, and per call a hash table at 50 ns per value of the vocabulary. A hash table
+        that is kept (a pandas index) is cheaper only from a few hundred thousand values on, and takes eight times the
+        memory.
         """
-        found: NDArray[np.int32] = pc.index_in(values, value_set=self._values).fill_null(-1).to_numpy()
-        return found
+        positions: NDArray[np.int32] = pc.index_in(values, value_set=self._values).fill_null(-1).to_numpy()
+        return positions
 
     def look_up(self, values: pa.Array, unknown_id: int) -> NDArray[np.int32]:
-        """The ids of N values, `unknown_id` for nulls and strangers: (N,)."""
-        found: NDArray[np.int32] = np.append(self.ids, np.int32(unknown_id))[self.positions(values)]  # -1 is the last
-        return found
+        """(N,) the id of each value, `unknown_id` for nulls and unseen values."""
+        ids: NDArray[np.int32] = np.append(self.ids, np.int32(unknown_id))[self.positions(values)]  # -1 is the last
+        return ids
 
 
 @lru_cache(maxsize=4)
 def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) -> dict[str, Vocabulary]:
-    """The vocabularies of some fields, once a Python worker and map.
+    """The vocabularies of some fields, read once per Python worker and feature map.
 
     Args:
         features: path of the feature table.
-        fingerprint: of the map; another may come to lie at the same path.
+        fingerprint: fingerprint of the map; another map may later be at the same path.
     """
     del fingerprint
-    table = pq.read_table(features, columns=["id", "field", "value"], filters=[("field", "in", fields)])
-    table = table.filter(pc.is_valid(table["value"])).sort_by("id")
+    table = read_feature_table(Path(features), fields=fields)
+    table = table.filter(pc.is_valid(table["value"]))
     parts = {name: table.filter(pc.equal(table["field"], name)) for name in fields}
     return {name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy()) for name, part in parts.items()}

@@ -1,6 +1,5 @@
 """Evaluation from end to end: bundles and a dataset in, metrics and mean attention out."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from afm_core.inference.explanations import PairAttention, mean_attention
 from afm_core.learning.metrics import all_metrics
 from afm_core.models import AFM
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.atomic import write_json
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import encoded_batches, score_split
 
@@ -72,8 +72,5 @@ def require_same_map(bundle: Bundle, dataset: Dataset) -> None:
 
 
 def _write(evaluation: Evaluation, settings: Settings) -> None:
-    target = settings.run.path / "evaluation.json"
-    unfinished = target.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"split": SPLIT, **asdict(evaluation)}, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(target)
+    write_json(settings.run.path / "evaluation.json", {"split": SPLIT, **asdict(evaluation)})
     write_settings(settings, settings.run.path / "evaluation.settings.yaml")

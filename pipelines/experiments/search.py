@@ -1,4 +1,7 @@
-"""Searching settings for each model: Optuna draws them (TPE, seeded), the validation split judges, test is not read."""
+"""Searching settings for each model: Optuna draws them (seeded TPE), the validation split judges them.
+
+The test split is not read.
+"""
 
 import shutil
 import time
@@ -10,40 +13,41 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from afm_core.settings import Settings
 from afm_core.settings.experiments import SearchDimension
+from afm_core.storage.provenance import Provenance, settings_digest
 from pipelines.dataset import Dataset
-from pipelines.encoding.digest import text_digest
 from pipelines.experiments.search_log import Trial, append_trial, read_trials
 from pipelines.experiments.variations import searched_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.train import train
 
-_FIRST_AT_RANDOM = 4
-_OF_THE_SEARCH = {"score", "compare", "search", "evaluate"}
+_RANDOM_TRIALS = 4  # before TPE begins to model them
+_WITHOUT_EFFECT = {"score", "recommend", "compare", "search", "evaluate"}
 
 
 def search(settings: Settings, ranks: Communicator) -> list[Trial]:
-    """Bring every entry of `settings.compare` to `search.trials` trials; returns all of theirs, in order.
+    """Bring every entry of `settings.compare` to `search.trials` trials; returns all their trials in order.
 
-    A trial is drawn from those before it in the log, so that a search that was cut short goes on as if it had not been.
+    A trial is drawn given those before it in the log, so a search that was interrupted continues as if it had not been.
 
     Raises:
-        DatasetError: no whole dataset, or one of other fields than the settings'.
+        DatasetError: no complete dataset, or one of other fields than the settings'.
     """
-    digest = Dataset.open(settings.dataset.path).manifest.digest
+    dataset = Dataset.open(settings.dataset.path).manifest.digest
     log = settings.search.path / f"{settings.name}.jsonl"
-    found: list[Trial] = []
-    for name, entry in searched_settings(settings):
-        made_from = text_digest(entry.model_dump_json(exclude=_OF_THE_SEARCH), digest)
-        space = _space(settings.search.space, entry.model.name)
+    trials: list[Trial] = []
+    for name, variation in searched_settings(settings):
+        digest = settings_digest(variation, exclude=_WITHOUT_EFFECT)
+        made_from = Provenance.of(settings=digest, dataset=dataset).digest
+        space = _space(settings.search.space, variation.model.name)
         done = [trial for trial in read_trials(log) if (trial.name, trial.made_from) == (name, made_from)]
         for number in range(len(done) + 1, settings.search.trials + 1):
             drawn = _draw(space, done, settings.seed + zlib.crc32(name.encode()) + number)
-            trial = _try(entry, name, number, drawn, made_from, ranks)
+            trial = _try(variation, name, number, drawn, made_from, ranks)
             if ranks.rank == 0:
                 append_trial(log, trial)
             done.append(trial)
-        found += done
-    return found
+        trials += done
+    return trials
 
 
 def best_trials(trials: list[Trial]) -> dict[str, Trial]:
@@ -55,9 +59,9 @@ def best_trials(trials: list[Trial]) -> dict[str, Trial]:
     return best
 
 
-def with_drawn(entry: Settings, drawn: dict[str, Any]) -> Settings:
-    """The settings with the drawn values in place."""
-    tree = entry.model_dump()
+def with_drawn(settings: Settings, drawn: dict[str, Any]) -> Settings:
+    """The settings with the drawn values."""
+    tree = settings.model_dump()
     for key, value in drawn.items():
         section, _, name = key.partition(".")
         tree[section][name] = value
@@ -78,9 +82,9 @@ def _distribution(dimension: SearchDimension) -> BaseDistribution:
 
 
 def _draw(space: dict[str, BaseDistribution], done: list[Trial], seed: int) -> dict[str, Any]:
-    """The next point, from all trials before it."""
+    """The next point of the search space, given all trials before it."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed % 2**31, n_startup_trials=_FIRST_AT_RANDOM)
+    sampler = optuna.samplers.TPESampler(seed=seed % 2**31, n_startup_trials=_RANDOM_TRIALS)
     study = optuna.create_study(sampler=sampler)
     for trial in done:
         known = {key: trial.drawn[key] for key in space if key in trial.drawn}
@@ -89,10 +93,12 @@ def _draw(space: dict[str, BaseDistribution], done: list[Trial], seed: int) -> d
     return dict(study.ask(space).params)
 
 
-def _try(entry: Settings, name: str, number: int, drawn: dict[str, Any], made_from: str, ranks: Communicator) -> Trial:
+def _try(
+    settings: Settings, name: str, number: int, drawn: dict[str, Any], made_from: str, ranks: Communicator
+) -> Trial:
     start = time.monotonic()
-    best = train(with_drawn(entry, drawn), ranks)[entry.model.name].best
+    best = train(with_drawn(settings, drawn), ranks)[settings.model.name].best
     seconds = round(time.monotonic() - start, 1)
     if ranks.rank == 0:
-        shutil.rmtree(entry.run.path, ignore_errors=True)
+        shutil.rmtree(settings.run.path, ignore_errors=True)
     return Trial(name, number, drawn, best.metric, best.valid, best.number, seconds, made_from)

@@ -1,5 +1,7 @@
 """Columns of text that come out of every format: their names, and what is written between and beside them."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -37,23 +39,23 @@ def without_marks(text: Column) -> Column:
     return F.translate(text, LIST, _FOREIGN)
 
 
-def require(wanted: list[str], found: list[str], logs: LogsSettings) -> None:
-    """Raise LogsError unless all wanted columns were found."""
-    missing = [name for name in wanted if name not in found]
+def require(wanted: Sequence[str], available: Sequence[str], logs: LogsSettings) -> None:
+    """Raise LogsError unless all wanted columns are available."""
+    missing = [name for name in wanted if name not in available]
     if missing:
-        listed = _listed(found) if found else "none: the file is empty"
+        listed = _listed(available) if available else "none: the file is empty"
         raise LogsError(
             f"{logs.path}: column {', '.join(missing)} missing; found: {listed}; name the log's own columns in fields"
         )
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """For a message: what is read as a header may be anything, such as the bytes of an image."""
     text = "".join(character if character.isprintable() else "\ufffd" for character in ", ".join(names))
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ... ({len(names):,} in all)"
 
 
-def require_once(names: list[str], where: str) -> None:
+def require_once(names: Sequence[str], where: str) -> None:
     """Raise LogsError where a name is there twice; Spark tells them apart by nothing, not even their case."""
     folded = [name.lower() for name in names]
     twice = list(dict.fromkeys(name for name in names if folded.count(name.lower()) > 1))

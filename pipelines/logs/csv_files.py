@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Collection, Sequence
 
 from pyspark.sql import Column, DataFrame, DataFrameReader
 from pyspark.sql import functions as F
@@ -25,7 +26,7 @@ _WIDEST = 20_480  # columns that Spark's parser of CSV has room for; it fails th
 
 
 def read_csv(
-    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: list[str], lists: list[str]
+    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
     """Lines, then their columns: Spark shows the whole line only where it cannot parse it, quotes are judged by it."""
     text = reader.text(paths)
@@ -45,7 +46,7 @@ def read_csv(
     rows = lines.where(F.trim(line) != "").select(*folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE))
     rows = _parsed(rows, names, logs) if logs.separator_in is None else _matched(rows, names, logs)
     columns = {name: F.get(_VALUES, F.lit(names.index(name))) for name in wanted if name not in partitions}
-    for name in set(lists) & columns.keys():
+    for name in columns.keys() & set(lists):
         columns[name] = without_marks(columns[name])
     is_malformed = F.coalesce(F.size(_VALUES), F.lit(0)) != len(names)
     if logs.separator_in is None:

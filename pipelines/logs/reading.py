@@ -1,7 +1,7 @@
 """Reading raw logs of any supported format as columns of text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
@@ -11,30 +11,26 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, StructField, StructType
 
 from afm_core.errors import LogsError
-from afm_core.features import Tags
-from afm_core.settings import Settings
 from afm_core.settings.data import LogsSettings
 from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
+from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.sources import PARTITION, base_folder, find_logs
 from pipelines.spark import literal, url
 
 
-def read_logs(spark: SparkSession, settings: Settings, night: Path | None = None, labelled: bool = False) -> DataFrame:
-    """Read the columns that the settings name, as text, plus `CORRUPT` and `FILE`. Nothing is judged here.
+def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Path | None = None) -> DataFrame:
+    """Read columns of the logs as text, plus `CORRUPT` and `FILE`. Nothing is judged here.
 
-    Lists of tags fields become text in which `LIST` stands before each element.
+    Lists of tags become text in which `LIST` precedes each element.
 
     Args:
-        night: the folder of one night, read whole instead of `settings.logs.path` between its dates.
-        labelled: whether to read the columns that only training needs: label, weight and time of the split.
+        night: folder of one night, read as a whole instead of `logs.path` between its dates.
 
     Raises:
-        LogsError: nothing at the path, no rows' worth of columns, a column missing, or one that is not a plain value.
+        LogsError: no logs there, a column missing, or one that does not hold plain values.
     """
-    logs = settings.logs
-    wanted = wanted_columns(settings, labelled)
-    lists = [field.source for field in settings.fields if isinstance(field, Tags)]
+    wanted, lists = columns.names, columns.tag_sources
     if logs.format == "table" and night is None:
         raw = _as_text(_table(spark, logs), logs, wanted, lists)
     else:
@@ -44,18 +40,11 @@ def read_logs(spark: SparkSession, settings: Settings, night: Path | None = None
     return raw.select(*map(column, wanted), CORRUPT, FILE)
 
 
-def wanted_columns(settings: Settings, labelled: bool) -> list[str]:
-    """Columns of the logs: keys, those that fields read, and if `labelled` label, weight and time; each once."""
-    fields = [column for field in settings.fields for column in field.sources]
-    others = [settings.label.column, settings.label.weight, settings.split.time] if labelled else []
-    return list(dict.fromkeys([*settings.logs.keys, *fields, *filter(None, others)]))
-
-
 def _read_files(
-    spark: SparkSession, logs: LogsSettings, night: Path | None, wanted: list[str], lists: list[str]
+    spark: SparkSession, logs: LogsSettings, night: Path | None, wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
-    places = find_logs(logs, night)
-    paths = [literal(place) for place in places]
+    sources = find_logs(logs, night)
+    paths = [literal(source) for source in sources]
     reader = spark.read.option("basePath", url(base_folder(night or logs.path)))
     match logs.format:
         case "csv":
@@ -65,7 +54,7 @@ def _read_files(
         case "parquet" | "orc":
             raw = _as_text(_merged(reader.format(logs.format), logs, paths), logs, wanted, lists, keep_metadata=True)
         case "table":
-            raise LogsError(f"{places[0]}: a night is read from files; set logs.format to that of the night's files")
+            raise LogsError(f"{sources[0]}: a night is read from files; set logs.format to that of the night's files")
     return raw.withColumn(FILE, F.col("_metadata.file_path"))
 
 
@@ -96,8 +85,8 @@ def _fields_of(struct: str) -> Iterable[StructField]:
     return parsed.fields
 
 
-def _read_json(reader: DataFrameReader, paths: list[str], wanted: list[str], lists: list[str]) -> DataFrame:
-    raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(wanted)).json(paths)
+def _read_json(reader: DataFrameReader, paths: list[str], wanted: Sequence[str], lists: Collection[str]) -> DataFrame:
+    raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
     for name in lists:  # read as text, a list is its JSON
         text = column(name)
         elements = F.from_json(F.when(text.startswith("["), text), ArrayType(StringType()))
@@ -114,7 +103,7 @@ def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
 
 
 def _as_text(
-    raw: DataFrame, logs: LogsSettings, wanted: list[str], lists: list[str], keep_metadata: bool = False
+    raw: DataFrame, logs: LogsSettings, wanted: Sequence[str], lists: Collection[str], keep_metadata: bool = False
 ) -> DataFrame:
     """Typed columns as text, with nothing corrupt."""
     require(wanted, raw.columns, logs)

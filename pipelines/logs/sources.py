@@ -91,7 +91,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def fingerprint(logs: LogsSettings, night: Path | None = None) -> str | None:
+def logs_fingerprint(logs: LogsSettings, night: Path | None = None) -> str | None:
     """Digest of the names, sizes and times of change of all files of the logs, or of a night; None for a table.
 
     Cost: a look at each file's entry, none is opened.

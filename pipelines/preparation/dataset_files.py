@@ -1,52 +1,57 @@
-"""Writing shuffled rows as equal files of one row group each."""
+"""Writing shuffled instances as equal files of one row group each."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from afm_core.storage.atomic import replacing
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.dataset import SPLITS, SplitManifest, file_name
 from pipelines.encoding.indexing import index_within_groups
+from pipelines.parquet_files import COMPRESSION, require_distinct_neighbours
+from pipelines.preparation.splits import ORDER, SPLIT
 
+_FILE = "_file"
 _WRITTEN = "split int, rows long, positives long"
 
 
 def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder: Path) -> dict[str, SplitManifest]:
-    """Write `folder/{train,valid,test}/part-*.parquet` in the order of `_split`, `_order`, `row_key`.
+    """Write `folder/{train,valid,test}/part-*.parquet` in the order of split, shuffle key and `row_key`.
 
-    File f of a split holds rows f x rows_per_file and following, whatever the partitions, so a task that runs twice
-    writes the same bytes again. Cost: two shuffles of the instances, one to number them, one to bring files together.
+    File f of a split holds rows f x rows_per_file and following, whatever the partitions, so that a task that runs
+    twice writes the same bytes. Cost: two shuffles of the instances, one to number them, one to bring files together.
 
     Args:
-        rows: contract `instances`, plus `_split` (0, 1, 2) and `_order` (64-bit hash).
-        content: the columns of that contract.
+        rows: contract `instances` with `SPLIT_COLUMNS`.
+        content: the columns to write.
     """
     for name in SPLITS:
         (folder / name).mkdir(parents=True)
-    numbered = index_within_groups(rows, "_split", [F.asc("_order"), F.asc(ROW_KEY)]).frame
-    numbered = numbered.withColumn("_file", F.floor(F.col("index") / rows_per_file).cast("int"))
-    files = numbered.repartition("_split", "_file").sortWithinPartitions("_split", "_file", "index")
-    written = files.select("_split", "_file", *content).mapInArrow(_FileWriter(str(folder), content), _WRITTEN)
+    numbered = index_within_groups(rows, SPLIT, [F.asc(ORDER), F.asc(ROW_KEY)]).frame
+    numbered = numbered.withColumn(_FILE, F.floor(F.col("index") / rows_per_file).cast("int"))
+    files = numbered.repartition(SPLIT, _FILE).sortWithinPartitions(SPLIT, _FILE, "index")
+    written = files.select(SPLIT, _FILE, *content).mapInArrow(_FileWriter(str(folder), content), _WRITTEN)
     totals = written.groupBy("split").agg(
         F.count(F.lit(1)).alias("files"), F.sum("rows").alias("rows"), F.sum("positives").alias("positives")
     )
-    found = {SPLITS[row["split"]]: row for row in totals.collect()}
+    by_split = {SPLITS[row["split"]]: row for row in totals.collect()}  # three rows
     return {
-        name: SplitManifest(rows=found[name]["rows"], files=found[name]["files"], positives=found[name]["positives"])
-        if name in found
+        name: SplitManifest(
+            rows=by_split[name]["rows"], files=by_split[name]["files"], positives=by_split[name]["positives"]
+        )
+        if name in by_split
         else SplitManifest(rows=0, files=0, positives=0)
         for name in SPLITS
     }
 
 
 class _FileWriter:
-    """Cuts a sorted stream of batches into files; yields one row a file."""
+    """Cuts a sorted stream of batches into files; yields one row per file."""
 
     def __init__(self, folder: str, content: list[str]) -> None:
         self._folder, self._content = Path(folder), content
@@ -67,12 +72,12 @@ class _FileWriter:
     def _write(self, key: tuple[int, int], pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
         split, number = key
         table = pa.Table.from_batches(pieces).select(self._content).replace_schema_metadata(None)
+        require_distinct_neighbours(table, [ROW_KEY], None, f"{SPLITS[split]} split")
         path = self._folder / SPLITS[split] / file_name(number)
-        unfinished = path.with_suffix(f".{uuid4().hex}.unfinished")  # an orphaned task may still be writing its own
-        pq.write_table(table, unfinished, compression="zstd", row_group_size=table.num_rows)
-        footer = pq.read_metadata(unfinished)
-        assert (footer.num_row_groups, footer.num_rows) == (1, table.num_rows), f"{path}: not one whole row group"
-        unfinished.replace(path)
+        with replacing(path) as unfinished:  # an orphaned task may still be writing its own
+            pq.write_table(table, unfinished, compression=COMPRESSION, row_group_size=table.num_rows)
+            footer = pq.read_metadata(unfinished)
+            assert (footer.num_row_groups, footer.num_rows) == (1, table.num_rows), f"{path}: not one whole row group"
         positives = int((table[LABEL].to_numpy() > 0).sum())
         return pa.RecordBatch.from_pydict(
             {
@@ -84,8 +89,8 @@ class _FileWriter:
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[tuple[tuple[int, int], pa.RecordBatch]]:
-    """The stretches of a sorted batch that belong to one file, as ((split, file), rows)."""
-    split, file = batch.column("_split").to_numpy(), batch.column("_file").to_numpy()
+    """The pieces of a sorted batch that belong to one file each, as ((split, file), rows)."""
+    split, file = batch.column(SPLIT).to_numpy(), batch.column(_FILE).to_numpy()
     starts = [0, *((split[1:] != split[:-1]) | (file[1:] != file[:-1])).nonzero()[0] + 1, batch.num_rows]
     for start, end in pairwise(starts):
         if end > start:

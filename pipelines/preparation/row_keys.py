@@ -1,4 +1,4 @@
-"""Giving every log a key that depends on nothing but its content, and bringing together what is drawn together."""
+"""Keys of events that depend only on their content, and the partitioning that drawing negatives needs."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,20 @@ from pipelines.encoding.values import text_value
 from pipelines.logs.columns import column
 
 GROUP = "_seen_by"
-"""Hash of the values whose logs decide what may be drawn as a negative (`negatives.never_seen_by`)."""
+"""Hash of the values of `negatives.never_seen_by`; the events of a group decide what may be drawn as a negative."""
 WITNESS = "_witness"
-"""True for a row that is no log, but says what a group spread over several tasks has seen."""
+"""True for a row that is not an event but tells a task what its group has seen in other tasks."""
 _PART = "_part"
 
 HEAVY = 1_000_000
-"""Logs of a group that one task takes; the group of a busier user, or of a robot, is spread over several."""
+"""Largest number of events of a group that one task processes; larger groups are spread over several tasks."""
 
 
-def with_content_hashes(logs: DataFrame, columns: list[str], seen_by: Sequence[Field]) -> DataFrame:
-    """Add what `with_row_keys` needs from the raw values, before they are encoded."""
+def with_content_hashes(events: DataFrame, columns: Sequence[str], seen_by: Sequence[Field]) -> DataFrame:
+    """Add the hashes of the raw values that `with_row_keys` needs, before the values are encoded."""
     content = content_hash([column(name) for name in columns])
     group = content_hash([text_value(field) for field in seen_by]) if seen_by else content
-    return logs.withColumns(
+    return events.withColumns(
         {
             GROUP: group,
             "_content": content,
@@ -35,7 +35,7 @@ def with_content_hashes(logs: DataFrame, columns: list[str], seen_by: Sequence[F
 
 
 def parts_of_heavy_groups(hashed: DataFrame) -> dict[int, int]:
-    """Over how many tasks to spread each group of more than `HEAVY` logs: at most N / HEAVY of them.
+    """The number of tasks for each group of more than `HEAVY` events; there are at most N / HEAVY such groups.
 
     Cost: one shuffle of the distinct groups.
     """
@@ -44,11 +44,11 @@ def parts_of_heavy_groups(hashed: DataFrame) -> dict[int, int]:
 
 
 def with_row_keys(encoded: DataFrame, heavy: dict[int, int], replaced: Sequence[str]) -> DataFrame:
-    """Add `row_key`, and bring the rows of a `GROUP` together in one partition, or in as many as `heavy` says.
+    """Add `row_key`, and bring the rows of each `GROUP` into one partition, or into as many as `heavy` says.
 
-    Equal rows are numbered, so that each keeps a key of its own; which of them gets which number makes no difference.
-    Two different rows with the same 64-bit hash are told apart by the second one. Cost: one shuffle of N rows, which
-    the drawing of negatives uses too. Each part of a heavy group gets the group's distinct items, as `WITNESS` rows.
+    Equal rows are numbered, so that each has a key of its own; which of them gets which number does not matter. Two
+    different rows with the same 64-bit hash are told apart by a second hash. Cost: one shuffle of N rows, which
+    drawing negatives uses, too. Each part of a heavy group gets the group's distinct items, as `WITNESS` rows.
     """
     rows, together = encoded.withColumn(WITNESS, F.lit(False)), [GROUP]
     if heavy:

@@ -1,86 +1,97 @@
-"""Which split an instance belongs to, and where in it."""
+"""Which split an instance belongs to, and its position in it."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, LongType, StructField
 
 from afm_core.settings.data import SplitSettings
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.logs.values import timestamp
 from pipelines.preparation.negatives.expansion import POSITIVE_KEY
 
-SPLIT = "_split"
-"""0 train, 1 valid, 2 test."""
-_SECONDS, _PLACE = "_seconds", "_place"
+SPLIT, ORDER, UNIT = "_split", "_order", "_unit"
+SPLIT_COLUMNS = (
+    StructField(SPLIT, IntegerType(), nullable=False),  # 0 train, 1 valid, 2 test
+    StructField(ORDER, LongType(), nullable=False),  # hash whose order is the order of the rows in the files
+    StructField(UNIT, LongType()),  # instances with the same unit must be in the same split
+)
+_SECONDS, _RANK = "_seconds", "_rank_from_end"
 _DAY = 86_400
 
 
-def with_time(logs: DataFrame, split: SplitSettings) -> DataFrame:
-    """Add what splits by time need from the raw logs: seconds since 1970."""
-    return logs.withColumn(_SECONDS, F.unix_timestamp(timestamp(F.col(split.time)))) if split.time else logs
+def with_time(events: DataFrame, split: SplitSettings) -> DataFrame:
+    """Add the seconds since 1970 that splits by time need, from the column of the logs."""
+    if not split.time:
+        return events
+    return events.withColumn(_SECONDS, F.unix_timestamp(timestamp(F.col(split.time))))
 
 
-def with_places(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
-    """Add what `split_number` needs to know of an instance's positive besides its own columns.
+def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
+    """Add `SPLIT_COLUMNS`. Cost: nothing; by time one pass, leaving one out two shuffles of the instances."""
+    if split.by in ("time", "leave_one_out"):
+        rows = _with_ranks(rows.persist(), split, seed)
+    unit = _unit(split)
+    return rows.withColumns({SPLIT: _split_number(split, seed, unit), ORDER: _shuffle_key(split, seed), UNIT: unit})
 
-    By time: the days from the log to the last day. Leaving one out: 0 for the last positive of each value of
-    `split.of` and for its negatives, 1 for the one before. Cost: one pass, or two shuffles of the instances.
+
+def units_in_several_splits(rows: DataFrame, split: SplitSettings) -> int:
+    """Number of units with instances in more than one split: 0, or information leaks between the splits.
+
+    Cost: one shuffle of the distinct units; nothing for `random`, where every instance is a unit of its own.
     """
-    match split.by:
-        case "time":
-            day = F.floor(F.col(_SECONDS) / _DAY)
-            last = rows.agg(F.max(day)).collect()[0][0]
-            return rows.withColumn(_PLACE, F.lit(last) - day)
-        case "leave_one_out":
-            assert split.of is not None
-            latest_first = [F.desc_nulls_last(_SECONDS)] if split.time else []
-            by_hash = F.xxhash64(F.lit(seed), F.lit("last"), ROW_KEY)
-            rank = F.row_number().over(Window.partitionBy(split.of).orderBy(*latest_first, by_hash))
-            last_two = rows.where(F.col(LABEL) > 0).withColumn("_rank", rank).where("_rank <= 2")
-            places = last_two.select(POSITIVE_KEY, (F.col("_rank") - 1).cast("long").alias(_PLACE))
-            return rows.join(places, POSITIVE_KEY, "left")
-    return rows
+    if split.by == "random":
+        return 0
+    by_unit = rows.groupBy(UNIT).agg(F.count_distinct(SPLIT).alias("splits"))
+    return by_unit.where("splits > 1").count()
 
 
-def split_unit(split: SplitSettings) -> Column:
-    """What decides the split of an instance: instances in which it is equal stay together."""
-    keys = {"random": ROW_KEY, "positive": POSITIVE_KEY, "leave_one_out": POSITIVE_KEY, "time": _PLACE}
+def _with_ranks(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
+    """Add the rank of an instance's positive counted from the end, 0 for the last.
+
+    By time these are days. Leaving one out, they are positives with the same value of `split.of`, of which only the
+    last two have a rank; their negatives share it.
+    """
+    if split.by == "time":
+        day = F.floor(F.col(_SECONDS) / _DAY)
+        last = rows.agg(F.max(day)).collect()[0][0]
+        return rows.withColumn(_RANK, F.lit(last) - day)
+    assert split.of is not None
+    latest_first = [F.desc_nulls_last(_SECONDS)] if split.time else []
+    by_hash = F.xxhash64(F.lit(seed), F.lit("last"), ROW_KEY)
+    number = F.row_number().over(Window.partitionBy(split.of).orderBy(*latest_first, by_hash))
+    last_two = rows.where(F.col(LABEL) > 0).withColumn("_number", number).where("_number <= 2")
+    ranks = last_two.select(POSITIVE_KEY, (F.col("_number") - 1).cast("long").alias(_RANK))
+    return rows.join(ranks, POSITIVE_KEY, "left")
+
+
+def _unit(split: SplitSettings) -> Column:
+    """What decides the split of an instance."""
+    keys = {"random": ROW_KEY, "positive": POSITIVE_KEY, "leave_one_out": POSITIVE_KEY, "time": _RANK}
     return F.col(keys.get(split.by, split.by)).cast("long")
 
 
-def split_number(split: SplitSettings, seed: int) -> Column:
-    """The split: by `_PLACE`, or by a hash of (seed, unit)."""
-    place = F.col(_PLACE)
+def _split_number(split: SplitSettings, seed: int, unit: Column) -> Column:
+    """The split: by the rank from the end, or by a hash of (seed, unit)."""
+    rank = F.col(_RANK)
     match split.by:
         case "time":
-            in_valid = place < split.test_days + split.valid_days
-            return F.when(place < split.test_days, 2).when(in_valid, 1).otherwise(0)
+            in_valid = rank < split.test_days + split.valid_days
+            return F.when(rank < split.test_days, 2).when(in_valid, 1).otherwise(0)
         case "leave_one_out":
-            return F.when(place == 0, 2).when(place == 1, 1).otherwise(0)
-    uniform = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("split"), split_unit(split)), 11) / F.lit(
-        float(1 << 53)
-    )
+            return F.when(rank == 0, 2).when(rank == 1, 1).otherwise(0)
+    hashed = F.xxhash64(F.lit(seed), F.lit("split"), unit)
+    uniform = F.shiftrightunsigned(hashed, 11) / F.lit(float(1 << 53))
     return F.when(uniform < split.train, 0).when(uniform < split.train + split.valid, 1).otherwise(2)
 
 
-def shuffle_key(split: SplitSettings, seed: int) -> Column:
-    """A hash of (seed, row_key) whose order is the order of the rows in the files.
+def _shuffle_key(split: SplitSettings, seed: int) -> Column:
+    """A hash of (seed, row_key).
 
-    Where a log and its negatives stay together, they also stand together, the log first: of its hash the last bit is
-    cleared, of theirs it is set.
+    Where an event and its negatives stay together they are also neighbours, the event first: the last bit of its hash
+    is cleared, that of the negatives is set.
     """
     if split.by != "positive":
         return F.xxhash64(F.lit(seed), F.lit("shuffle"), ROW_KEY)
     together = F.xxhash64(F.lit(seed), F.lit("shuffle"), POSITIVE_KEY)
     is_negative = (F.col(ROW_KEY) != F.col(POSITIVE_KEY)).cast("long")
     return together.bitwiseAND(F.lit(-2).cast("long")).bitwiseOR(is_negative)
-
-
-def units_in_several_splits(rows: DataFrame, split: SplitSettings) -> int:
-    """How many units have instances in more than one split: 0, or the splits leak.
-
-    Cost: one shuffle of the distinct units; nothing for `random`, where every instance is a unit of its own.
-    """
-    if split.by == "random":
-        return 0
-    by_unit = rows.groupBy(split_unit(split)).agg(F.count_distinct(SPLIT).alias("splits"))
-    return by_unit.where("splits > 1").count()

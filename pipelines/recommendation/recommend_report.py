@@ -1,26 +1,46 @@
-"""Best items as a short table."""
+"""Nights of recommendations as short tables."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from rich.table import Table
 
 from afm_core.settings import Settings
-from pipelines.console import columns
-from pipelines.recommendation.recommend import BestItemsManifest
+from pipelines.console import columns, facts
+from pipelines.recommendation.recommend import RecommendationManifest
+from pipelines.scoring.night_dates import night_folder
+from pipelines.scoring.run import NightOutcome
 
 
-def best_items_table(settings: Settings, nights: Sequence[BestItemsManifest]) -> Table:
-    """What was found for the users of each night."""
-    header = ["night", "users", "items compared", "best of each", "rejected rows", "users/s"]
-    rows = [
-        [
-            str(found.night),
-            f"{found.users:,}",
-            f"{found.items:,}",
-            str(found.k),
-            f"{sum(found.rejected.values()):,}",
-            f"{found.users / max(0.01, list(found.seconds.values())[-1]):,.0f}",
-        ]
-        for found in nights
+def recommendations_table(settings: Settings, outcomes: Sequence[NightOutcome[RecommendationManifest]]) -> Table:
+    """What became of each night, one row per night."""
+    header = ["night", "users", "items compared", "items per user", "rejected rows", "seconds", "status"]
+    rows = [[str(outcome.night), *_cells(outcome.manifest), outcome.reason] for outcome in outcomes]
+    return columns(f"recommendations of {settings.name}, in {settings.recommendations_path}", header, rows)
+
+
+def _cells(manifest: RecommendationManifest | None) -> list[str]:
+    if manifest is None:
+        return ["not published", "", "", "", ""]
+    return [
+        f"{manifest.users:,}",
+        f"{manifest.items:,}",
+        str(manifest.k),
+        f"{sum(manifest.rejected.values()):,}",
+        f"{sum(manifest.seconds.values()):,.1f}",
     ]
-    return columns(f"best items of {settings.name}, in {settings.recommendations_path}", header, rows)
+
+
+def plan_table(settings: Settings, nights: Sequence[date], k: int) -> Table:
+    """What recommending items for these nights would do."""
+    items = settings.recommend.items or "all items of the training"
+    return facts(
+        f"would recommend {k} items to each user of {settings.name}",
+        [
+            ("nights", ", ".join(map(str, nights)) or "none"),
+            *[("read", str(night_folder(settings.nightly.logs, night))) for night in nights],
+            ("bundle", str(settings.scoring_bundle)),
+            ("items", str(items)),
+            *[("write", str(night_folder(settings.recommendations_path, night))) for night in nights],
+        ],
+    )

@@ -1,101 +1,57 @@
-"""One run at a time: a lock file with its holder's name, which goes stale when the holder stops breathing."""
+"""One run at a time: a lock on a folder of nights that ends with the process that holds it."""
 
 import fcntl
 import json
 import os
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
+from typing import IO
 
 from afm_core.errors import BusyError
 
-_BREATH, _STALE = 20.0, 300.0  # seconds
-LOCK, _GUARD = "_lock", "._lock_guard"
+LOCK = "_lock"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder for the length of the block.
 
-    A lock is stale where its process is gone from this host, or where its file was not touched for five minutes by the
-    file system's own clock. One that was touched in the future is stale, too: the clock was set back, and a living
-    holder would have touched it again. A stale one is broken.
+    The lock is an flock on `folder/_lock` that is held for the whole run, so the operating system releases it however
+    the process ends, and no clock, host name or process number decides whether it is stale. Hosts that share a folder
+    need a file system on which flock works across hosts, such as NFSv4. The content of the file only tells people who
+    holds the lock.
 
     Raises:
-        BusyError: somebody holds it; says who, and since when.
+        BusyError: another process holds the lock; the message names it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    with _guarded(folder):
-        if path.exists() and not _is_stale(path):
-            raise BusyError(_who(path))
-        path.write_text(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}))
-    stop = threading.Event()
-    breathing = threading.Thread(target=_breathe, args=(path, stop), daemon=True)
-    breathing.start()
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"{path}: held by {_holder(file)}; retry when it has ended") from error
+        _write_holder(file)
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _write_holder(file: IO[str]) -> None:
+    file.truncate(0)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": started}))
+    file.flush()
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
     try:
-        yield
-    finally:
-        stop.set()
-        breathing.join()
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _guarded(folder: Path) -> Iterator[None]:
-    """Look at the lock and take it as one step; the operating system releases this when a process dies."""
-    with (folder / _GUARD).open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        yield
-
-
-def _is_stale(path: Path) -> bool:
-    try:
-        holder = json.loads(path.read_text())
-        if holder["host"] == socket.gethostname():
-            return bool(_born(holder["pid"]) != holder["born"])
-        return abs(_age(path)) > _STALE
-    except FileNotFoundError:
-        return True
+        holder = json.loads(file.read())
+        return f"process {holder['pid']} on {holder['host']}, started at {holder['started']}"
     except (ValueError, KeyError, TypeError):
-        return abs(_age(path)) > _STALE
-
-
-def _age(path: Path) -> float:
-    """Seconds since a file was touched, by the clock that stamps files."""
-    probe = path.with_name(f".{path.name}-{uuid4().hex}")
-    probe.touch()
-    try:
-        return probe.stat().st_mtime - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-    finally:
-        probe.unlink()
-
-
-def _who(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text())
-        name = f"process {holder['pid']} on {holder['host']}"
-        minutes = (time.time() - path.stat().st_ctime) / 60
-        return f"{path}: held by {name}, last heard of {max(0.0, minutes):.0f} minutes ago; try again when it has ended"
-    except (OSError, ValueError, KeyError):
-        return f"{path}: held by another run; try again when it has ended"
-
-
-def _born(pid: int) -> str | None:
-    """When a process of this host began, in ticks since the host did; None where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
-
-
-def _breathe(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(_BREATH):
-        with suppress(FileNotFoundError):
-            os.utime(path)
+        return "another run"

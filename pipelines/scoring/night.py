@@ -1,4 +1,4 @@
-"""Scoring one night: its logs and a bundle in, its scores published whole."""
+"""Scoring one night: its logs and a bundle in, its scores published as a whole."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,36 +8,37 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructType
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.provenance import Provenance
 from afm_core.storage.publishing import staged
-from pipelines.console import Stages
-from pipelines.contracts import REJECT_TABLE, scores
-from pipelines.logs.checking import check_counted
-from pipelines.logs.reading import read_logs, wanted_columns
+from pipelines import phases
+from pipelines.contracts import REJECT_TABLE, Contract, scores
+from pipelines.logs.checking import CheckedLogs, check_counted
+from pipelines.logs.log_columns import LogColumns
+from pipelines.logs.reading import read_logs
 from pipelines.logs.rules import judge_logs
-from pipelines.scoring.monitoring.checks import read_back, refuse_if_odd
+from pipelines.scoring.monitoring.checks import WrittenScores, read_back, refuse_if_out_of_limits
 from pipelines.scoring.monitoring.drift import SCORE_DRIFT, drifted, score_shift
-from pipelines.scoring.night_dates import find_night, night_folder
-from pipelines.scoring.night_freshness import made_from
-from pipelines.scoring.worker.input_rows import WorkerColumns, rows_to_score
-from pipelines.scoring.worker.task import scorer
+from pipelines.scoring.monitoring.ledger import NightFigures
+from pipelines.scoring.night_dates import night_folder
+from pipelines.scoring.night_task import Night
+from pipelines.scoring.worker.explanations import require_explainable
+from pipelines.scoring.worker.input_rows import WorkerColumns, prepare_rows
+from pipelines.scoring.worker.task import scoring_task
 from pipelines.scoring.worker.task_counters import NightCounters
-from pipelines.scoring.worker.writer import write_none, write_parts
+from pipelines.scoring.worker.writer import write_empty, write_parts
 from pipelines.spark import url
+from pipelines.spark_stages import Stages
 
-MANIFEST, _REJECTS, SETTINGS = (
-    "_manifest.json",
-    "_rejects",
-    "_settings.yaml",
-)  # Spark reads past names that begin with _
+# Spark does not read names that begin with an underscore as data.
+MANIFEST_FILE, SETTINGS_FILE, _REJECTS_FOLDER = "_manifest.json", "_settings.yaml", "_rejects"
 
 
 class NightManifest(BaseModel):
-    """What one night of scores holds: rows in = scored + rejected."""
+    """Content of one night of scores: rows in = scored + rejected."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,132 +46,169 @@ class NightManifest(BaseModel):
     model: str
     """Fingerprint of the bundle."""
     feature_map: str
+    """Fingerprint of the feature map."""
     rows_in: int = 0
     rejected: dict[str, int] = {}
+    """Number of rejected rows by reason."""
     scored: int = 0
     mean_score: float | None = None
     """None for a night without rows."""
     unknown: dict[str, float] = {}
-    """Share of the scored rows whose value is missing or was never seen, by field."""
+    """Share of the scored rows with a missing or unseen value, by field."""
     new_values: dict[str, dict[str, int]] = {}
-    """The most frequent values that the model knows nothing of, and their rows, by field."""
+    """The most frequent unseen values and their number of rows, by field."""
     drift: dict[str, float] = {}
     """Population stability index by field, and of the score."""
     drifted: dict[str, float] = {}
-    """Those beyond `score.drift.warn`."""
-    made_from: dict[str, str]
-    """A digest of the logs, the settings, the software and the model."""
+    """The indices above `score.drift.warn`."""
+    made_from: Provenance
+    """Digests of the logs, the settings, the software and the model."""
     seconds: dict[str, float]
+    """Seconds of each stage."""
     model_seconds: float = 0.0
-    """Of processor time in the model, all tasks together."""
-
-
-@dataclass(frozen=True)
-class _Night:
-    """What is to be scored, and by what."""
-
-    settings: Settings
-    bundle: Bundle
-    night: date
-    logs: Path
-    """Their folder."""
-    explain: int
-    made_from: dict[str, str]
+    """Processor time spent in the model, all tasks together."""
 
     @property
-    def keys(self) -> list[str]:
-        """Columns of the logs that stand beside the scores."""
-        return list(self.settings.logs.keys or wanted_columns(self.settings, labelled=False))
-
-    @property
-    def contract(self) -> StructType:
-        """Of the scores."""
-        return scores(self.keys, explained=self.explain > 0)
-
-    def manifest(self, stages: Stages, **found: Any) -> NightManifest:
-        """With what was found; nothing, for an empty night."""
-        return NightManifest(
-            night=self.night,
-            model=self.bundle.fingerprint,
-            feature_map=self.bundle.feature_map.fingerprint,
-            made_from=self.made_from,
-            seconds=stages.seconds,
-            **found,
+    def figures(self) -> NightFigures:
+        """What the ledger records."""
+        return NightFigures(
+            self.rows_in,
+            sum(self.rejected.values()),
+            self.scored,
+            self.mean_score,
+            self.unknown,
+            self.drift,
+            list(self.drifted),
         )
 
 
-def score_night(
-    spark: SparkSession, settings: Settings, bundle: Bundle, night: date, explain: int = 0
-) -> NightManifest:
-    """Score the logs of a night and replace whatever was published for it. A night without rows is published empty.
+@dataclass(frozen=True)
+class NightScoring:
+    """Scores nights; a `pipelines.scoring.night_task.NightTask`."""
 
-    Args:
-        explain: how many of its most weighted interactions to add to each row, 0 for none.
+    settings: Settings
+    explain: int = 0
+    """Number of interactions, the most weighted ones, to add to each row; 0 for none."""
 
-    Raises:
-        LogsError: no such night, or logs that cannot be used.
-        NightRefusedError: the scores did not pass the checks.
-    """
-    folder, stages = find_night(settings.nightly.logs, night), Stages(spark)
-    asked = _Night(settings, bundle, night, folder, explain, made_from(settings, bundle, folder, explain))
-    try:
-        with staged(night_folder(settings.nightly.path, night)) as stage:
-            try:
-                manifest = _write(spark, asked, stage, stages)
-            except EmptyLogsError:
-                shutil.rmtree(stage)
-                write_none(asked.contract, stage)
-                manifest = asked.manifest(stages)
-            (stage / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            write_settings(settings, stage / SETTINGS)
-    finally:
-        spark.catalog.clearCache()
-    return manifest
+    @property
+    def output(self) -> Path:
+        """Folder of the scores."""
+        return self.settings.nightly.path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The option of the command line that changes the scores' columns."""
+        return {"explain": self.explain}
+
+    def check_bundle(self, bundle: Bundle) -> None:
+        """Raise BundleError where explanations are wanted that the model cannot give."""
+        if self.explain:
+            require_explainable(bundle)
+
+    def published(self, night: date) -> NightManifest | None:
+        """The manifest of a published night; None where there is none, or one of an incompatible version."""
+        return read_manifest(self.output, night)
+
+    def process(self, spark: SparkSession, night: Night) -> NightManifest:
+        """Score a night and replace whatever was published for it. A night without rows is published empty.
+
+        Raises:
+            LogsError: the logs cannot be used.
+            NightRefusedError: the scores failed a check.
+        """
+        columns, stages = LogColumns.of(self.settings, labelled=False), Stages(spark)
+        contract = scores(columns.score_keys, explained=self.explain > 0)
+        try:
+            with staged(night_folder(self.output, night.date)) as stage:
+                try:
+                    manifest = self._write(spark, night, columns, contract, stages, stage)
+                except EmptyLogsError:
+                    shutil.rmtree(stage)  # files that were begun
+                    write_empty(contract, stage)
+                    manifest = _manifest(night, stages)
+                (stage / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+                write_settings(self.settings, stage / SETTINGS_FILE)
+                phases.reached(phases.ABOUT_TO_PUBLISH, stage)
+        finally:
+            spark.catalog.clearCache()
+        phases.reached(phases.PUBLISHED, self.output)
+        return manifest
+
+    def _write(
+        self, spark: SparkSession, night: Night, columns: LogColumns, contract: Contract, stages: Stages, stage: Path
+    ) -> NightManifest:
+        """Score in one pass over the logs; nothing of their size is kept between reading and writing."""
+        judged = judge_logs(read_logs(spark, self.settings.logs, columns, night.logs), self.settings, columns)
+        bundle, worker_columns = night.bundle, WorkerColumns.of(night.bundle.feature_map, columns.score_keys)
+        counters = NightCounters.begin(spark.sparkContext, bundle, worker_columns.given)
+        with stages("read, encode and score") as report:
+            task = scoring_task(bundle, worker_columns, counters, self.explain)
+            rows_written = write_parts(prepare_rows(judged, bundle, worker_columns), task, contract, stage)
+            report(f"{counters.rows:,} rows, {counters.model_seconds:,.1f} s of processor time in the model")
+        phases.reached(phases.FILES_WRITTEN, stage)
+        with stages("check the logs") as report:
+            checked = check_counted(
+                judged,
+                self.settings,
+                columns,
+                night.logs,
+                rows=counters.rows_in,
+                accepted=counters.rows,
+                is_suspect=counters.has_empty_field,
+            )
+            _write_rejects(checked, stage)
+            report(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
+        with stages("check the night"):
+            written = read_back(spark, stage, list(bundle.drift_baseline.scores.edges))
+            rows = written.rows, rows_written, counters.rows
+            assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
+            return self._checked_manifest(night, stages, checked, written, counters)
+
+    def _checked_manifest(
+        self, night: Night, stages: Stages, checked: CheckedLogs, written: WrittenScores, counters: NightCounters
+    ) -> NightManifest:
+        """Hold the night against the limits of the settings, and describe it."""
+        limits, shifts = self.settings.nightly, counters.shifts
+        of_score = score_shift(night.bundle.drift_baseline.scores, written.cumulative, written.rows)
+        shifts |= {SCORE_DRIFT: of_score} if of_score else {}
+        refuse_if_out_of_limits(limits, night.date, written.mean, counters.unknown, shifts)
+        return _manifest(
+            night,
+            stages,
+            rows_in=checked.rows_in,
+            rejected=checked.rejected,
+            scored=written.rows,
+            mean_score=written.mean,
+            unknown=counters.unknown,
+            new_values=counters.unseen_values,
+            drift={name: round(shift.index, 6) for name, shift in shifts.items()},
+            drifted=drifted(shifts, limits.drift, limits.drift.warn),
+            model_seconds=counters.model_seconds,
+        )
 
 
 def read_manifest(scores: Path, night: date) -> NightManifest | None:
-    """Of a published night; None where there is none, or one of another version."""
+    """The manifest of a published night; None where there is none, or one of an incompatible version."""
     try:
-        text = (night_folder(scores, night) / MANIFEST).read_text(encoding="utf-8")
+        text = (night_folder(scores, night) / MANIFEST_FILE).read_text(encoding="utf-8")
         return NightManifest.model_validate_json(text)
     except (OSError, ValidationError):
         return None
 
 
-def _write(spark: SparkSession, asked: _Night, stage: Path, stages: Stages) -> NightManifest:
-    """One pass over the logs: nothing of their size is kept between reading and writing."""
-    settings, bundle = asked.settings, asked.bundle
-    judged = judge_logs(read_logs(spark, settings, asked.logs), settings)
-    columns = WorkerColumns.of(bundle.feature_map, asked.keys)
-    counts = NightCounters.begin(spark.sparkContext, bundle, columns.given)
-    with stages("read, encode and score") as say:
-        score = scorer(bundle, columns, counts, asked.explain)
-        scored = write_parts(rows_to_score(judged, bundle, columns), score, asked.contract, stage)
-        say(f"{counts.rows:,} rows, {counts.model_seconds:,.1f} s of processor time in the model")
-    with stages("check the logs") as say:
-        checked = check_counted(judged, settings, asked.logs, counts.rows_in, counts.rows, counts.has_empty)
-        if checked.rejected:
-            checked.rejects.write.parquet(url(stage / _REJECTS), compression="zstd")
-        else:
-            write_none(REJECT_TABLE, stage / _REJECTS)
-        say(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
-    with stages("check the night"):
-        written = read_back(spark, stage, list(bundle.drift_baseline.scores.edges))
-        rows = written.rows, scored, counts.rows
-        assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
-        shifts = counts.shifts
-        of_score = score_shift(bundle.drift_baseline.scores, written.below, written.rows)
-        shifts |= {SCORE_DRIFT: of_score} if of_score else {}
-        refuse_if_odd(settings, asked.night, written.mean, counts.unknown, shifts)
-    return asked.manifest(
-        stages,
-        rows_in=checked.rows_in,
-        rejected=checked.rejected,
-        scored=written.rows,
-        mean_score=written.mean,
-        unknown=counts.unknown,
-        new_values=counts.new_values,
-        drift={name: round(found.index, 6) for name, found in shifts.items()},
-        drifted=drifted(shifts, settings.nightly.drift, settings.nightly.drift.warn),
-        model_seconds=counts.model_seconds,
+def _manifest(night: Night, stages: Stages, **content: Any) -> NightManifest:
+    return NightManifest(
+        night=night.date,
+        model=night.bundle.fingerprint,
+        feature_map=night.bundle.feature_map.fingerprint,
+        made_from=night.made_from,
+        seconds=stages.seconds,
+        **content,
     )
+
+
+def _write_rejects(checked: CheckedLogs, stage: Path) -> None:
+    if checked.rejected:
+        checked.rejects.write.parquet(url(stage / _REJECTS_FOLDER), compression="zstd")
+    else:
+        write_empty(REJECT_TABLE, stage / _REJECTS_FOLDER)

@@ -1,44 +1,50 @@
-"""Whether a published night is what scoring it again would publish."""
+"""Whether a published night is what processing it again would publish."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings
-from pipelines.encoding.digest import text_digest
-from pipelines.logs.sources import fingerprint
+from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
+from pipelines.logs.sources import logs_fingerprint
 
 _SECTIONS = {"logs", "fields", "score"}
-_WHERE = {"score": {"logs", "path", "bundle", "items", "popular_items"}, "logs": {"path", "first_date", "last_date"}}
+_WITHOUT_EFFECT = {"score": {"logs", "path", "bundle"}, "logs": {"path", "first_date", "last_date"}}
+
+UP_TO_DATE = "up to date"
 
 
-def made_from(settings: Settings, bundle: Bundle, folder: Path, explain: int) -> dict[str, str]:
-    """A digest of each thing that decides the scores of a night.
+def night_provenance(settings: Settings, bundle: Bundle, logs: Path, options: dict[str, Any]) -> Provenance:
+    """Everything that decides what is published for a night.
 
     Args:
-        folder: of the night's logs.
+        logs: folder of the night's logs.
+        options: what decides the result besides the settings, such as an option of the command line.
 
     Raises:
-        LogsError: files that Spark would leave out.
+        LogsError: files that Spark would ignore.
     """
     try:
-        logs = fingerprint(settings.logs, folder) or ""
+        fingerprint = logs_fingerprint(settings.logs, logs) or ""
     except EmptyLogsError:
-        logs = "empty"
-    try:
-        software = version("attentional-fm")
-    except PackageNotFoundError:
-        software = "unknown"
-    decisive = settings.model_dump_json(include=_SECTIONS, exclude=_WHERE)
-    return {
-        "logs": logs,
-        "settings": text_digest(decisive, str(explain)),
-        "software": software,
-        "model": bundle.fingerprint,
-    }
+        fingerprint = "empty"
+    decisive = settings_digest(settings, include=_SECTIONS, exclude=_WITHOUT_EFFECT)
+    return Provenance.of(
+        logs=fingerprint,
+        settings=text_digest(decisive, repr(sorted(options.items()))),
+        software=software_version(),
+        model=bundle.fingerprint,
+    )
 
 
-def what_changed(before: dict[str, str], now: dict[str, str]) -> str:
-    """In words; empty where nothing did."""
-    return ", ".join(name for name, digest in now.items() if before.get(name) != digest)
+def what_changed(published: Provenance | None, now: Provenance) -> str:
+    """How a night's inputs differ from those of what is published: `new`, such as `logs changed`, or `UP_TO_DATE`.
+
+    Args:
+        published: None where nothing is published.
+    """
+    if published is None:
+        return "new"
+    changed = now.changed(published)
+    return f"{', '.join(changed)} changed" if changed else UP_TO_DATE

@@ -1,9 +1,7 @@
-"""Checkpoints of a training on disk: each a folder that is whole or not there, checked when it is read."""
+"""Checkpoints of a training on disk: each is a folder that is complete or absent, and is verified when it is read."""
 
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,57 +9,59 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from afm_core.errors import CheckpointError
+from afm_core.storage.checksum import file_sha256
+from afm_core.storage.provenance import Provenance
 from afm_core.storage.publishing import staged
 from pipelines.console import messages
 from pipelines.training.state import TrainingState
 
 _TENSORS, _FACTS = "state.safetensors", "state.json"
-_KEPT = 2
+_N_KEPT = 2
 
 
 class Checkpoints:
-    """Those of one model's training. One rank writes, all may read."""
+    """The checkpoints of one model's training. One rank writes them, all ranks may read them."""
 
-    def __init__(self, folder: Path, made_from: dict[str, Any]) -> None:
-        """Look into a folder; nothing is written yet.
+    def __init__(self, folder: Path, made_from: Provenance) -> None:
+        """Open a folder of checkpoints; nothing is written yet.
 
         Args:
-            made_from: what a checkpoint must have been made from to be of use: settings and data, as JSON can hold it.
+            made_from: what a checkpoint must have been made from to be usable: settings and data.
         """
-        self._folder, self._made_from = folder, json.loads(json.dumps(made_from))
+        self._folder, self._made_from = folder, made_from
 
     def save(self, state: TrainingState) -> None:
-        """Write a checkpoint and remove all but the last ones.
+        """Write a checkpoint and remove all but the last two.
 
         Raises:
-            CheckpointError: it could not be written; those before it are as they were.
+            CheckpointError: it could not be written; earlier checkpoints are unchanged.
         """
         target = self._path(state.global_step)
         try:
             with staged(target) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)
-                facts = {**state.facts(), "made_from": self._made_from, "sha256": _sha256(stage / _TENSORS)}
+                facts = {**state.facts(), "made_from": self._made_from.inputs, "sha256": file_sha256(stage / _TENSORS)}
                 (stage / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"{target}: the checkpoint could not be written: {error}; free space there, or set run.path to another "
-                "disk, and go on with --resume auto from the one before"
+                "disk, and continue from the previous checkpoint with --resume auto"
             ) from error
-        for old in sorted(self._folder.glob("step-*"))[:-_KEPT]:
+        for old in sorted(self._folder.glob("step-*"))[:-_N_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest(self) -> Path | None:
-        """The last whole checkpoint. Broken ones are named and passed over.
+        """The last complete checkpoint. Damaged ones are reported and skipped.
 
         Raises:
-            CheckpointError: it was made from other settings or data; says what differs.
+            CheckpointError: it was made from other settings or data; the message says what differs.
         """
         for path in sorted(self._folder.glob("step-*"), reverse=True):
-            facts = _facts_if_whole(path)
+            facts = _facts_if_complete(path)
             if facts is None:
-                messages.print(f"  {path} is not whole; the one before it is used")
+                messages.print(f"  {path} is damaged; the previous checkpoint is used")
                 continue
-            different = list(_differences(facts["made_from"], self._made_from))
+            different = self._made_from.differences(Provenance(facts["made_from"]))
             if different:
                 raise CheckpointError(
                     f"{path}: made from other settings: {'; '.join(different)}; change them back, or train without "
@@ -72,11 +72,11 @@ class Checkpoints:
 
     @staticmethod
     def step_of(path: Path) -> int:
-        """Steps that were done when a checkpoint was written."""
+        """Number of steps that were done when a checkpoint was written."""
         return int(path.name.removeprefix("step-"))
 
     def restore(self, step: int, state: TrainingState) -> None:
-        """Bring a training to where the checkpoint of a step was written."""
+        """Restore the state of a training from the checkpoint of a step."""
         path = self._path(step)
         state.restore(load_file(path / _TENSORS), json.loads((path / _FACTS).read_text(encoding="utf-8")))
 
@@ -84,22 +84,9 @@ class Checkpoints:
         return self._folder / f"step-{step:09d}"
 
 
-def _facts_if_whole(path: Path) -> dict[str, Any] | None:
+def _facts_if_complete(path: Path) -> dict[str, Any] | None:
     try:
         facts: dict[str, Any] = json.loads((path / _FACTS).read_text(encoding="utf-8"))
-        return facts if _sha256(path / _TENSORS) == facts["sha256"] else None
+        return facts if file_sha256(path / _TENSORS) == facts["sha256"] else None
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _differences(theirs: Any, ours: Any, at: str = "") -> Iterator[str]:
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        for key in sorted(theirs.keys() | ours.keys()):
-            yield from _differences(theirs.get(key), ours.get(key), f"{at}.{key}" if at else key)
-    elif theirs != ours:
-        yield f"{at} was {theirs}, is {ours}"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
+from afm_core.storage.provenance import Provenance
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.memory import fits_in_memory
@@ -77,7 +78,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
         if before:
             before.give_weights(model)
         logger.starts(stage.model.name, _computed_by(model, shape), _flat(stage))
-        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _made_from(asked, dataset, before))
+        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _provenance(asked, dataset, before))
         found = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, before), resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in found.epochs]
@@ -111,13 +112,15 @@ def frozen_rows(valid: Feed) -> FrozenRows:
     return FrozenRows(ids, np.ascontiguousarray(values[:, columns], dtype=np.float32))
 
 
-def _made_from(stage: Settings, dataset: Dataset, before: ParentBundle | None) -> dict[str, Any]:
-    """What two trainings must share for one to go on from the other's checkpoint."""
-    train = stage.train.model_dump(mode="json", exclude={"checkpoint_steps", "stall_seconds"})
-    model = stage.model.model_dump(mode="json", exclude={"kernel"})
-    digest = dataset.manifest.digest
-    found = {"seed": stage.seed, "model": model, "train": train, "dataset": digest}
-    return {**found, "from": before.fingerprint if before else None}
+def _provenance(stage: Settings, dataset: Dataset, parent: ParentBundle | None) -> Provenance:
+    """What two trainings must share for one to continue from the other's checkpoint."""
+    return Provenance.of(
+        seed=stage.seed,
+        model=stage.model.model_dump(mode="json", exclude={"kernel"}),
+        train=stage.train.model_dump(mode="json", exclude={"checkpoint_steps", "stall_seconds"}),
+        dataset=dataset.manifest.digest,
+        parent=parent.fingerprint if parent else None,
+    )
 
 
 def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:

@@ -1,24 +1,36 @@
 """What negatives are drawn from: the values of the replaced fields, and how often each occurs, also by context."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from afm_core.features import FeatureMap
 from afm_core.settings.data import NegativesSettings
-from pipelines.encoding.feature_table import write_one_file
+from pipelines.contracts import Contract
+from pipelines.parquet_files import write_sorted_table
 from pipelines.preparation.negatives.sampler import Contexts, popularity_weights
 from pipelines.spark import literal
 
-_CONTEXTS = pa.schema([(name, pa.int64()) for name in ("_context", "_item", "_count")])
+_ITEMS, _CONTEXTS = "items.parquet", "contexts.parquet"
+_CONTEXT_TABLE = Contract(
+    "negative candidates by context",
+    StructType([StructField(name, LongType()) for name in ("_context", "_item", "_count")]),
+    unique=("_context", "_item"),
+)
+
+
+def _item_table(names: Sequence[str]) -> Contract:
+    ids = [StructField(name, IntegerType()) for name in names]
+    return Contract("negative candidates", StructType([*ids, StructField("count", LongType())]), unique=tuple(names))
 
 
 def context_key(negatives: NegativesSettings) -> Column:
@@ -29,14 +41,15 @@ def context_key(negatives: NegativesSettings) -> Column:
 def write_candidates(
     positives: DataFrame, features: DataFrame, feature_map: FeatureMap, negatives: NegativesSettings, folder: Path
 ) -> "NegativeCandidates":
-    """Write the tables that the sampler reads in every Python worker, one file each: V rows, and for `hard` one for
-    each item of each context.
+    """Write the tables that every Python worker of the sampler reads, one file each.
 
-    A single field is replaced by any value of its vocabulary, several that belong together by combinations that occur.
+    A single field is replaced by any value of its vocabulary, several fields by a combination that occurs. Size: one
+    row per candidate, and for `draw: hard` one row per candidate and context.
 
     Args:
-        positives: encoded logs.
+        positives: encoded events.
         features: contract `FEATURE_TABLE`.
+        folder: is created.
     """
     folder.mkdir()
     names = list(negatives.replace)
@@ -48,38 +61,37 @@ def write_candidates(
         for name in names:
             known = known.where(F.col(name) != feature_map[name].unknown_id)
         table = known.groupBy(*names).agg(F.count(F.lit(1)).alias("count"))
-    schema = pa.schema([*[(name, pa.int32()) for name in names], ("count", pa.int64())])
-    write_one_file(table, names, schema, folder / "items.parquet")
-    candidates = NegativeCandidates(
-        folder, tuple(names), negatives.popularity_exponent if negatives.draw != "uniform" else None
-    )
+    write_sorted_table(table, _item_table(names), folder / _ITEMS)
+    exponent = negatives.popularity_exponent if negatives.draw != "uniform" else None
+    candidates = NegativeCandidates(folder, tuple(names), exponent)
     if negatives.within:
-        items = positives.sparkSession.read.parquet(literal(folder / "items.parquet")).drop("count")
-        number = F.monotonically_increasing_id()  # of one partition: 0, 1, ...
+        items = positives.sparkSession.read.parquet(literal(folder / _ITEMS)).drop("count")
+        number = F.monotonically_increasing_id()  # 0, 1, ... within a single partition
         numbered = items.coalesce(1).sortWithinPartitions(*names).withColumn("_item", number)
         inside = positives.withColumn("_context", context_key(negatives)).join(numbered, names)
         counted = inside.groupBy("_context", "_item").agg(F.count(F.lit(1)).alias("_count"))
-        write_one_file(counted, ["_context", "_item"], _CONTEXTS, folder / "contexts.parquet")
+        write_sorted_table(counted, _CONTEXT_TABLE, folder / _CONTEXTS)
     return candidates
 
 
 @dataclass(frozen=True)
 class NegativeCandidates:
-    """The tables, read when they are first needed; travels to the workers as a path."""
+    """A handle on the tables that is sent to the workers, which read them when they first need them."""
 
     folder: Path
     names: tuple[str, ...]
-    alpha: float | None
-    """Power of the count; None where each is equally likely."""
+    """The replaced fields."""
+    exponent: float | None
+    """Exponent of the count; None where all candidates are equally likely."""
 
     def load(self) -> "LoadedNegativeCandidates":
-        """Once a Python worker."""
+        """Read the tables, once per Python worker."""
         return _load(self)
 
     @property
     def contexts(self) -> Path:
-        """The table of the contexts."""
-        return self.folder / "contexts.parquet"
+        """The table of candidates by context."""
+        return self.folder / _CONTEXTS
 
 
 @lru_cache(maxsize=2)
@@ -88,29 +100,34 @@ def _load(candidates: NegativeCandidates) -> "LoadedNegativeCandidates":
 
 
 class LoadedNegativeCandidates:
-    """Candidates as arrays."""
+    """Candidates as arrays, numbered from 0 in the order of their ids."""
 
     def __init__(self, candidates: NegativeCandidates) -> None:
-        table = pq.read_table(candidates.folder / "items.parquet")
+        """Read the table of candidates; that of the contexts is read when it is first needed."""
+        table = pq.read_table(candidates.folder / _ITEMS)
         self.ids = {name: table[name].to_numpy() for name in candidates.names}
         if len(self.ids) == 1:
             self._index: pd.Index = pd.Index(self.ids[candidates.names[0]])
         else:
             self._index = pd.MultiIndex.from_arrays(list(self.ids.values()))
         self.weights = np.ones(table.num_rows, dtype=np.int64)
-        if candidates.alpha is not None:
-            self.weights = popularity_weights(table["count"].to_numpy(), candidates.alpha)
+        if candidates.exponent is not None:
+            self.weights = popularity_weights(table["count"].to_numpy(), candidates.exponent)
         self._contexts = candidates.contexts
 
     def numbers(self, ids: list[NDArray[np.int32]]) -> NDArray[np.int64]:
-        """The number of each row's candidate, -1 where the row holds none of them."""
-        sought = pd.Index(ids[0]) if len(ids) == 1 else pd.MultiIndex.from_arrays(ids)
-        return self._index.get_indexer(sought).astype(np.int64)
+        """(N,) the number of the candidate that each row holds, -1 where it holds none.
+
+        Args:
+            ids: (N,) ids of each replaced field.
+        """
+        values = pd.Index(ids[0]) if len(ids) == 1 else pd.MultiIndex.from_arrays(ids)
+        return self._index.get_indexer(values).astype(np.int64)
 
     @cached_property
     def contexts(self) -> Contexts | None:
-        """How often each occurs in each context."""
+        """How often each candidate occurs in each context; None unless `draw` is `hard`."""
         if not self._contexts.exists():
             return None
         table = pq.read_table(self._contexts)
-        return Contexts(*[table[name].to_numpy() for name in _CONTEXTS.names])
+        return Contexts(*[table[name].to_numpy() for name in _CONTEXT_TABLE.names])

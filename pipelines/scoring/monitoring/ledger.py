@@ -1,12 +1,19 @@
-"""The ledger: what every run did to every night, a Parquet file a run, in a folder that Spark reads past."""
+"""The ledger: what every run did with every night, one small Parquet file per row.
 
-from dataclasses import asdict, dataclass
+It lies in `_ledger/` beside the nights, a name that Spark does not read as data.
+"""
+
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from afm_core.storage.atomic import replacing
+from pipelines import phases
 
 LEDGER = "_ledger"
 
@@ -15,7 +22,7 @@ SCHEMA = pa.schema(
         pa.field("started", pa.timestamp("us", "UTC"), nullable=False),
         pa.field("night", pa.date32(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),  # published, empty, refused, failed
-        pa.field("reason", pa.string()),  # of the last two
+        pa.field("reason", pa.string()),  # why a night was refused or failed
         pa.field("model", pa.string()),
         pa.field("rows_in", pa.int64()),
         pa.field("rejected", pa.int64()),
@@ -23,10 +30,27 @@ SCHEMA = pa.schema(
         pa.field("mean_score", pa.float64()),
         pa.field("unknown", pa.map_(pa.string(), pa.float64())),  # share by field
         pa.field("drift", pa.map_(pa.string(), pa.float64())),  # population stability index by field, and of the score
-        pa.field("drifted", pa.list_(pa.string())),  # those beyond the limit
+        pa.field("drifted", pa.list_(pa.string())),  # fields above the limit
         pa.field("seconds", pa.float64(), nullable=False),
     ]
 )
+
+
+@dataclass(frozen=True)
+class NightFigures:
+    """The numbers that the ledger records of a published night; None where they have no meaning."""
+
+    rows_in: int | None = None
+    rejected: int | None = None
+    scored: int | None = None
+    """Rows that were written."""
+    mean_score: float | None = None
+    unknown: dict[str, float] = field(default_factory=dict)
+    """Share of rows with a missing or unseen value, by field."""
+    drift: dict[str, float] = field(default_factory=dict)
+    """Population stability index by field, and of the score."""
+    drifted: list[str] = field(default_factory=list)
+    """Fields above the limit."""
 
 
 @dataclass(frozen=True)
@@ -38,29 +62,29 @@ class LedgerEntry:
     outcome: str
     reason: str | None
     model: str | None
-    rows_in: int | None
-    rejected: int | None
-    scored: int | None
-    mean_score: float | None
-    unknown: dict[str, float]
-    drift: dict[str, float]
-    drifted: list[str]
+    figures: NightFigures
     seconds: float
 
 
-def write_entry(scores: Path, entry: LedgerEntry) -> None:
-    """Add a row; a file of its own, put in place whole."""
-    folder = scores / LEDGER
+def write_entry(nights: Path, entry: LedgerEntry) -> None:
+    """Add a row to the ledger of a folder of nights, as a file of its own that appears as a whole."""
+    folder = nights / LEDGER
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{entry.started:%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.parquet"
-    row = {**asdict(entry), "unknown": list(entry.unknown.items()), "drift": list(entry.drift.items())}
-    unfinished = target.with_name(f".{target.name}")
-    pq.write_table(pa.Table.from_pylist([row], schema=SCHEMA), unfinished)
-    unfinished.rename(target)
+    row: dict[str, Any] = {**asdict(entry), **asdict(entry.figures)}
+    row |= {name: list(row[name].items()) for name in ("unknown", "drift")}
+    with replacing(folder / f"{entry.started:%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.parquet") as unfinished:
+        phases.reached(phases.LEDGER_FILE_BEGUN, unfinished)
+        pq.write_table(pa.Table.from_pylist([{name: row[name] for name in SCHEMA.names}], schema=SCHEMA), unfinished)
 
 
-def read_ledger(scores: Path) -> list[LedgerEntry]:
+def read_ledger(nights: Path) -> list[LedgerEntry]:
     """All rows, oldest first."""
-    files = sorted(file for file in (scores / LEDGER).glob("*.parquet") if not file.name.startswith("."))
-    rows = [row for file in files for row in pq.read_table(file, schema=SCHEMA).to_pylist()]
-    return [LedgerEntry(**{**row, "unknown": dict(row["unknown"]), "drift": dict(row["drift"])}) for row in rows]
+    files = sorted(file for file in (nights / LEDGER).glob("*.parquet") if not file.name.startswith("."))
+    return [_entry(row) for file in files for row in pq.read_table(file, schema=SCHEMA).to_pylist()]
+
+
+def _entry(row: dict[str, Any]) -> LedgerEntry:
+    figures = {name: row[name] for name in NightFigures.__dataclass_fields__}
+    figures |= {name: dict(row[name]) for name in ("unknown", "drift")}
+    names = ("started", "night", "outcome", "reason", "model", "seconds")
+    return LedgerEntry(**{name: row[name] for name in names}, figures=NightFigures(**figures))

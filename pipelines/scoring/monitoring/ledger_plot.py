@@ -1,5 +1,6 @@
-"""The nights of the ledger as a plot: rows, mean score, unknown share, drift."""
+"""The nights of the ledger as a plot: rows, mean score, share of unknown values, drift."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,53 +9,56 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from afm_core.settings.score import DriftSettings
+from afm_core.storage.atomic import replacing
 from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry, read_ledger
 
-TREND = "trend.png"
+PLOT = "trend.png"
 _NIGHTS = 60
-_NAMED = 5  # lines with a name; more cannot be told apart
+_LABELLED = 5  # fields with a label; more lines cannot be told apart
 
 
-def plot_trend(scores: Path, limits: DriftSettings) -> Path | None:
-    """Draw the last nights that were published, each as its last run left it. None where there are fewer than two."""
-    last = {entry.night: entry for entry in read_ledger(scores) if entry.outcome == "published"}
-    nights = [last[night] for night in sorted(last)][-_NIGHTS:]
-    if len(nights) < 2:
+def plot_ledger(nights: Path, limits: DriftSettings) -> Path | None:
+    """Plot the last published nights, each as its last run left it. None where there are fewer than two."""
+    last = {entry.night: entry for entry in read_ledger(nights) if entry.outcome == "published"}
+    entries = [last[night] for night in sorted(last)][-_NIGHTS:]
+    if len(entries) < 2:
         return None
     figure = Figure(figsize=(8, 9), layout="constrained")
     rows, mean, unknown, drift = figure.subplots(4, 1, sharex=True)
-    days = _days(nights)
-    rows.plot(days, [entry.scored or 0 for entry in nights], ".-")
-    rows.set(ylabel="rows scored", ylim=(0, 1.1 * max(1, *[entry.scored or 0 for entry in nights])))
-    mean.plot(days, [entry.mean_score for entry in nights], ".-")
+    days = _days(entries)
+    scored = [entry.figures.scored or 0 for entry in entries]
+    rows.plot(days, scored, ".-")
+    rows.set(ylabel="rows scored", ylim=(0, 1.1 * max(1, *scored)))
+    mean.plot(days, [entry.figures.mean_score for entry in entries], ".-")
     mean.set(ylabel="mean score")
-    _lines(unknown, nights, [entry.unknown for entry in nights])
+    _plot_fields(unknown, days, [entry.figures.unknown for entry in entries])
     unknown.set(ylabel="missing or unseen", ylim=(0, None))
-    watched = [{name: at for name, at in entry.drift.items() if name not in limits.ignore} for entry in nights]
-    _lines(drift, nights, watched)
+    watched = [
+        {name: index for name, index in entry.figures.drift.items() if name not in limits.ignore} for entry in entries
+    ]
+    _plot_fields(drift, days, watched)
     drift.set(ylabel="drift (PSI)", ylim=(0, None))
     if limits.warn is not None:
         drift.axhline(limits.warn, color="grey", linestyle="--", linewidth=1)
     figure.autofmt_xdate()
-    path = scores / LEDGER / TREND
-    unfinished = path.with_name(f".{TREND}")
-    figure.savefig(unfinished, format="png", dpi=120)
-    unfinished.rename(path)
+    path = nights / LEDGER / PLOT
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)
     return path
 
 
-def _lines(axes: Axes, nights: list[LedgerEntry], values: list[dict[str, float]]) -> None:
-    """A line a name; those that were greatest in any night are named."""
-    days = _days(nights)
-    greatest = {name: max(night.get(name, 0.0) for night in values) for name in values[-1]}
-    names = sorted(greatest, key=lambda name: -greatest[name])
-    for at, name in enumerate(names):
-        named = at < _NAMED
+def _plot_fields(axes: Axes, days: NDArray[np.datetime64], values: Sequence[Mapping[str, float]]) -> None:
+    """One line per field; the fields with the largest values are labelled."""
+    largest = {name: max(night.get(name, 0.0) for night in values) for name in values[-1]}
+    names = sorted(largest, key=lambda name: -largest[name])
+    for rank, name in enumerate(names):
+        is_labelled = rank < _LABELLED
         line = [night.get(name, float("nan")) for night in values]
-        axes.plot(days, line, ".-", label=name if named else None, color=None if named else "lightgrey", zorder=-at)
+        label, color = (name, None) if is_labelled else (None, "lightgrey")
+        axes.plot(days, line, ".-", label=label, color=color, zorder=-rank)
     if names:
         axes.legend(fontsize="small", loc="upper left")
 
 
-def _days(nights: list[LedgerEntry]) -> NDArray[np.datetime64]:
-    return np.array([entry.night for entry in nights], dtype="datetime64[D]")
+def _days(entries: Sequence[LedgerEntry]) -> NDArray[np.datetime64]:
+    return np.array([entry.night for entry in entries], dtype="datetime64[D]")

@@ -1,4 +1,4 @@
-"""What the Python workers count of a night while they score it, so that nobody has to look at its rows again."""
+"""What the Python workers count while they score a night, so that its rows need not be read again."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,22 +15,22 @@ from afm_core.drift.stability_index import Shift
 Numbers = NDArray[np.int64]
 Values = dict[str, Counter[str]]
 _KEPT, _SHOWN = 1000, 5
-_SINGLE = 3  # rows in, rows scored, nanoseconds in the model; then by field unknown values, given numbers, and bins
+_SINGLE = 3  # rows in, rows scored, nanoseconds in the model; then unknown values by field, given numbers, and bins
 
 
 class _Vector(AccumulatorParam[Numbers]):
-    """Sums of arrays; Spark adds those of each task that was done, once, however often it was tried."""
+    """Sums of arrays. Spark adds the counts of each task once, however often the task was tried."""
 
     def zero(self, value: Numbers) -> Numbers:
         return np.zeros_like(value)
 
-    def addInPlace(self, value1: Numbers, value2: Numbers) -> Numbers:  # noqa: N802 the name that Spark calls
+    def addInPlace(self, value1: Numbers, value2: Numbers) -> Numbers:  # noqa: N802 Spark's name
         value1 += value2
         return value1
 
 
 class _Frequent(AccumulatorParam[Values]):
-    """Rows by value of each field, of the most frequent values."""
+    """Number of rows of the most frequent values of each field."""
 
     def zero(self, value: Values) -> Values:
         return {}
@@ -43,48 +43,48 @@ class _Frequent(AccumulatorParam[Values]):
 
 @dataclass(frozen=True)
 class NightCounters:
-    """Totals of a night, after its action."""
+    """Totals of a night, complete when its Spark action has ended."""
 
     bundle: Bundle
-    filled: tuple[str, ...]
-    """Fields that fill in the mean."""
+    mean_filled: tuple[str, ...]
+    """Fields that replace a missing number by the mean."""
     total: Accumulator[Numbers]
-    new: Accumulator[Values]
+    unseen: Accumulator[Values]
 
     @classmethod
-    def begin(cls, context: SparkContext, bundle: Bundle, filled: Iterable[str]) -> "NightCounters":
-        """All at 0."""
-        names = tuple(filled)
+    def begin(cls, context: SparkContext, bundle: Bundle, mean_filled: Iterable[str]) -> "NightCounters":
+        """All counts at 0."""
+        names = tuple(mean_filled)
         zeros = np.zeros(len(TaskCounters(bundle, names).total), dtype=np.int64)
         return cls(bundle, names, context.accumulator(zeros, _Vector()), context.accumulator({}, _Frequent()))
 
     @property
     def rows_in(self) -> int:
-        """Scored and rejected."""
+        """All rows, scored and rejected."""
         return int(self.total.value[0])
 
     @property
     def rows(self) -> int:
-        """That were scored."""
+        """Rows that were scored."""
         return int(self.total.value[1])
 
     @property
     def model_seconds(self) -> float:
-        """Processor time in the model, all tasks together."""
+        """Processor time spent in the model, all tasks together."""
         return round(float(self.total.value[2]) / 1e9, 2)
 
     @property
     def unknown(self) -> dict[str, float]:
-        """Share of the rows whose value is missing or was never seen, by field."""
+        """Share of the scored rows with a missing or unseen value, by field."""
         names = self.bundle.feature_map.names
         return {
             name: round(int(count) / max(1, self.rows), 6) for name, count in zip(names, self._unknown, strict=True)
         }
 
     @property
-    def has_empty(self) -> bool:
-        """Whether a field may have had no value in all of the rows: none was known, or each was filled in."""
-        given = self.total.value[self._first_given : self._first_given + len(self.filled)]
+    def has_empty_field(self) -> bool:
+        """Whether a field may have had no value in any row: none was known, or each was replaced by the mean."""
+        given = self.total.value[self._first_given : self._first_given + len(self.mean_filled)]
         return bool(np.any(self._unknown == self.rows) or np.any(given == 0))
 
     @property
@@ -97,32 +97,32 @@ class NightCounters:
         return _SINGLE + len(self.bundle.feature_map.names)
 
     @property
-    def new_values(self) -> dict[str, dict[str, int]]:
-        """The most frequent values without an id, and their rows, by field.
+    def unseen_values(self) -> dict[str, dict[str, int]]:
+        """The most frequent values without an id and their number of rows, by field.
 
-        Of a field with more than a thousand of them a rare one may be counted short.
+        Where a field has more than a thousand such values, rare ones may be undercounted.
         """
         return {
             name: dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN])
-            for name, counts in sorted(self.new.value.items())
+            for name, counts in sorted(self.unseen.value.items())
         }
 
     @property
     def shifts(self) -> dict[str, Shift]:
-        """Of the fields that have bins."""
-        return self.bundle.field_bins.shifts(self.total.value[self._first_given + len(self.filled) :])
+        """The shift of each field that has bins."""
+        return self.bundle.field_bins.shifts(self.total.value[self._first_given + len(self.mean_filled) :])
 
 
 class TaskCounters:
-    """One task's part of `NightCounters`."""
+    """The counts of one task."""
 
-    def __init__(self, bundle: Bundle, filled: Sequence[str] = ()) -> None:
+    def __init__(self, bundle: Bundle, mean_filled: Sequence[str] = ()) -> None:
         self._bins, fields = bundle.field_bins, bundle.feature_map.fields
         self._slots = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
         self._unknown = np.array([field.unknown_id for field in fields])
-        self._filled = filled
+        self._mean_filled = mean_filled
         self._first_given = _SINGLE + len(fields)
-        self._first_bin = self._first_given + len(filled)
+        self._first_bin = self._first_given + len(mean_filled)
         x_columns = bundle.feature_map.x_columns
         self._numbers = [
             (slot, x_columns.index(field.x_column), field.unknown_id, self._first_bin + self._bins.first[field.name])
@@ -131,10 +131,10 @@ class TaskCounters:
         ]
         self._edges = list(self._bins.edges.values())
         self.total = np.zeros(self._first_bin + len(self._bins.expected), dtype=np.int64)
-        self.new: Values = {}
+        self.unseen: Values = {}
 
     def add(self, ids: NDArray[np.int32], x: NDArray[np.float32], model_nanoseconds: int) -> None:
-        """Count a batch of accepted rows: ids (N, slots) and x (N, columns of x)."""
+        """Count a batch of accepted rows: ids (N, F) and the columns of x_i (N, X)."""
         self.total[1:_SINGLE] += (len(ids), model_nanoseconds)
         self.total[_SINGLE : self._first_given] += (ids[:, self._slots] == self._unknown).sum(axis=0)
         bins = self._bins.bin_of_id[ids.ravel()]
@@ -145,18 +145,18 @@ class TaskCounters:
             self.total[first : first + size] += np.bincount(np.searchsorted(edges, numbers), minlength=size)
 
     def add_rows(self, rows: int) -> None:
-        """Count rows, whatever becomes of them."""
+        """Count rows, accepted or not."""
         self.total[0] += rows
 
     def add_given(self, name: str, given: pa.Array) -> None:
-        """Count where a field that fills in the mean had a number."""
-        self.total[self._first_given + self._filled.index(name)] += given.true_count
+        """Count the rows in which a mean-filled field had a number."""
+        self.total[self._first_given + self._mean_filled.index(name)] += given.true_count
 
-    def add_new(self, name: str, values: pa.Array) -> None:
-        """Count the text of a field where its value has no id; null elsewhere."""
-        found = values.drop_null().value_counts()
-        if len(found):
-            order = np.argsort(-found.field("counts").to_numpy(), kind="stable")[:_KEPT]
-            frequent = found.take(pa.array(order))
+    def add_unseen(self, name: str, values: pa.Array) -> None:
+        """Count the text of values without an id; nulls are ignored."""
+        counted = values.drop_null().value_counts()
+        if len(counted):
+            order = np.argsort(-counted.field("counts").to_numpy(), kind="stable")[:_KEPT]
+            frequent = counted.take(pa.array(order))
             counts = zip(frequent.field("values").to_pylist(), frequent.field("counts").to_pylist(), strict=True)
-            _Frequent().addInPlace(self.new, {name: Counter(dict(counts))})
+            _Frequent().addInPlace(self.unseen, {name: Counter(dict(counts))})

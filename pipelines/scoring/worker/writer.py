@@ -1,5 +1,7 @@
-"""Writing the scores of a night from Spark's Python workers, which have them: sent back, each row would cost as much
-as its model."""
+"""Writing the scores of a night from the Python workers that computed them.
+
+Sending them back to the JVM would cost as much per row as the model does.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,58 +13,62 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark import TaskContext
 from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
 
+from pipelines import phases
+from pipelines.contracts import Contract, check_batch
+from pipelines.parquet_files import COMPRESSION
 from pipelines.spark import Batches, map_in_arrow
 
-_UNFINISHED = "_unfinished"  # Spark, and pyarrow, read past names that begin with _
-_ROWS_A_GROUP, _BYTES_A_GROUP = 1 << 20, 1 << 27
+_UNFINISHED = "_unfinished"  # Spark and pyarrow do not read names that begin with an underscore
+_ROWS_PER_GROUP, _BYTES_PER_GROUP = 1 << 20, 1 << 27
 
 
-def write_parts(rows: DataFrame, made: Callable[[Batches], Batches], contract: StructType, folder: Path) -> int:
-    """Write `made` of the rows as Parquet, a file a task; returns how many rows were written.
+def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: Contract, folder: Path) -> int:
+    """Apply `task` to the rows and write its output as Parquet, one file per task. Returns the number of rows written.
 
-    A task that is tried again replaces its file, and one that is cut short leaves none.
+    A task that is retried replaces its file, and one that is interrupted leaves none.
 
     Args:
-        folder: must be there, on a file system that every executor sees, and empty.
+        contract: the output of the task.
+        folder: an empty folder on a file system that every executor sees.
     """
-    schema, target = to_arrow_schema(contract), str(folder.absolute())
+    schema, target = contract.arrow, str(folder.absolute())
     (folder / _UNFINISHED).mkdir()
 
     def write(batches: Batches) -> Iterator[pa.RecordBatch]:
-        context, written, found = TaskContext.get(), 0, iter(made(batches))
-        first = next(found, None)
+        context, written, outputs = TaskContext.get(), 0, iter(task(batches))
+        first = next(outputs, None)
         if context is None or first is None:
             return
         name = f"part-{context.partitionId():05d}.parquet"
         unfinished = Path(target) / _UNFINISHED / f"{uuid4().hex}-{name}"
-        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-            for group in _row_groups(chain([first], found), schema):
+        with pq.ParquetWriter(unfinished, schema, compression=COMPRESSION) as writer:
+            for group in _row_groups(chain([first], outputs), contract):
+                phases.reached(phases.WORKER_WRITES, unfinished)
                 writer.write_table(group)
                 written += group.num_rows
         unfinished.replace(Path(target) / name)
         yield pa.RecordBatch.from_pydict({"rows": pa.array([written])})
 
-    counts = map_in_arrow(rows, write, "rows long").collect()  # one row a task
-    shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)  # a task given up for lost may still be writing there
+    counts = map_in_arrow(rows, write, "rows long").collect()  # one row per task
+    shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)  # a task that was given up may still be writing there
     return sum(count["rows"] for count in counts)
 
 
-def write_none(contract: StructType, folder: Path) -> None:
-    """Write a file without rows into a new folder."""
-    folder.mkdir()
-    pq.write_table(to_arrow_schema(contract).empty_table(), folder / "part-00000.parquet")
+def write_empty(contract: Contract, folder: Path) -> None:
+    """Write a file without rows into a folder, which is created if necessary."""
+    folder.mkdir(exist_ok=True)
+    pq.write_table(contract.arrow.empty_table(), folder / "part-00000.parquet")
 
 
-def _row_groups(batches: Batches, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Batches side by side until they make a row group that is worth reading by itself."""
-    kept: list[pa.Table] = []
+def _row_groups(batches: Batches, contract: Contract) -> Iterator[pa.Table]:
+    """Consecutive batches as tables that are large enough for a row group."""
+    pending: list[pa.Table] = []
     for batch in batches:
-        kept.append(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
-        if sum(map(len, kept)) >= _ROWS_A_GROUP or sum(part.nbytes for part in kept) >= _BYTES_A_GROUP:
-            yield pa.concat_tables(kept)
-            kept = []
-    if kept:
-        yield pa.concat_tables(kept)
+        pending.append(pa.Table.from_batches([check_batch(batch, contract)]).cast(contract.arrow))
+        rows, size = sum(map(len, pending)), sum(table.nbytes for table in pending)
+        if rows >= _ROWS_PER_GROUP or size >= _BYTES_PER_GROUP:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)

@@ -1,0 +1,69 @@
+"""The command line of the jobs that process nights: which nights, and what to report of them."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from afm_core.errors import FailedNightsError, NothingToDoError
+from afm_core.settings import Settings
+from jobs._command import whole_number_from
+from pipelines.scoring.night_dates import missing_nights, nights_between
+from pipelines.scoring.night_task import PublishedNight
+from pipelines.scoring.run import NightOutcome
+
+M = TypeVar("M", bound=PublishedNight)
+
+
+def add_night_options(command: argparse.ArgumentParser) -> None:
+    """Add --date, --from, --to and --missing."""
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--date", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the night to process")
+    which.add_argument(
+        "--from",
+        dest="first",
+        type=date.fromisoformat,
+        metavar="YYYY-MM-DD",
+        help="first of several nights, together with --to; published nights that are up to date are skipped",
+    )
+    which.add_argument(
+        "--missing",
+        type=whole_number_from(1),
+        metavar="N",
+        help="all nights of the last N days that have logs but are not published",
+    )
+    command.add_argument(
+        "--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD", help="last of several nights"
+    )
+
+
+def requested_nights(settings: Settings, arguments: argparse.Namespace, output: Path) -> list[date]:
+    """The nights that the command line asks for.
+
+    Args:
+        output: folder of the published nights.
+
+    Raises:
+        AfmError: --from without --to, or a last night before the first.
+    """
+    if arguments.date is not None and arguments.last is None:
+        return [arguments.date]
+    if arguments.missing is not None:
+        return missing_nights(settings.nightly.logs, output, arguments.missing)
+    return nights_between(arguments.first, arguments.last)
+
+
+def require_any(nights: Sequence[date], arguments: argparse.Namespace) -> None:
+    """Raise NothingToDoError where no night is missing."""
+    if not nights:
+        raise NothingToDoError(f"nothing to do: every night of the last {arguments.missing} days is published")
+
+
+def raise_errors(outcomes: Sequence[NightOutcome[M]]) -> None:
+    """Raise FailedNightsError where a night failed, and NothingToDoError where all were up to date."""
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    if errors:
+        raise FailedNightsError(errors)
+    if all(outcome.skipped for outcome in outcomes):
+        raise NothingToDoError("nothing to do: all nights are up to date with their logs, settings, software and model")

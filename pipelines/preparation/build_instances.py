@@ -1,0 +1,80 @@
+"""The second half of a preparation: from checked events to labelled, encoded, split instances with their negatives."""
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from afm_core.features import FeatureMap
+from afm_core.features.feature_map import FEATURES_FILE
+from afm_core.settings import Settings
+from pipelines.contracts import LABEL, WEIGHT, Contract, check_frame, instances
+from pipelines.encoding.co_occurrence import count_pairs
+from pipelines.encoding.derived import count_combinations, with_crossed
+from pipelines.encoding.encoder import Encoding, encode_values, with_counted_fields
+from pipelines.encoding.feature_table import scan_feature_table, write_count_table, write_pair_table
+from pipelines.logs.checking import CheckedLogs
+from pipelines.logs.log_columns import LogColumns
+from pipelines.logs.values import label_value, weight_value
+from pipelines.preparation.negatives.candidates import write_candidates
+from pipelines.preparation.negatives.expansion import with_negatives
+from pipelines.preparation.row_keys import parts_of_heavy_groups, with_content_hashes, with_row_keys
+from pipelines.preparation.splits import SPLIT, SPLIT_COLUMNS, with_split, with_time
+
+CANDIDATES_FOLDER = "_candidates"
+"""Folder of the negative candidates while a dataset is being built."""
+
+
+def instance_contract(feature_map: FeatureMap, settings: Settings) -> Contract:
+    """The instances of a dataset with these settings."""
+    return instances(feature_map, settings.label.weight is not None)
+
+
+def build_instances(checked: CheckedLogs, settings: Settings, columns: LogColumns, stage: Path) -> DataFrame:
+    """Contract `instances` with `SPLIT_COLUMNS`: the split of each instance and its position in it.
+
+    Args:
+        columns: the columns of the checked events.
+        stage: folder of the dataset, which holds the feature table and receives the tables of counted fields.
+    """
+    feature_map = FeatureMap.read(stage / FEATURES_FILE)
+    encoding = Encoding(feature_map, stage)
+    seen_by = [settings.field(name) for name in settings.seen_by]
+    hashed = with_content_hashes(checked.accepted, columns.names, seen_by)
+    encoded = _encode(hashed, settings, columns, encoding)
+    draws_negatives = settings.per_positive > 0
+    replaced = settings.negatives.replace if draws_negatives else ()
+    keyed = with_row_keys(encoded, parts_of_heavy_groups(hashed) if draws_negatives else {}, replaced)
+    candidates = None
+    if draws_negatives:
+        features = scan_feature_table(encoded.sparkSession, encoding.features)
+        folder = stage / CANDIDATES_FOLDER
+        candidates = write_candidates(encoded, features, feature_map, settings.negatives, folder)
+    rows = with_negatives(keyed, candidates, settings.negatives, settings.per_positive, settings.seed)
+    rows = with_split(rows, settings.split, settings.seed)
+    rows = _add_derived_fields(with_crossed(rows, feature_map), encoding)
+    contract = instance_contract(feature_map, settings)
+    return check_frame(rows, contract.with_columns("instances with their split", *SPLIT_COLUMNS))
+
+
+def _encode(hashed: DataFrame, settings: Settings, columns: LogColumns, encoding: Encoding) -> DataFrame:
+    """Encoded fields, label and weight in place of the columns of the logs."""
+    labelled = with_time(hashed, settings.split).withColumns(
+        {LABEL: label_value(settings.label), WEIGHT: weight_value(settings.label)}
+    )
+    kept = {*encoding.feature_map.id_columns, LABEL, WEIGHT}
+    return encode_values(labelled, encoding).drop(*[name for name in columns.names if name not in kept])
+
+
+def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:
+    """Count what frequency and co-occurrence fields need to know, and add these fields."""
+    feature_map = encoding.feature_map
+    if not feature_map.counted and not feature_map.co_occurrences:
+        return rows
+    rows = rows.persist()
+    is_counted = (F.col(LABEL) > 0) & (F.col(SPLIT) == 0)
+    if feature_map.counted:
+        write_count_table(count_combinations(rows.where(is_counted), feature_map), encoding.counts)
+    if feature_map.co_occurrences:
+        write_pair_table(count_pairs(rows.where(is_counted), feature_map), encoding.pairs)
+    return with_counted_fields(rows, encoding, is_counted.cast("int"))

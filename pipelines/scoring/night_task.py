@@ -1,0 +1,59 @@
+"""What the runner of nights and the tasks that it runs agree on."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pyspark.sql import SparkSession
+
+from afm_core.bundle import Bundle
+from afm_core.storage.provenance import Provenance
+from pipelines.scoring.monitoring.ledger import NightFigures
+
+
+class PublishedNight(Protocol):
+    """The manifest of a published night."""
+
+    @property
+    def made_from(self) -> Provenance:
+        """What the night was made from."""
+
+    @property
+    def figures(self) -> NightFigures:
+        """What the ledger records of it."""
+
+
+Manifest = TypeVar("Manifest", bound=PublishedNight, covariant=True)
+
+
+@dataclass(frozen=True)
+class Night:
+    """One night to process."""
+
+    date: date
+    logs: Path
+    """Folder of its logs."""
+    bundle: Bundle
+    made_from: Provenance
+
+
+class NightTask(Protocol[Manifest]):
+    """What is done with each night."""
+
+    @property
+    def output(self) -> Path:
+        """Folder that receives one `dt=YYYY-MM-DD/` per night, and the ledger."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What decides the result besides settings, logs, software and model."""
+
+    def check_bundle(self, bundle: Bundle) -> None:
+        """Raise an AfmError where the bundle cannot be used for this task."""
+
+    def published(self, night: date) -> Manifest | None:
+        """The manifest of what is published for a night, None where nothing is."""
+
+    def process(self, spark: SparkSession, night: Night) -> Manifest:
+        """Process one night and publish it as a whole, or raise an AfmError and leave what was published."""
