@@ -21,12 +21,14 @@ import pyspark
 import pytest
 
 from pipelines.dataset import Dataset
-from tests.conftest import NIGHT, Small, snapshot, write_config
-from tests.end_to_end.test_determinism import assert_same
-from tests.support.nights import contents, finish, job, write_great_night
+from tests.support.config import NIGHT, write_config
+from tests.support.decoding import assert_same_dataset
+from tests.support.files import ROOT, snapshot
+from tests.support.jobs import run_main
+from tests.support.nights import published_scores, write_large_night
+from tests.support.small import Small
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 LOOPBACK = "127.0.0.1"
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
@@ -216,7 +218,7 @@ def test_the_cluster_prepares_the_dataset_that_one_machine_prepares(
     config = write_config(tmp_path, small.settings.logs.path)
     with cluster.submitting("prepare", config, "--force") as driver:
         end(driver, config)
-    assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
     used = list(cluster.folder.glob(f"*/app-*/*/{cluster.archive.name}"))
     assert {path.parents[2].name for path in used} == {"one", "two"}, "both executors were sent the archive"
 
@@ -233,7 +235,7 @@ def test_an_executor_that_is_killed_changes_nothing(cluster: Cluster, small: Sma
     assert "Lost executor" in log
     assert "exited with code 137" in log
     assert "FetchFailed" in log, "nothing was computed again, so nothing was tested"
-    assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
     assert not staging(config)
 
 
@@ -256,7 +258,7 @@ def test_a_driver_that_is_killed_leaves_the_old_dataset_and_the_rerun_repairs(
     assert not left_over.exists()
     assert not staging(config)
     assert not (tmp_path / "dataset" / "old").exists()
-    assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
 
 
 def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
@@ -264,12 +266,12 @@ def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
 ) -> None:
     config, scores = write_config(tmp_path, tmp_path / "nights"), tmp_path / "scores"
     shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
-    write_great_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=60)
-    finish(job("score", config, "--date", NIGHT))
-    alone = contents(scores)[f"dt={NIGHT}"]
+    write_large_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=60)
+    run_main("score", config, "--date", NIGHT)
+    alone = published_scores(scores)[f"dt={NIGHT}"]
     with cluster.submitting("score", config, "--date", NIGHT) as driver:
         end(driver, config)
-    undisturbed = contents(scores)[f"dt={NIGHT}"]
+    undisturbed = published_scores(scores)[f"dt={NIGHT}"]
 
     with cluster.submitting("score", config, "--date", NIGHT) as driver:
         stage = wait_for(lambda: list(scores.glob(".staging-*/_unfinished/*.parquet")), "a task writes")
@@ -278,7 +280,7 @@ def test_a_night_on_the_cluster_is_the_same_when_an_executor_is_killed(
         log = end(driver, config)
     assert "Lost executor" in log
     assert "Lost task" in log, "no task was tried again, so nothing was tested"
-    found = contents(scores)[f"dt={NIGHT}"]
+    found = published_scores(scores)[f"dt={NIGHT}"]
     assert found == undisturbed
     assert [row["event_id"] for row in found] == [row["event_id"] for row in alone]
     differences = [abs(one["score"] - other["score"]) for one, other in zip(found, alone, strict=True)]
