@@ -108,7 +108,7 @@ def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bun
 
 
 def _metrics(bundle: Bundle, scored: Predictions) -> dict[str, float]:
-    found = all_metrics(scored.scored(bundle.predictor.task), ())
+    found = all_metrics(scored.scored(bundle.calibrated_model.task), ())
     return {name: found[name] for name in _COMPARED if name in found}
 
 
