@@ -33,7 +33,7 @@ class PairTables:
 
     def __init__(self, model: AFM, feature_map: FeatureMap) -> None:
         """Start without tables. Neither the model nor the map may change afterwards."""
-        self._model, self._fields = model.eval(), feature_map.slots
+        self._model, self._fields = model.eval(), feature_map.column_fields
         self._terms = PairTerms(model, model.precision)
         self._positions = _positions(feature_map)
         order, entries = _pairs_by_entries(feature_map)
@@ -122,8 +122,8 @@ def _pairs_by_entries(feature_map: FeatureMap) -> tuple[NDArray[np.int64], NDArr
 
     A pair with a column whose x_i varies gets a size that no table may have.
     """
-    left, right = np.array(pair_indices(len(feature_map.slots))).reshape(-1, 2).T
-    sizes = np.array(list(map(_size, feature_map.slots)), dtype=np.int64)
+    left, right = np.array(pair_indices(len(feature_map.column_fields))).reshape(-1, 2).T
+    sizes = np.array(list(map(_size, feature_map.column_fields)), dtype=np.int64)
     varies = np.array(feature_map.value_index) >= 0
     entries = np.where(varies[left] | varies[right], _MAX_ENTRIES + 1, sizes[left] * sizes[right])
     order = np.argsort(entries, kind="stable")

@@ -114,7 +114,7 @@ def _metrics(bundle: Bundle, scored: Predictions) -> dict[str, float]:
 
 def _most_unknown(bundle: Bundle, dataset: Dataset) -> float:
     """The greatest share of unknown ids in any one column."""
-    unknown = np.array([field.unknown_id for field in bundle.feature_map.slots])
+    unknown = np.array([field.unknown_id for field in bundle.feature_map.column_fields])
     counts, rows = np.zeros(len(unknown)), 0
     for batch in encoded_batches(dataset, SPLIT):
         counts, rows = counts + (batch.ids.numpy() == unknown).sum(axis=0), rows + len(batch.ids)

@@ -40,7 +40,7 @@ def batch_of(feature_map: FeatureMap, seed: int) -> EncodedBatch:
     """Rows of features, unknown values, padded tags, and in the end padding in a column, then in all of them."""
     random = np.random.default_rng(seed)
     columns = []
-    for field in feature_map.slots:
+    for field in feature_map.column_fields:
         features = np.concatenate([[field.unknown_id], field.ids(np.arange(field.size))])
         if field.name == "tags":
             features = np.concatenate([[0] * len(features), features])
