@@ -19,7 +19,7 @@ class PairTerms:
     """
 
     def __init__(self, model: AFM, precision: Precision = "float32") -> None:
-        """Copy the attention network of a model that is not trained any further.
+        """Use the attention network of a model, whose weights may not change afterwards.
 
         Args:
             precision: of the factors of the products with W; sums are float32.
