@@ -1,3 +1,3 @@
-"""The two labels of the paper's experiments (section 4.1), which are also the range of every prediction."""
+"""The two labels of the paper's experiments (section 4.1), which also bound every prediction."""
 
 NEGATIVE, POSITIVE = -1.0, 1.0

@@ -25,7 +25,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     bundle = read_bundle(settings.run.bundle)
     rows = [
         ("model", f"{bundle.settings.model.name} {bundle.fingerprint}"),
-        ("inputs", f"{', '.join(INPUTS)}: (rows, {len(bundle.feature_map.slots)}) int64, float32, bool"),
+        ("inputs", f"{', '.join(INPUTS)}: (rows, {len(bundle.feature_map.column_fields)}) int64, float32, bool"),
         ("output", f"{OUTPUT}: (rows,) float32"),
         ("what ids mean", str(bundle.features_path)),
         ("file", str(arguments.out)),

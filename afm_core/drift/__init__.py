@@ -1,1 +1,1 @@
-"""How far a night has moved from the training: population stability index and the training's baseline."""
+"""Drift of a night from the training: the population stability index and the baseline stored in a bundle."""

@@ -19,13 +19,28 @@ from afm_core.features.feature_table import read_feature_table
 
 
 @dataclass(frozen=True)
+class NumberField:
+    """A field whose bins are by x_i."""
+
+    id_column: int
+    """Its column among the id columns of a batch."""
+    x_column: int
+    """Its column among the columns of x_i."""
+    unknown_id: int
+    first: int
+    """Its first bin."""
+    edges: NDArray[np.float64]
+    """The largest number of each bin but the last, ascending."""
+
+
+@dataclass(frozen=True)
 class FieldBins:
     """The bins of all fields, numbered consecutively."""
 
     bin_of_id: NDArray[np.int32]
     """(n_ids,) bin of each id, -1 where it has none."""
-    edges: dict[str, NDArray[np.float64]]
-    """For the fields whose bins are by x_i, the largest number of each bin but the last."""
+    numbers: tuple[NumberField, ...]
+    """The fields whose bins are by x_i."""
     first: dict[str, int]
     """First bin of each field that has bins, in the order of the fields."""
     expected: NDArray[np.int64]
@@ -39,25 +54,43 @@ class FieldBins:
             baseline: bins by field that replace those of the feature table.
         """
         counts = read_feature_table(features, ["count"])["count"].fill_null(0).to_numpy()
-        bin_of_id, edges = np.full(len(counts), -1, dtype=np.int32), dict[str, NDArray[np.float64]]()
+        bin_of_id, numbers = np.full(len(counts), -1, dtype=np.int32), list[NumberField]()
         first, expected = dict[str, int](), list[int]()
-        for field in FeatureMap.read(features).fields:
+        feature_map = FeatureMap.read(features)
+        for field in feature_map.fields:
             bins, start = (baseline or {}).get(field.name) or _counted_bins(field, counts), len(expected)
             if len(bins.rows) < 2:
                 continue
             if isinstance(bins, NumberBins):
-                edges[field.name] = np.array(bins.edges, dtype=np.float64)
+                numbers.append(_number_field(feature_map, field, bins, start))
             else:
                 _assign(bin_of_id, field, bins, start)
             first[field.name] = start
             expected += bins.rows
-        return cls(bin_of_id, edges, first, np.array(expected, dtype=np.int64))
+        return cls(bin_of_id, tuple(numbers), first, np.array(expected, dtype=np.int64))
+
+    def count(self, ids: NDArray[np.int32], x: NDArray[np.float32]) -> NDArray[np.int64]:
+        """(bins,) how many of the rows fall into each bin, given their ids (N, F) and columns of x_i (N, X)."""
+        rows = np.bincount(self.bin_of_id[ids.ravel()] + 1, minlength=len(self.expected) + 1)[1:]
+        for field in self.numbers:
+            numbers = x[ids[:, field.id_column] != field.unknown_id, field.x_column]
+            size = len(field.edges) + 1
+            bins = np.searchsorted(field.edges, numbers)
+            rows[field.first : field.first + size] += np.bincount(bins, minlength=size)
+        return rows
 
     def shifts(self, observed: NDArray[np.int64]) -> dict[str, Shift]:
         """The shift of each field, given a night's rows in each bin, (bins,)."""
         ends = [*list(self.first.values())[1:], len(self.expected)]
         ranges = zip(self.first.items(), ends, strict=True)
         return {name: population_shift(self.expected[start:end], observed[start:end]) for (name, start), end in ranges}
+
+
+def _number_field(feature_map: FeatureMap, field: FieldIds, bins: NumberBins, first: int) -> NumberField:
+    assert field.x_column, f"{field.name} has bins by x_i, but no column of x_i"
+    id_column = feature_map.id_columns.index(field.id_columns[0])
+    x_column = feature_map.x_columns.index(field.x_column)
+    return NumberField(id_column, x_column, field.unknown_id, first, np.array(bins.edges, dtype=np.float64))
 
 
 def _assign(bin_of_id: NDArray[np.int32], field: FieldIds, bins: IdBins, start: int) -> None:

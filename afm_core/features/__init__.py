@@ -1,8 +1,9 @@
-"""What an id means: field declarations and the feature map fitted from them."""
+"""Fields as declared in the settings, and the feature map fitted from them: which id stands for which value."""
 
 from afm_core.features.compatibility import keeps_ids
-from afm_core.features.feature_map import FeatureMap, FieldIds, IdRange, Scaling
+from afm_core.features.feature_map import FeatureMap
 from afm_core.features.field import Categorical, CoOccurrence, Crossed, Field, Frequency, Hashed, Numeric, Tags, Time
+from afm_core.features.field_ids import FieldIds, IdRange, Scaling
 
 __all__ = [
     "Categorical",

@@ -21,8 +21,8 @@ def read_feature_table(path: Path, columns: Sequence[str] = MEANING, fields: Seq
     Cost: one pass over the file; memory for the rows that are kept.
 
     Args:
-        columns: those wanted, out of id, field, value and count; `id` is always read.
-        fields: only the rows of these fields; all rows, padding and unknown ids included, where not given.
+        columns: out of id, field, value and count; `id` is always included.
+        fields: keep only the rows of these fields. Without it all rows are kept, padding and unknown ids included.
     """
     wanted = list(dict.fromkeys(["id", *columns]))
     with open_for_reading(path) as file:

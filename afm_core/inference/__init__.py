@@ -1,1 +1,1 @@
-"""Scores of any rows, and what they are made of: scorer, pair tables, explanations, top items."""
+"""Scoring any number of rows, explaining scores, and finding the best items."""

@@ -1,4 +1,4 @@
-"""What a trained AFM attends to, as numbers a person can use."""
+"""What a trained AFM attends to: on average over a dataset, and in single rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,53 +14,54 @@ from afm_core.models import AFM, EncodedBatch
 
 @dataclass(frozen=True)
 class PairAttention:
-    """How much one pair of fields was attended to."""
+    """How much the model attends to one pair of fields."""
 
     fields: tuple[str, str]
     mean_weight: float
-    """Mean of a_ij over the rows that have both fields; the weights of a row sum to 1."""
+    """Mean of a_ij over the rows that have both fields. The weights of a row sum to 1."""
 
 
 @torch.inference_mode()
 def mean_attention(model: AFM, batches: Iterable[EncodedBatch], names: tuple[str, ...]) -> list[PairAttention]:
     """Mean attention weight of each pair of fields over all rows, the most attended first.
 
-    A uniform attention would give every pair 1 / number of pairs.
+    Uniform attention would give every pair 1 / number of pairs.
 
     Args:
-        names: of the field of each column of a batch. A field with several columns, tags, has the sum of the weights
-            of their pairs, those among its own tags left out.
+        names: (F,) the field name of each column of a batch. For a field with several columns (tags) the weights of
+            its columns' pairs are added up; pairs among its own columns are left out.
     """
     model.eval()
     fields = tuple(dict.fromkeys(names))
-    columns = [(i, j) for i, j in pair_indices(len(names)) if names[i] != names[j]]
-    at = [position for position, (i, j) in enumerate(pair_indices(len(names))) if names[i] != names[j]]
-    pairs = pair_indices(len(fields))
-    number = {pair: position for position, pair in enumerate(pairs)}
-    place = {name: position for position, name in enumerate(fields)}
-    of_column = torch.tensor([number[place[names[i]], place[names[j]]] for i, j in columns])
-    left, right = (torch.tensor(side) for side in zip(*columns, strict=True))
-    total = torch.zeros(len(pairs), dtype=torch.float64)
-    rows = torch.zeros(len(pairs), dtype=torch.float64)
+    all_pairs = pair_indices(len(names))
+    used = [index for index, (i, j) in enumerate(all_pairs) if names[i] != names[j]]
+    column_pairs = [all_pairs[index] for index in used]
+    field_pairs = pair_indices(len(fields))
+    field_pair_index = {pair: index for index, pair in enumerate(field_pairs)}
+    field_index = {name: index for index, name in enumerate(fields)}
+    target = torch.tensor([field_pair_index[field_index[names[i]], field_index[names[j]]] for i, j in column_pairs])
+    left, right = (torch.tensor(side) for side in zip(*column_pairs, strict=True))
+    total = torch.zeros(len(field_pairs), dtype=torch.float64)
+    rows = torch.zeros(len(field_pairs), dtype=torch.float64)
     for batch in batches:
         _, weights = model.attend(batch)
         assert weights is not None
-        total.index_add_(0, of_column, weights[:, at].sum(dim=0, dtype=torch.float64))
+        total.index_add_(0, target, weights[:, used].sum(dim=0, dtype=torch.float64))
         both = (batch.mask[:, left] & batch.mask[:, right]).float()
-        per_pair = torch.zeros(len(both), len(pairs)).index_add_(1, of_column, both)
-        rows += (per_pair > 0).sum(dim=0, dtype=torch.float64)
+        per_field_pair = torch.zeros(len(both), len(field_pairs)).index_add_(1, target, both)
+        rows += (per_field_pair > 0).sum(dim=0, dtype=torch.float64)
     means = (total / rows.clamp(min=1)).tolist()
-    found = [PairAttention((fields[i], fields[j]), mean) for (i, j), mean in zip(pairs, means, strict=True)]
-    return sorted(found, key=lambda pair: -pair.mean_weight)
+    attention = [PairAttention((fields[i], fields[j]), mean) for (i, j), mean in zip(field_pairs, means, strict=True)]
+    return sorted(attention, key=lambda pair: -pair.mean_weight)
 
 
 class Explanation(NamedTuple):
-    """What the output of each row is made of: `first_order` plus the contributions of all pairs."""
+    """The parts of each row's output, which is `first_order` plus the contributions of all its pairs."""
 
     first_order: Tensor
     """(B,) w_0 + sum w_i x_i."""
     pair: Tensor
-    """(B, K) int64, positions in `pair_indices`, the most weighted first."""
+    """(B, K) int64, positions in `pair_indices`, greatest weight first."""
     weight: Tensor
     """(B, K) a_ij."""
     contribution: Tensor
@@ -71,9 +72,9 @@ class Explanation(NamedTuple):
 
 @torch.inference_mode()
 def explain(model: AFM, batch: EncodedBatch, k: int) -> Explanation:
-    """The k most weighted interactions of each row, or all where there are fewer.
+    """The k interactions with the greatest weights of each row, or all if there are fewer.
 
-    Memory: B x pairs x K of the embeddings, so batches should be small.
+    Memory: B x pairs x embedding size floats, so batches should be small.
     """
     model.eval()
     pairs = pair_indices(batch.ids.shape[1])

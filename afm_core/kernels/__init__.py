@@ -1,6 +1,6 @@
 """Pair attention: the pair-wise interactions of a batch and their attention.
 
-One operator, several implementations, all held to `reference` by one test-suite.
+One operator with several implementations; one test suite checks all of them against `reference`.
 """
 
 from torch import Tensor
@@ -31,25 +31,25 @@ def pair_attention(
 
     Args:
         v: (B, F, K) floats, the embeddings of the features of each row, F at least 2.
-        x: (B, F) floats, their values.
-        mask: (B, F) bool, False where the row has no feature; a pair is masked where either side is.
-        W: (A, K), b: (A,), h: (A,) floats, the attention network.
-        keep: (B, P) factors of the weights after the softmax, for attention dropout: 0 or 1 / (1 - rate).
-        need_weights: whether the weights are wanted.
-        precision: of the factors of the matrix products, where the machine has units for it; sums are float32.
-        kernel: the implementation; `auto` takes the fastest for device, dtype and number of fields.
+        x: (B, F) floats, their values x_i.
+        mask: (B, F) bool, False where the row has no feature; a pair is masked where either of its features is.
+        W: (A, K) floats, with b: (A,) and h: (A,) the attention network.
+        keep: (B, P) factors for the weights after the softmax, 0 or 1 / (1 - rate), for attention dropout.
+        need_weights: whether to return the weights.
+        precision: of the factors of the matrix products, where the hardware supports it; sums are float32.
+        kernel: the implementation; `auto` chooses the fastest one for device, dtype and number of fields.
 
     Returns:
-        pooled (B, K) in the dtype of `v`, and the weights (B, P) before `keep`, or None: each row sums to 1, masked
-        pairs have 0, a row without any pair has only zeros and a pooled vector of zeros. Only the reference
-        differentiates the weights.
+        the pooled vectors, (B, K) in the dtype of `v`, and the weights before `keep`, (B, P), or None. The weights of a
+        row sum to 1; masked pairs have weight 0. A row without any pair has zero weights and a zero pooled vector. Only
+        the reference differentiates the weights.
 
     Raises:
-        MachineError: `kernel` cannot run here.
+        MachineError: `kernel` cannot run on this machine.
     """
     chosen = choose(kernel, v.device, v.dtype, v.shape[1])
     gate = x * mask
-    if gate.requires_grad:  # the fast implementations take the values as data
+    if gate.requires_grad:  # the fast implementations do not differentiate the values
         v, gate = v * gate.unsqueeze(-1), mask.to(v.dtype)
     if chosen == "reference":
         pooled, weights = reference.attend(v, gate, mask, W, b, h, keep)

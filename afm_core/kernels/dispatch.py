@@ -1,4 +1,4 @@
-"""Which implementation of pair attention runs where."""
+"""Choosing the implementation of pair attention."""
 
 from typing import Literal
 
@@ -12,10 +12,10 @@ Chosen = Literal["reference", "tiled", "native", "triton"]
 
 
 def choose(kernel: Kernel, device: torch.device, dtype: torch.dtype, n_fields: int) -> Chosen:
-    """The implementation for tensors of this device and dtype and rows of so many fields.
+    """The implementation for tensors of this device and dtype and for rows of `n_fields` features.
 
     Raises:
-        MachineError: `kernel` names one that cannot run here.
+        MachineError: `kernel` names an implementation that cannot run here.
     """
     if kernel == "reference" or dtype == torch.float64:
         return "reference"
@@ -31,7 +31,7 @@ def choose(kernel: Kernel, device: torch.device, dtype: torch.dtype, n_fields: i
 
 
 def describe(chosen: Chosen, precision: Precision) -> str:
-    """What a log says of it."""
+    """The implementation in words, for log lines."""
     if chosen == "native":
         bfloat16 = precision == "bfloat16" and native_cpu.level() > 1
         return f"C++ tiles, {'AVX512-BF16' if bfloat16 else 'AVX-512, float32'}"

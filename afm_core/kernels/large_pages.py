@@ -1,4 +1,4 @@
-"""Large pages under large tables."""
+"""Large memory pages for large tables."""
 
 import ctypes
 import mmap
@@ -6,15 +6,15 @@ import sys
 
 from torch import Tensor
 
-_LARGE = 32 * 2**20  # bytes; below, the processor's own tables of pages suffice
+_LARGE = 32 * 2**20  # bytes; the processor's translation buffers cover smaller tables anyway
 _MADV_HUGEPAGE = 14
 
 
 def on_large_pages(tensor: Tensor) -> Tensor:
-    """The same tensor; where it is large and on Linux, its memory is asked to be pages of 2 MiB.
+    """Return the tensor after asking Linux to back its memory with pages of 2 MiB, if it is large and on the CPU.
 
-    The rows of a batch lie anywhere in a large table, and such pages spare the processor most look-ups of where that
-    is. It is for a tensor that nothing was written to yet: pages come into being when they are first written.
+    The rows of a batch are scattered over a large table, and large pages save the processor most address translations.
+    Call it before anything is written to the tensor: pages are created on the first write.
     """
     size = tensor.numel() * tensor.element_size()
     if tensor.device.type == "cpu" and size >= _LARGE and sys.platform == "linux":

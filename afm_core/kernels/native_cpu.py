@@ -1,8 +1,9 @@
 """Pair attention on processors with AVX-512: the C++ of `native/`, compiled when the package is set up.
 
-A tile of 16 rows at a time, lanes are rows: the (B, P, K) interactions never exist, only blocks of 4 pairs in the
-first-level cache. Forward keeps one bit for each pair and row of W, which ReLU let pass; with those bits, backward
-needs two matrix products and no second look at the activations. Tiles run in parallel, on torch's threads.
+It processes tiles of 16 rows, one row per vector lane. The (B, P, K) interactions are never stored as a whole, only
+blocks of 4 pairs in the first-level cache. Forward stores one bit for each pair and row of W: whether ReLU was active.
+With these bits backward needs two matrix products and does not recompute the activations. Tiles run in parallel on
+torch's threads.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ _RESULTS = ("pooled", "weights", "active", "d_pooled", "d_v", "d_W", "d_b", "d_h
 
 
 class _Problem(ctypes.Structure):
-    """`afm::Problem` of native/problem.h."""
+    """Mirrors `afm::Problem` in native/problem.h."""
 
     _fields_ = [(name, ctypes.c_int64) for name in ("rows", "fields", "k", "t")] + [
         (name, ctypes.c_void_p) for name in (*_INPUTS, *_RESULTS)
@@ -30,13 +31,13 @@ class _Problem(ctypes.Structure):
 
 @cache
 def level() -> int:
-    """What this processor can run of it: 0 nothing, 1 float32, 2 bfloat16 too."""
+    """What this processor supports: 0 nothing, 1 float32, 2 also bfloat16."""
     library = native_library()
     return 0 if library is None else int(library.afm_level())
 
 
 def fits(n_fields: int) -> bool:
-    """Whether rows of so many fields can be computed here."""
+    """Whether this implementation can compute rows of `n_fields` features on this processor."""
     return level() > 0 and 2 <= n_fields <= _MAX_FIELDS
 
 
@@ -52,16 +53,16 @@ def attend(
     bfloat16: bool,
     need_weights: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """The operator of `afm_core.kernels`, on float32 tensors; with `bfloat16`, its products take bfloat16 factors.
+    """The operator `afm_core.kernels.pair_attention` on float32 tensors; `bfloat16` rounds the factors of its products.
 
     Args:
-        gate: (B, F), x where the row has the feature, else 0.
-        keep: (B, P) factors of the weights after the softmax, or None.
+        gate: (B, F) x_i where the row has the feature, else 0.
+        keep: (B, P) factors for the weights after the softmax, or None.
     """
-    found: tuple[Tensor, Tensor | None] = _PairAttention.apply(  # type: ignore[no-untyped-call]
+    result: tuple[Tensor, Tensor | None] = _PairAttention.apply(  # type: ignore[no-untyped-call]
         v, gate, mask, W, b, h, keep, bfloat16 and level() > 1, need_weights
     )
-    return found
+    return result
 
 
 class _PairAttention(torch.autograd.Function):
@@ -109,11 +110,15 @@ def _problem(**tensors: Tensor | None) -> _Problem:
 
 def _required() -> ctypes.CDLL:
     library = native_library()
-    assert library is not None, "callers ask fits() first"
+    assert library is not None, "callers must check fits() first"
     return library
 
 
 def _run(function: Any, problem: _Problem, bfloat16: bool) -> None:
-    """Raises: MemoryError: a thread's scratch memory could not be had."""
+    """Call a function of the library.
+
+    Raises:
+        MemoryError: a thread could not allocate its scratch memory.
+    """
     if not function(ctypes.byref(problem), ctypes.c_bool(bfloat16), ctypes.c_int(torch.get_num_threads())):
-        raise MemoryError("pair attention: no memory for a tile of 16 rows; use a smaller model.embedding_dim")
+        raise MemoryError("pair attention: out of memory for a tile of 16 rows; use a smaller model.embedding_dim")

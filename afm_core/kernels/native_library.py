@@ -1,4 +1,4 @@
-"""The compiled library of `native/`, if there is one."""
+"""The library compiled from `native/`, if it exists."""
 
 import ctypes
 from functools import cache
@@ -9,8 +9,8 @@ import torch
 
 @cache
 def native_library() -> ctypes.CDLL | None:
-    """The library, or None where it was not compiled or does not load."""
-    assert torch.__version__  # torch first: the library then shares its OpenMP threads
+    """The library, or None if it was not compiled or cannot be loaded."""
+    assert torch.__version__  # torch must be loaded first, so that the library shares its OpenMP threads
     for path in sorted(Path(__file__).parent.glob("_native*.so")):
         try:
             library = ctypes.CDLL(str(path))

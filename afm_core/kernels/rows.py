@@ -1,7 +1,7 @@
-"""The rows of a table that a batch looks up, and optimiser steps on them.
+"""Looking up the rows of a table that a batch uses, and optimiser steps on these rows.
 
-The gradients of a row that occurs more than once are summed first. The cost is that of the N rows, whatever the size of
-the table. Tables are (ids of the table, K) float32, contiguous, and changed in place.
+If a row occurs several times, its gradients are summed first. The cost depends on the N rows, not on the size of the
+table. Tables are (n, K) float32 for n ids, contiguous, and updated in place.
 """
 
 import ctypes
@@ -15,28 +15,27 @@ from afm_core.kernels.native_library import native_library
 
 
 def gather_rows(weight: Tensor, ids: Tensor) -> Tensor:
-    """The rows `ids` of a table; its gradient is sparse, a row for each id as it stands.
+    """The rows `ids` of a table. The gradient is sparse, with one row per id, duplicates included.
 
-    As torch's embedding, but rows are asked for before they are needed: in a table that no cache holds, waiting for
-    memory is what a look-up costs.
+    Like torch's embedding, but rows are prefetched: in a table larger than the caches, look-ups mostly wait for memory.
 
     Args:
         weight: (n, K).
-        ids: (...) int64, each at least 0 and less than n.
+        ids: (...) int64, from 0 to n - 1.
 
     Returns:
         (..., K).
 
     Raises:
-        IndexError: an id that the table does not have.
+        IndexError: an id is not in the table.
     """
     if not _native(weight) or torch.compiler.is_exporting():
         return functional.embedding(ids, weight, sparse=True)
-    found: Tensor = _Gathered.apply(weight, ids)  # type: ignore[no-untyped-call]
-    return found
+    rows: Tensor = _GatherRows.apply(weight, ids)  # type: ignore[no-untyped-call]
+    return rows
 
 
-class _Gathered(torch.autograd.Function):
+class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
         flat = ids.reshape(-1).contiguous()
@@ -45,7 +44,7 @@ class _Gathered(torch.autograd.Function):
         rows = weight.new_empty(*ids.shape, weight.shape[1])
         native = native_library()
         assert native is not None
-        known = native.afm_gather_rows(
+        in_table = native.afm_gather_rows(
             ctypes.c_void_p(weight.data_ptr()),
             ctypes.c_int64(len(weight)),
             ctypes.c_void_p(flat.data_ptr()),
@@ -54,7 +53,7 @@ class _Gathered(torch.autograd.Function):
             ctypes.c_int(torch.get_num_threads()),
             ctypes.c_void_p(rows.data_ptr()),
         )
-        if not known:
+        if not in_table:
             raise IndexError(f"ids from {int(flat.min())} to {int(flat.max())} in a table of {len(weight)} rows")
         return rows
 
@@ -68,12 +67,13 @@ class _Gathered(torch.autograd.Function):
 def adagrad_rows(weight: Tensor, squares: Tensor, ids: Tensor, gradients: Tensor, rate: float, epsilon: float) -> None:
     """One Adagrad step (Duchi et al. 2011) on the rows `ids`.
 
-    A row that does not occur has a gradient of 0, for which Adagrad does nothing: the outcome is that of a dense step.
+    Rows that do not occur have gradient 0, which Adagrad ignores, so the result equals that of a dense step.
 
     Args:
-        squares: the table of the accumulated squares.
+        squares: (n, K) table of the accumulated squares.
         ids: (N,) int64.
         gradients: (N, K) float32.
+        rate: the learning rate.
     """
     if _native(weight):
         _run("afm_adagrad_rows", (weight, squares), ids, gradients, rate, epsilon)
@@ -96,13 +96,13 @@ def adam_rows(
 ) -> None:
     """One lazy Adam step (Kingma and Ba 2015, torch's SparseAdam) on the rows `ids`.
 
-    The moments of rows that do not occur stay as they are, where a dense step would let them decay.
+    The moments of rows that do not occur stay unchanged, whereas a dense step would let them decay.
 
     Args:
-        mean, squares: the tables of the two moments.
+        mean, squares: (n, K) tables of the first and second moments.
         ids: (N,) int64.
         gradients: (N, K) float32.
-        rate: the learning rate, with the correction for the moments' start at 0 in it.
+        rate: the learning rate, including the bias correction of the moments.
     """
     shares = [1.0 - beta for beta in betas]
     if _native(weight):
@@ -115,14 +115,14 @@ def adam_rows(
 
 
 def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Each distinct id with the sum of its rows, tables that were looked up alike side by side.
+    """The distinct ids, and the sum of each one's gradient rows; those of several tables side by side.
 
     Args:
-        ids: (N,) int64.
-        gradients: (N, K) float32 of each table.
+        ids: (N,) int64, the same for all tables.
+        gradients: (N, K) float32 for each table.
 
     Returns:
-        the ids (D,) int64, in an order that depends on `ids` alone, and the sums (D, sum of K).
+        the distinct ids, (D,) int64, in an order that depends only on `ids`, and the sums, (D, sum of K).
     """
     if not _native(gradients[0]):
         distinct, total = _summed(ids, torch.cat(gradients, dim=1))
@@ -132,9 +132,9 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     ids = ids.contiguous()
     distinct = torch.empty_like(ids)
     sums = gradients[0].new_empty(len(ids), sum(part.shape[1] for part in gradients))
-    found, at = 0, 0
-    for part in map(_rows_apart, gradients):
-        found = native.afm_sum_rows(
+    n_distinct, column = 0, 0
+    for part in map(_with_contiguous_rows, gradients):
+        n_distinct = native.afm_sum_rows(
             ctypes.c_void_p(ids.data_ptr()),
             ctypes.c_void_p(part.data_ptr()),
             ctypes.c_int64(len(ids)),
@@ -142,15 +142,15 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
             ctypes.c_int64(part.stride(0)),
             ctypes.c_int(torch.get_num_threads()),
             ctypes.c_void_p(distinct.data_ptr()),
-            ctypes.c_void_p(sums.data_ptr() + at * sums.element_size()),
+            ctypes.c_void_p(sums.data_ptr() + column * sums.element_size()),
             ctypes.c_int64(sums.shape[1]),
         )
-        at += part.shape[1]
-    return distinct[:found], sums[:found]
+        column += part.shape[1]
+    return distinct[:n_distinct], sums[:n_distinct]
 
 
-def _rows_apart(gradients: Tensor) -> Tensor:
-    """With the numbers of a row side by side, as the compiled steps want them."""
+def _with_contiguous_rows(gradients: Tensor) -> Tensor:
+    """The same numbers with each row contiguous in memory, as the compiled functions need them."""
     return gradients if gradients.stride(1) == 1 else gradients.contiguous()
 
 
@@ -159,7 +159,7 @@ def _native(weight: Tensor) -> bool:
 
 
 def _run(name: str, tables: tuple[Tensor, ...], ids: Tensor, gradients: Tensor, *factors: float) -> None:
-    ids, gradients = ids.contiguous(), _rows_apart(gradients)
+    ids, gradients = ids.contiguous(), _with_contiguous_rows(gradients)
     getattr(native_library(), name)(
         *(ctypes.c_void_p(tensor.data_ptr()) for tensor in (*tables, ids, gradients)),
         ctypes.c_int64(len(ids)),
@@ -171,5 +171,5 @@ def _run(name: str, tables: tuple[Tensor, ...], ids: Tensor, gradients: Tensor, 
 
 
 def _summed(ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-    distinct, where = torch.unique(ids, return_inverse=True)
-    return distinct, gradients.new_zeros(len(distinct), gradients.shape[1]).index_add_(0, where, gradients)
+    distinct, index = torch.unique(ids, return_inverse=True)
+    return distinct, gradients.new_zeros(len(distinct), gradients.shape[1]).index_add_(0, index, gradients)

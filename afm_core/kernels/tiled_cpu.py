@@ -1,6 +1,6 @@
-"""Pair attention in torch, a few rows at a time: for processors that `native_cpu` does not know.
+"""Pair attention in torch, a few rows at a time, for processors that `native_cpu` does not support.
 
-The (tile, P, K) interactions of one tile fit a processor's cache; backward computes them again.
+The (tile, P, K) interactions of one tile fit into a processor's cache; backward recomputes them.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from torch.nn import functional
 
 from afm_core.kernels.reference import interactions, masked_softmax, pair_mask
 
-_TILE_FLOATS = 1 << 18  # 1 MiB: the interactions of a tile, or its activations
+_TILE_FLOATS = 1 << 18  # 1 MiB, for the interactions of a tile or its activations
 
 
 def attend(
     v: Tensor, gate: Tensor, mask: Tensor, W: Tensor, b: Tensor, h: Tensor, keep: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The operator of `afm_core.kernels.pair_attention` on float32; the weights are not differentiable.
+    """The operator `afm_core.kernels.pair_attention` on float32 tensors; the weights are not differentiable.
 
     Args:
-        gate: (B, F), x where the row has the feature, else 0.
-        keep: (B, P) factors of the weights after the softmax, or None.
+        gate: (B, F) x_i where the row has the feature, else 0.
+        keep: (B, P) factors for the weights after the softmax, or None.
     """
-    found: tuple[Tensor, Tensor] = _PairAttention.apply(v, gate, mask, W, b, h, keep)  # type: ignore[no-untyped-call]
-    return found
+    result: tuple[Tensor, Tensor] = _PairAttention.apply(v, gate, mask, W, b, h, keep)  # type: ignore[no-untyped-call]
+    return result
 
 
 def _tiles(v: Tensor, W: Tensor) -> Iterator[slice]:

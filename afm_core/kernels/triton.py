@@ -1,10 +1,10 @@
 """Pair attention on GPUs, in Triton: one fused kernel forward, two backward.
 
-Compulsory memory traffic only: forward reads the embeddings of a batch and writes the pooled vectors and one score a
-pair; backward reads those and writes the gradients. Everything in between is computed again on chip.
+Memory traffic is minimal: forward reads the embeddings of a batch and writes the pooled vectors and one score per
+pair; backward reads those and writes the gradients. Everything in between is recomputed on chip.
 
-Compute of a row, in products of P pairs x k x t: 1 forward, 4 backward (the activations once in each kernel, d_pairs,
-d_W). With `TRITON_INTERPRET=1` the same kernels run without a GPU, for tests.
+Computation per row, in products of P pairs x k x t: 1 forward, 4 backward (the activations once in each kernel,
+d_pairs, d_W). With `TRITON_INTERPRET=1` the same kernels run without a GPU, for tests.
 """
 
 import importlib.util
@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-_TILE_BYTES = 1 << 15  # of the factors of a tile of pairs
-_LEAST_DOT = 16  # the tensor cores' least extent
-_SHARES = 64  # of the network's gradient, each a program's own sum, added at the end: no atomics, hence deterministic
+_TILE_BYTES = 1 << 15  # size of the factors of a tile of pairs
+_MIN_DOT = 16  # smallest dimension of a tensor-core product
+_SHARES = 64  # partial sums of the network's gradient, one per program, added at the end: deterministic, no atomics
 
 
 @cache
 def available() -> bool:
-    """Whether Triton is installed and has a GPU, or its interpreter, to run on."""
+    """Whether Triton is installed and can run on a GPU or in its interpreter."""
     if importlib.util.find_spec("triton") is None:
         return False
     return torch.cuda.is_available() or _interpreted()
@@ -46,33 +46,33 @@ def attend(
     bfloat16: bool,
     need_weights: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """The operator of `afm_core.kernels`, on float32 tensors; with `bfloat16`, its products take bfloat16 factors.
+    """The operator `afm_core.kernels.pair_attention` on float32 tensors; `bfloat16` rounds the factors of its products.
 
     Args:
-        gate: (B, F), x where the row has the feature, else 0.
-        keep: (B, P) factors of the weights after the softmax, or None.
+        gate: (B, F) x_i where the row has the feature, else 0.
+        keep: (B, P) factors for the weights after the softmax, or None.
     """
-    found: tuple[Tensor, Tensor | None] = _PairAttention.apply(  # type: ignore[no-untyped-call]
+    result: tuple[Tensor, Tensor | None] = _PairAttention.apply(  # type: ignore[no-untyped-call]
         v, gate, mask, W, b, h, keep, bfloat16, need_weights
     )
-    return found
+    return result
 
 
 def tiling(fields: int, k: int, t: int, *, bfloat16: bool) -> dict[str, int]:
-    """The constants of a compilation for rows of so many fields: see `triton_kernels`.
+    """The compile-time constants for rows of `fields` features; see `triton_kernels`.
 
-    Chosen so that the compiler's report for compute capability 8.0 and 9.0 shows at most 160 KiB of shared memory.
+    They are chosen so that the compiler reports at most 160 KiB of shared memory for compute capability 8.0 and 9.0.
     """
-    k_p = max(_LEAST_DOT, _power_of_two(k))
-    rows = max(_LEAST_DOT, min(64, (_TILE_BYTES >> (1 if bfloat16 else 2)) // k_p))
+    k_p = max(_MIN_DOT, _power_of_two(k))
+    rows = max(_MIN_DOT, min(64, (_TILE_BYTES >> (1 if bfloat16 else 2)) // k_p))
     j = min(rows, _power_of_two(fields * (fields - 1) // 2))
-    t_b = min(32, max(_LEAST_DOT, _power_of_two(t)))
-    fields_p = _power_of_two(max(fields, _LEAST_DOT * j // rows))
+    t_b = min(32, max(_MIN_DOT, _power_of_two(t)))
+    fields_p = _power_of_two(max(fields, _MIN_DOT * j // rows))
     return {"E": rows // j, "J": j, "FIELDS_P": fields_p, "K_P": k_p, "T_B": t_b}
 
 
-def _power_of_two(at_least: int) -> int:
-    return 1 << (at_least - 1).bit_length()
+def _power_of_two(minimum: int) -> int:
+    return 1 << (minimum - 1).bit_length()
 
 
 def _kernels() -> ModuleType:
@@ -83,7 +83,7 @@ def _kernels() -> ModuleType:
 
 @cache
 def _sides(fields: int, device: torch.device) -> Tensor:
-    """(2, P) int32: the left and the right field of each pair."""
+    """(2, P) int32, the left and the right field of each pair."""
     return torch.triu_indices(fields, fields, offset=1, dtype=torch.int32, device=device)
 
 

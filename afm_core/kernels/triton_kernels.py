@@ -1,13 +1,14 @@
 """The Triton kernels of pair attention; `triton.py` launches them.
 
-A program holds E examples x J pairs on chip, as E * J rows of k floats, and walks over the pairs J at a time. A softmax
-that runs along keeps only its maximum and its sum, so neither the pairs nor the activations ever reach memory. The
-incidence of pairs and fields is a matrix of zeros and ones, made on chip, which turns the scattered additions of
-backward into a product.
+A program holds E examples x J pairs on chip, as E * J rows of k floats, and processes the pairs J at a time. An online
+softmax keeps only its running maximum and sum, so neither pairs nor activations ever reach memory. In backward, the
+incidence of pairs and fields is a matrix of zeros and ones, built on chip, which turns scattered additions into a
+matrix product.
 
-Names in capitals are constants of a compilation: E, J, FIELDS_P and K_P (fields and k, up to a power of two), T_B (rows
-of W at a time), FACTORS of the products, whose sums are float32 (`rounded`: the nearest bfloat16 held in float32;
-Triton's interpreter cuts instead of rounding, and multiplies bfloat16 by their bits).
+Names in capitals are compile-time constants: E, J, FIELDS_P and K_P (fields and k, rounded up to a power of two), T_B
+(rows of W at a time), and FACTORS, the precision of the factors of products, whose sums are float32. `rounded` means
+the nearest bfloat16 stored in float32: Triton's interpreter truncates instead of rounding, and multiplies the bit
+patterns of bfloat16.
 """
 
 import triton
@@ -16,12 +17,12 @@ import triton.language as tl
 
 @triton.jit
 def _side(v, gate, field, example, live, fields, k, E: tl.constexpr, J: tl.constexpr, K_P: tl.constexpr):
-    """(E, J, K_P) float32: the embeddings of one side of J pairs, times their values."""
-    at = example[:, None] * fields + field[None, :]
-    value = tl.load(gate + at, mask=live, other=0.0)
+    """(E, J, K_P) float32, the embeddings of one side of J pairs times their values."""
+    offset = example[:, None] * fields + field[None, :]
+    value = tl.load(gate + offset, mask=live, other=0.0)
     column = tl.arange(0, K_P)
     inside = live[:, :, None] & (column[None, None, :] < k)
-    embedding = tl.load(v + at.to(tl.int64)[:, :, None] * k + column[None, None, :], mask=inside, other=0.0)
+    embedding = tl.load(v + offset.to(tl.int64)[:, :, None] * k + column[None, None, :], mask=inside, other=0.0)
     return embedding.to(tl.float32) * value[:, :, None]
 
 
@@ -57,7 +58,7 @@ def forward(
     E: tl.constexpr, J: tl.constexpr, K_P: tl.constexpr, T_B: tl.constexpr,
     FACTORS: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """Pooled vectors, the scores a' (-inf where masked) and the logarithm of the softmax's denominator."""
+    """Write pooled vectors, scores a' (-inf where masked) and the logarithm of the softmax's denominator."""
     example = tl.program_id(0) * E + tl.arange(0, E)
     column = tl.arange(0, K_P)
     largest = tl.full([E], float("-inf"), tl.float32)
@@ -79,8 +80,8 @@ def forward(
         both = tl.load(mask + example[:, None] * fields + i[None, :], mask=live, other=0)
         both &= tl.load(mask + example[:, None] * fields + j[None, :], mask=live, other=0)
         score_EJ = tl.where(both != 0, tl.reshape(score, [E, J]), float("-inf"))
-        at = example[:, None] * pairs + pair[None, :]
-        tl.store(scores + at, score_EJ, mask=live)
+        offset = example[:, None] * pairs + pair[None, :]
+        tl.store(scores + offset, score_EJ, mask=live)
 
         raised = tl.maximum(largest, tl.max(score_EJ, axis=1))
         finite = tl.where(raised == float("-inf"), 0.0, raised)
@@ -88,7 +89,7 @@ def forward(
         weight_EJ = tl.exp(score_EJ - finite[:, None])
         total = total * shrink + tl.sum(weight_EJ, axis=1)
         if KEEP:
-            weight_EJ *= tl.load(keep + at, mask=live, other=0.0)
+            weight_EJ *= tl.load(keep + offset, mask=live, other=0.0)
         summed = summed * shrink[:, None] + tl.sum(weight_EJ[:, :, None] * product, axis=1)
         largest = raised
     some = total > 0.0
@@ -105,10 +106,10 @@ def backward_embeddings(
     E: tl.constexpr, J: tl.constexpr, FIELDS_P: tl.constexpr, K_P: tl.constexpr, T_B: tl.constexpr,
     FACTORS: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """d_v, and the gradients of the scores, which `backward_network` needs.
+    """Write d_v, and the gradients of the scores, which `backward_network` reads.
 
-    The sum over pairs that a softmax's gradient subtracts equals d_pooled . pooled, but is added up from the very terms
-    it is subtracted from: a row with one pair then has a gradient of exactly 0.
+    The sum over pairs in a softmax's gradient equals d_pooled . pooled, but is added up from the same terms that it is
+    subtracted from, so that a row with one pair gets a gradient of exactly 0.
     """
     example = tl.program_id(0) * E + tl.arange(0, E)
     column = tl.arange(0, K_P)
@@ -122,30 +123,30 @@ def backward_embeddings(
         pair = first + tl.arange(0, J)
         i, j = _fields_of(left, right, pair, pairs)
         live = (example[:, None] < rows) & (pair[None, :] < pairs)
-        at = example[:, None] * pairs + pair[None, :]
+        offset = example[:, None] * pairs + pair[None, :]
         product = _side(v, gate, i, example, live, fields, k, E, J, K_P) * _side(
             v, gate, j, example, live, fields, k, E, J, K_P
         )
-        used = tl.exp(tl.load(scores + at, mask=live, other=float("-inf")) - log_sum[:, None])
+        used = tl.exp(tl.load(scores + offset, mask=live, other=float("-inf")) - log_sum[:, None])
         if KEEP:
-            used *= tl.load(keep + at, mask=live, other=0.0)
+            used *= tl.load(keep + offset, mask=live, other=0.0)
         expected += tl.sum(used * tl.sum(upstream[:, None, :] * product, axis=2), axis=1)
     d_terms = tl.zeros([E * FIELDS_P, K_P], tl.float32)
     for first in range(0, pairs, J):
         pair = first + tl.arange(0, J)
         i, j = _fields_of(left, right, pair, pairs)
         live = (example[:, None] < rows) & (pair[None, :] < pairs)
-        at = example[:, None] * pairs + pair[None, :]
+        offset = example[:, None] * pairs + pair[None, :]
         product = _side(v, gate, i, example, live, fields, k, E, J, K_P) * _side(
             v, gate, j, example, live, fields, k, E, J, K_P
         )
-        used = tl.exp(tl.load(scores + at, mask=live, other=float("-inf")) - log_sum[:, None])
+        used = tl.exp(tl.load(scores + offset, mask=live, other=float("-inf")) - log_sum[:, None])
         d_used = tl.sum(upstream[:, None, :] * product, axis=2)
         d_score = -used * expected[:, None]
         if KEEP:
-            used *= tl.load(keep + at, mask=live, other=0.0)
+            used *= tl.load(keep + offset, mask=live, other=0.0)
         d_score += used * d_used
-        tl.store(d_scores + at, d_score, mask=live)
+        tl.store(d_scores + offset, d_score, mask=live)
 
         factor = _factor(tl.reshape(product, [E * J, K_P]), FACTORS)
         through = tl.zeros([E * J, K_P], tl.float32)
@@ -161,7 +162,7 @@ def backward_embeddings(
         j_cell = tl.load(right + first + cell % J, mask=first + cell % J < pairs, other=-1)
         of_left = (mine & ((slot % FIELDS_P)[:, None] == i_cell[None, :])).to(tl.float32)
         of_right = (mine & ((slot % FIELDS_P)[:, None] == j_cell[None, :])).to(tl.float32)
-        right_side = _side(v, gate, j, example, live, fields, k, E, J, K_P)  # from the cache: registers are scarcer
+        right_side = _side(v, gate, j, example, live, fields, k, E, J, K_P)  # from the cache, to save registers
         to_left = _factor(tl.reshape(d_product * right_side, [E * J, K_P]), FACTORS)
         d_terms = tl.dot(_factor(of_left, FACTORS), to_left, d_terms, input_precision="tf32x3")
         left_side = _side(v, gate, i, example, live, fields, k, E, J, K_P)
@@ -169,9 +170,9 @@ def backward_embeddings(
         d_terms = tl.dot(_factor(of_right, FACTORS), to_right, d_terms, input_precision="tf32x3")
     owner = tl.program_id(0) * E + slot // FIELDS_P
     present = (owner < rows) & (slot % FIELDS_P < fields)
-    field_at = owner * fields + slot % FIELDS_P
-    d_terms *= tl.load(gate + field_at, mask=present, other=0.0)[:, None]
-    out = d_v + field_at.to(tl.int64)[:, None] * k + column[None, :]
+    field_offset = owner * fields + slot % FIELDS_P
+    d_terms *= tl.load(gate + field_offset, mask=present, other=0.0)[:, None]
+    out = d_v + field_offset.to(tl.int64)[:, None] * k + column[None, :]
     tl.store(out, d_terms, mask=present[:, None] & (column[None, :] < k))
 
 
@@ -181,10 +182,10 @@ def backward_network(
     rows, fields, pairs, k, t,
     E: tl.constexpr, J: tl.constexpr, K_P: tl.constexpr, T_B: tl.constexpr, FACTORS: tl.constexpr,
 ):  # fmt: skip
-    """Share `program_id(1)` of the sums over rows and pairs of d_score * [ReLU passes] * pair, and of the same without
-    pair. With h, W and b they give the gradients of all three.
+    """Write one share of the sums over rows and pairs of d_score * [ReLU is active] * pair, and of the same without
+    the factor pair. Together with h, W and b they give the gradients of all three.
 
-    T_B rows of W stay on chip while every tile of the share passes by.
+    `program_id(1)` is the number of the share. T_B rows of W stay on chip while the program iterates over its tiles.
     """
     unit = tl.program_id(0) * T_B + tl.arange(0, T_B)
     column = tl.arange(0, K_P)

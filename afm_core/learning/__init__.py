@@ -1,1 +1,1 @@
-"""Losses, metrics, optimisers and predictions."""
+"""Losses, tasks, metrics, optimisers, the learning-rate schedule and calibration."""

@@ -1,22 +1,25 @@
-"""Platt scaling (1999): probabilities that mean what they say, by two numbers fitted on rows held out from training."""
+"""Platt scaling (Platt 1999): two numbers, fitted on held-out rows, that turn outputs into calibrated probabilities."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-Sum = Callable[[list[float]], list[float]]
-_STEPS, _CLOSE, _DAMPING = 50, 1e-10, 1e-9
+SumOverRanks = Callable[[list[float]], list[float]]
+_MAX_STEPS, _MIN_CHANGE, _DAMPING = 50, 1e-10, 1e-9
 
 
-def fit_platt(output: NDArray[np.float32], label: NDArray[np.float32], sum_over_ranks: Sum) -> tuple[float, float]:
-    """Slope and intercept that make sigmoid(slope x output + intercept) likeliest, by Newton's method.
+def fit_platt(
+    output: NDArray[np.float32], label: NDArray[np.float32], sum_over_ranks: SumOverRanks
+) -> tuple[float, float]:
+    """The slope and intercept that maximise the likelihood of sigmoid(slope x output + intercept), by Newton's method.
 
-    The labels are Platt's smoothed ones, (n+ + 1) / (n+ + 2) and 1 / (n- + 2), so that separable rows have an answer.
-    Every rank passes its own rows and gets the same answer. Cost: a pass over the rows a step, some ten steps.
+    The labels are Platt's smoothed ones, (n+ + 1) / (n+ + 2) and 1 / (n- + 2), so that separable rows have a finite
+    solution. Every rank passes its own rows and gets the same result. With one class only it is (1, 0), which changes
+    nothing. Cost: one pass over the rows per step, about ten steps.
 
     Args:
-        output: (N,) outputs of the model on this rank.
+        output: (N,) the model's outputs for the rows of this rank.
         label: (N,) -1 or 1.
         sum_over_ranks: adds up a list of numbers element-wise.
     """
@@ -25,28 +28,34 @@ def fit_platt(output: NDArray[np.float32], label: NDArray[np.float32], sum_over_
     if not n_positive or not n_negative:
         return 1.0, 0.0
     target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    at = np.array([1.0, 0.0])
-    loss = _loss(at, z, target, sum_over_ranks)
-    for _ in range(_STEPS):
-        p = _sigmoid(at[0] * z + at[1])
-        slack, curve = p - target, p * (1 - p)
-        sums = sum_over_ranks([float(x.sum()) for x in (slack * z, slack, curve * z**2, curve * z, curve)])
+    parameters = np.array([1.0, 0.0])
+    loss = _loss(parameters, z, target, sum_over_ranks)
+    for _ in range(_MAX_STEPS):
+        p = _sigmoid(parameters[0] * z + parameters[1])
+        residual, curvature = p - target, p * (1 - p)
+        terms = (residual * z, residual, curvature * z**2, curvature * z, curvature)
+        sums = sum_over_ranks([float(term.sum()) for term in terms])
         gradient, hessian = np.array(sums[:2]), np.array([[sums[2], sums[3]], [sums[3], sums[4]]])
         step = np.linalg.solve(hessian + _DAMPING * np.trace(hessian) * np.eye(2) + 1e-12 * np.eye(2), gradient)
-        while (tried := _loss(at - step, z, target, sum_over_ranks)) > loss:
+        while (next_loss := _loss(parameters - step, z, target, sum_over_ranks)) > loss:
             step /= 2
-            if np.abs(step).max() < _CLOSE:
-                return float(at[0]), float(at[1])
-        at, loss = at - step, tried
-        if np.abs(step).max() < _CLOSE:
+            if np.abs(step).max() < _MIN_CHANGE:
+                return float(parameters[0]), float(parameters[1])
+        parameters, loss = parameters - step, next_loss
+        if np.abs(step).max() < _MIN_CHANGE:
             break
-    return float(at[0]), float(at[1])
+    return float(parameters[0]), float(parameters[1])
 
 
-def _loss(at: NDArray[np.float64], z: NDArray[np.float64], target: NDArray[np.float64], sum_over_ranks: Sum) -> float:
-    line = at[0] * z + at[1]
-    return sum_over_ranks([float((np.logaddexp(0.0, line) - target * line).sum())])[0]
+def _loss(
+    parameters: NDArray[np.float64],
+    z: NDArray[np.float64],
+    target: NDArray[np.float64],
+    sum_over_ranks: SumOverRanks,
+) -> float:
+    logit = parameters[0] * z + parameters[1]
+    return sum_over_ranks([float((np.logaddexp(0.0, logit) - target * logit).sum())])[0]
 
 
-def _sigmoid(line: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * line)), dtype=np.float64)
+def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Training losses: sums over the rows of a batch, which add up exactly over ranks, and what to divide them by."""
+"""Training losses: the sum over the rows of a batch, which adds up exactly over ranks, and the number of terms."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 from afm_core.labels import NEGATIVE, POSITIVE
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int]]
-"""Outputs (B,), labels (B,) and weights (B,) or None to the sum of what they cost, and of how many terms."""
+"""Maps outputs (B,), labels (B,) and weights (B,) or None to the sum of the terms, a scalar, and their number."""
 
 
 def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
@@ -18,36 +18,36 @@ def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -
     Args:
         output: (B,) float, y.
         label: (B,) float.
-        weight: (B,) float, w; 1 where there are none.
+        weight: (B,) float, w; all 1 if None.
     """
     return _sum((output - label).square(), weight), len(label)
 
 
 def squared_error_with_overshoot_penalty(overshoot_penalty: float) -> Loss:
-    """As `squared_error`, but the error of a row beyond the end of the range at which its label is counts `overshoot`.
+    """`squared_error` with the error of a row that overshoots its label multiplied by `overshoot_penalty`.
 
-    There the clipped prediction of evaluation is right. With labels -1 and 1, 0 makes it max(0, 1 - label y)^2, the
-    squared hinge loss; something between still says on which side of the label the output belongs, but not loudly.
+    An output overshoots where it is beyond 1 for the label 1, or below -1 for the label -1; evaluation clips it to the
+    label. With labels -1 and 1, a penalty of 0 makes this max(0, 1 - label y)^2, the squared hinge loss.
     """
 
     def loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
-        right = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
+        overshoots = ((label >= POSITIVE) & (output > label)) | ((label <= NEGATIVE) & (output < label))
         error = (output - label).square()
-        return _sum(torch.where(right, overshoot_penalty * error, error), weight), len(label)
+        return _sum(torch.where(overshoots, overshoot_penalty * error, error), weight), len(label)
 
     return loss
 
 
 def log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
-    """Sum of -w ln sigmoid(label y) in nats, labels -1 or 1, and the number of rows. Arguments as above."""
+    """Sum of -w ln sigmoid(label y) in nats, a scalar, and the number of rows. Labels are -1 or 1."""
     return _sum(functional.softplus(-label * output), weight), len(label)
 
 
 def pair_log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
     """Sum of -w ln sigmoid(y_positive - y_negative) over the negatives, and their number (BPR, Rendle et al. 2009).
 
-    A negative belongs to the last positive before it in the batch, whose weight counts. Negatives before the first
-    positive were cut from theirs by the end of a batch or file, and are left out.
+    A negative belongs to the last positive before it in the batch and takes that row's weight. Negatives before the
+    first positive are left out: the end of a batch or file separated them from their positive.
     """
     group = torch.cumsum(label > 0, dim=0)
     negative = (label <= 0) & (group > 0)

@@ -1,4 +1,4 @@
-"""Optimisers by name. A sparse gradient's step touches only the rows of its batch, duplicates summed once."""
+"""Optimisers by name. A step with a sparse gradient updates only the rows of its batch, duplicates summed first."""
 
 import math
 from collections.abc import Iterable
@@ -13,14 +13,15 @@ from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import adagrad_rows, adam_rows
 from afm_core.settings.train import TrainSettings
 
-_AUTHORS_ACCUMULATOR = 1e-8  # for the gradient of half the summed squared error
+_AUTHORS_ACCUMULATOR = 1e-8  # with the gradient of half the summed squared error
 
 
 def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Optimizer:
     """The optimiser of the settings; Adagrad with the AFM authors' initial accumulator.
 
-    Adagrad forgets the scale of the loss but for the accumulator. Ours is the mean over the batch, whose gradient is
-    2 / batch_size times that of the authors' half sum, so their accumulator is scaled by the square of that.
+    Adagrad's steps do not depend on the scale of the loss, except through the initial accumulator. Our loss is the mean
+    over the batch, whose gradient is 2 / batch_size times that of the authors' half sum, so their accumulator is scaled
+    by the square of that factor.
     """
     match train.optimizer:
         case "adam":
@@ -34,7 +35,7 @@ def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Op
 
 
 class RowAdagrad(Adagrad):
-    """torch's Adagrad, on the rows of the batch where a gradient is sparse: the outcome is that of a dense step."""
+    """torch's Adagrad; with a sparse gradient it updates only the rows of the batch, which equals a dense step."""
 
     def __init__(self, parameters: Iterable[Parameter], **options: Any) -> None:
         super().__init__(parameters, **options)
@@ -43,28 +44,28 @@ class RowAdagrad(Adagrad):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; sparse gradients are used up, so that what is left is dense."""
+        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         for group, parameter, ids, values in _take_sparse(self):
             adagrad_rows(parameter, self.state[parameter]["sum"], ids, values, group["lr"], group["eps"])
         return super().step(closure)
 
 
 class RowAdam(Adam):
-    """torch's Adam; where a gradient is sparse, torch's SparseAdam: moments of other rows do not decay."""
+    """torch's Adam; with a sparse gradient, torch's SparseAdam: the moments of other rows do not decay."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; sparse gradients are used up, so that what is left is dense."""
+        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         _adam_steps_on_rows(self)
         return super().step(closure)
 
 
 class RowAdamW(AdamW):
-    """torch's AdamW (Loshchilov and Hutter 2019); where a gradient is sparse, of its rows alone, decay included."""
+    """torch's AdamW (Loshchilov and Hutter 2019); with a sparse gradient, step and decay apply to its rows only."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step; sparse gradients are used up, so that what is left is dense."""
+        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         _adam_steps_on_rows(self)
         return super().step(closure)
 
@@ -88,9 +89,9 @@ def _adam_steps_on_rows(optimizer: Adam) -> None:
 
 
 def add_row_l2(parameters: Iterable[Parameter], l2: float) -> None:
-    """Add l2 times the weights to each sparse gradient, once for each distinct row that it has. Dense ones stay.
+    """Add l2 times the weights to each sparse gradient, once for each distinct row in it; dense gradients stay as is.
 
-    It belongs after the sum over ranks, when the gradient holds the rows of all of them.
+    Call it after the sum over ranks, when the gradient holds the rows of all ranks.
     """
     for parameter in parameters:
         gradient = parameter.grad
@@ -102,6 +103,7 @@ def add_row_l2(parameters: Iterable[Parameter], l2: float) -> None:
 
 
 def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Tensor, Tensor]]:
+    """Remove the sparse gradients; yield each one's group, parameter, ids (N,) and values (N, K)."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             gradient = parameter.grad

@@ -1,4 +1,4 @@
-"""The learning rate over a training, as a factor of the one that is set."""
+"""The learning-rate schedule, as a factor of the configured learning rate."""
 
 import math
 
@@ -8,8 +8,8 @@ from afm_core.settings.train import Schedule
 def rate_factor(step: int, steps: int, schedule: Schedule, warmup_steps: int = 0) -> float:
     """The factor at `step` (from 0) of `steps`.
 
-    It rises linearly over the warm-up, then stays 1 (`constant`), or falls to 0 at the end as a line (`linear`) or
-    half a cosine (`cosine`, Loshchilov and Hutter 2017, without restarts).
+    It rises linearly during the warm-up, then stays 1 (`constant`), or falls to 0 at the end linearly (`linear`) or
+    along half a cosine (`cosine`; Loshchilov and Hutter 2017, without restarts).
     """
     if step < warmup_steps:
         return (step + 1) / warmup_steps

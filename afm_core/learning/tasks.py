@@ -1,4 +1,4 @@
-"""What a model is trained for: the loss, and what its output means to the people who get the scores."""
+"""Tasks: the loss that a model is trained with, and what its output means as a score."""
 
 import math
 from collections.abc import Callable
@@ -19,54 +19,61 @@ Numbers = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Task:
-    """One task. Scores are what evaluation and scoring give out."""
+    """One task. Scores are what evaluation and nightly scoring report."""
 
     loss: Loss
     score: Callable[[Tensor], Tensor]
-    """Output to score."""
+    """Maps outputs to scores."""
     validated: Callable[[Tensor], Tensor]
-    """Output to what the loss of validation is taken of."""
+    """Maps outputs to what the validation loss is computed on."""
     monitor: str
-    """Name of the number that validation watches; less is better."""
+    """Name of the monitored validation metric; lower is better."""
     of_mean: Callable[[float], float]
-    """The mean loss to that number."""
+    """Maps the mean validation loss to the monitored metric."""
     value: Callable[[Numbers], Numbers] | None
-    """Score to the scale of the labels, None where it has none."""
+    """Maps scores to predictions on the scale of the labels; None where scores have no such meaning."""
     probability: Callable[[Numbers], Numbers] | None
-    """Score to P(positive), None where it says nothing of it."""
+    """Maps scores to P(positive); None where scores have no such meaning."""
     calibrated: bool = False
-    """Whether the output is fitted to the probabilities of the validation split before it becomes a score."""
+    """Whether outputs are calibrated on the validation split by Platt scaling before they become scores."""
 
 
 def _clip(output: Tensor) -> Tensor:
     return output.clamp(NEGATIVE, POSITIVE)
 
 
-def _same(output: Tensor) -> Tensor:
+def _identity(output: Tensor) -> Tensor:
     return output
 
 
-def _half(score: Numbers) -> Numbers:
-    """P(positive) of a squared-error score with labels -1 and 1: E[label | x] = 2 P - 1."""
+def _probability_of_value(score: Numbers) -> Numbers:
+    """P(positive) where the score estimates E[label | x] = 2 P - 1, with labels -1 and 1."""
     return (np.asarray(score, dtype=np.float64) - NEGATIVE) / (POSITIVE - NEGATIVE)
 
 
-def _double(probability: Numbers) -> Numbers:
+def _value_of_probability(probability: Numbers) -> Numbers:
     return NEGATIVE + (POSITIVE - NEGATIVE) * np.asarray(probability, dtype=np.float64)
 
 
 TASKS: dict[TaskName, Task] = {
     # Predictions are clipped to the range of the labels, as the paper's evaluation does (section 4.1).
-    "regression": Task(squared_error, _clip, _clip, "RMSE", math.sqrt, lambda score: score, _half),
+    "regression": Task(squared_error, _clip, _clip, "RMSE", math.sqrt, lambda score: score, _probability_of_value),
     "classification": Task(
-        log_loss, torch.sigmoid, _same, "log loss", float, _double, lambda score: score, calibrated=True
+        log_loss,
+        torch.sigmoid,
+        _identity,
+        "log loss",
+        float,
+        _value_of_probability,
+        lambda score: score,
+        calibrated=True,
     ),
-    "ranking": Task(pair_log_loss, _same, _same, "pair log loss", float, None, None),
+    "ranking": Task(pair_log_loss, _identity, _identity, "pair log loss", float, None, None),
 }
 
 
 def task_of(train: TrainSettings) -> Task:
-    """The task of the settings, with the loss that they ask for."""
+    """The task of the settings, with the configured overshoot penalty."""
     task = TASKS[train.task]
     return (
         replace(task, loss=squared_error_with_overshoot_penalty(train.overshoot_penalty))

@@ -1,4 +1,4 @@
-"""The models, one file each. All take an `EncodedBatch` and give one real number a row."""
+"""The models, one per file. Each maps an `EncodedBatch` to one real number per row."""
 
 from torch import Tensor, nn
 
@@ -36,17 +36,17 @@ REGISTRY: dict[str, type[AnyModel]] = {
 
 
 def build_model(settings: ModelSettings, shape: Shape) -> AnyModel:
-    """The model that `settings.name` asks for, freshly initialised from torch's global generator."""
+    """The model named by `settings.name`, initialised from torch's global random generator."""
     return REGISTRY[settings.name](settings, shape)
 
 
 def penalty(model: nn.Module, settings: ModelSettings) -> Tensor | float:
-    """What is added to the loss besides the error: the paper's L2 on W (section 3.2) for the models that have it."""
+    """What is added to the loss besides the error: the paper's L2 regularisation of W (section 3.2), 0 without a W."""
     return settings.attention_l2 * model.W.square().sum() if isinstance(model, AFM) and settings.attention_l2 else 0.0
 
 
 def n_parameters(model: nn.Module) -> int:
-    """Numbers that training fits."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

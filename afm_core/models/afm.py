@@ -16,10 +16,10 @@ from afm_core.settings.model import ModelSettings
 class AFM(nn.Module):
     """y = w_0 + sum_i w_i x_i + p^T sum_{i<j} a_ij (v_i * v_j) x_i x_j (the paper's equation 6).
 
-    The softmax runs over the pairs of a row, as equation 5 says. The authors' published code takes it over an axis of
-    size 1, which makes every weight 1.
+    The softmax is over the pairs of a row, as in equation 5. The authors' published code takes it over an axis of size
+    1, which makes every weight 1.
 
-    Parameters and their start, the authors': W (t, k) and b (t,) ~ N(0, 2/(t+k)), h (t,) ~ N(0, 1), p (k,) = 1.
+    Parameters, initialised like the authors': W (t, k) and b (t,) ~ N(0, 2/(t+k)), h (t,) ~ N(0, 1), p (k,) = 1.
     """
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
@@ -38,7 +38,7 @@ class AFM(nn.Module):
         self.kernel = settings.kernel
 
     def attend(self, batch: EncodedBatch, need_weights: bool = True) -> tuple[Tensor, Tensor | None]:
-        """The pooled vector sum a_ij (v_i * v_j) x_i x_j (B, k), and the weights a_ij (B, pairs) if needed."""
+        """The pooled vector sum a_ij (v_i * v_j) x_i x_j, (B, k), and the weights a_ij, (B, pairs), if needed."""
         return pair_attention(
             self.factors.embedding(batch.ids),
             batch.values,
@@ -53,35 +53,36 @@ class AFM(nn.Module):
         )
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         return self.factors.first_order(batch) + self.pool(batch) @ self.p
 
     def pool(self, batch: EncodedBatch) -> Tensor:
-        """The pooled vector after dropout: (B, k). Without attention the paper's sum pooling (its equation 3)."""
+        """The pooled vector after dropout, (B, k); without attention the paper's sum pooling (equation 3)."""
         pooled_BK = (
             self.attend(batch, need_weights=False)[0] if self.attention else pair_pool(self.factors.terms(batch))
         )
         return functional.dropout(pooled_BK, self.pooled_dropout, self.training)
 
     def _kept_pairs(self, batch: EncodedBatch) -> Tensor | None:
+        """(B, pairs) factors of attention dropout, 0 or 1 / (1 - rate); None where nothing is dropped."""
         if not (self.training and self.attention_dropout):
             return None
         rows, m = batch.ids.shape
         return functional.dropout(torch.ones(rows, m * (m - 1) // 2, device=batch.ids.device), self.attention_dropout)
 
     def describe_kernel(self, n_fields: int) -> str:
-        """Which implementation computes the attention of rows of so many fields, and how precisely."""
+        """Implementation and precision that compute the attention of rows of `n_fields` features, for log lines."""
         return describe(choose(self.kernel, self.W.device, self.W.dtype, n_fields), self.precision)
 
     @torch.no_grad()
     def start_as_sum(self, n_columns: int) -> None:
-        """Let the first output of a row without padding be what an FM with these embeddings gives: p is the number of
-        pairs, and h = 0 makes attention even. h learns first, then W and b.
+        """Make the initial output of a row without padding equal to that of an FM with the same embeddings.
 
-        With the p = 1 of the authors the first output is near the mean of the interactions instead.
+        p becomes the number of pairs, and h = 0 makes attention uniform; h learns first, then W and b. With the
+        authors' p = 1 the initial output is close to the mean of the interactions instead of their sum.
 
         Args:
-            n_columns: F.
+            n_columns: F, the columns of a batch.
         """
         self.p.fill_(n_columns * (n_columns - 1) / 2)
         self.h.zero_()

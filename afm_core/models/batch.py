@@ -1,4 +1,4 @@
-"""What every model reads."""
+"""The input of every model."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from afm_core.features.feature_map import PADDING_ID
 
 
 class EncodedBatch(NamedTuple):
-    """B rows of F features. The columns stand in the order of the feature map's fields."""
+    """B rows of F features. The columns are in the order of the feature map's fields."""
 
     ids: Tensor
     """(B, F) int64."""
     values: Tensor
-    """(B, F) float32, the paper's x_i; 1 for a categorical field."""
+    """(B, F) float32, the paper's x_i; 1 for categorical fields."""
     mask: Tensor
     """(B, F) bool, False where the id is padding."""
 
@@ -29,11 +29,11 @@ class EncodedBatch(NamedTuple):
 
         Args:
             ids: (B, F) int64.
-            x: (B, X) float32, the columns of x_i, of which there may be none.
-            x_of_slots: (F) the position in `x` of each column's x_i, -1 where x_i is 1 (`FeatureMap.x_of_slots`).
+            x: (B, X) float32, the columns of x_i; X may be 0.
+            value_index: (F,) the position in `x` of each column's x_i, -1 where x_i is 1 (`FeatureMap.value_index`).
         """
         batch = cls.of_ids(ids)
-        for slot, at in enumerate(value_index):
-            if at >= 0:
-                batch.values[:, slot] = x[:, at]
+        for column, position in enumerate(value_index):
+            if position >= 0:
+                batch.values[:, column] = x[:, position]
         return batch

@@ -13,8 +13,8 @@ from afm_core.settings.model import ModelSettings
 class DCNv2(nn.Module):
     """Cross layers x_{l+1} = x_0 * (W_l x_l + b_l) + x_l (equation 1), then a perceptron: the stacked structure.
 
-    With `cross_rank` r, W_l is U_l V_l^T of that rank (equation 2), 2 F k r numbers instead of (F k)^2. The linear
-    part is as in the other models.
+    With `cross_rank` r, W_l is U_l V_l^T of rank r (equation 2): 2 F k r parameters instead of (F k)^2. The linear part
+    is the same as in the other models.
     """
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
@@ -25,7 +25,7 @@ class DCNv2(nn.Module):
         self.deep = Perceptron(width, settings.layers, settings.deep_dropout, settings.precision)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         start = crossed = self.factors.terms(batch).flatten(1)
         for layer in self.cross:
             crossed = torch.addcmul(crossed, start, layer(crossed))

@@ -1,4 +1,4 @@
-"""Deep AFM: what the AFM paper's conclusion names as future work, layers above the attention-based pooling."""
+"""Deep AFM: layers above the attention-based pooling, which the AFM paper's conclusion names as future work."""
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ class DeepAFM(AFM):
         self.deep = Perceptron(settings.embedding_dim, settings.layers, settings.deep_dropout, settings.precision)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         pooled_BK = self.pool(batch)
         deep: Tensor = self.deep(pooled_BK)
         return self.factors.first_order(batch) + pooled_BK @ self.p + deep

@@ -12,7 +12,7 @@ from afm_core.settings.model import ModelSettings, Precision
 
 
 class DeepCross(nn.Module):
-    """Embeddings side by side through residual units, then one linear unit; w_0 and w_i as in the other models."""
+    """Concatenated embeddings through residual units, then one linear unit; plus the other models' linear part."""
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
@@ -23,13 +23,13 @@ class DeepCross(nn.Module):
         self.output = nn.Linear(width, 1, bias=False)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
-        found: Tensor = self.output(self.dropout(self.units(self.factors.terms(batch).flatten(1)))).squeeze(-1)
-        return self.factors.first_order(batch) + found
+        """Outputs, one real number per row: (B,)."""
+        deep: Tensor = self.output(self.dropout(self.units(self.factors.terms(batch).flatten(1)))).squeeze(-1)
+        return self.factors.first_order(batch) + deep
 
 
 class ResidualUnit(nn.Module):
-    """x + W_1 ReLU(W_0 x + b_0) + b_1, through ReLU (equation 4)."""
+    """ReLU(x + W_1 ReLU(W_0 x + b_0) + b_1) (equation 4)."""
 
     def __init__(self, width: int, inner: int, precision: Precision) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from afm_core.settings.model import ModelSettings
 
 
 class DeepFM(nn.Module):
-    """An FM plus a perceptron on the same embeddings side by side (equations 1 to 4, without the sigmoid)."""
+    """An FM plus a perceptron on the same embeddings, concatenated (equations 1 to 4, without the sigmoid)."""
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class DeepFM(nn.Module):
         self.pooled_dropout = settings.pooled_dropout
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         terms_BFK = self.factors.terms(batch)
         pooled_BK = functional.dropout(pair_pool(terms_BFK), self.pooled_dropout, self.training)
         deep: Tensor = self.deep(terms_BFK.flatten(1))

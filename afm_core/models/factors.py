@@ -1,4 +1,4 @@
-"""What the models share: the linear part, and embeddings."""
+"""What the models share: the linear part and the embeddings."""
 
 import torch
 from torch import Tensor, nn
@@ -8,26 +8,25 @@ from afm_core.kernels.large_pages import on_large_pages
 from afm_core.kernels.rows import gather_rows
 from afm_core.models.batch import EncodedBatch
 
-_EMBEDDING_STD = 0.01  # of the AFM authors' published code, as is the zero start of the linear part
+_EMBEDDING_STD = 0.01  # as in the AFM authors' published code, like the linear part's initial zeros
 
 
 class Table(nn.Embedding):
-    """A vector for every id, at first 0, with sparse gradients, so that a step costs the rows of its batch."""
+    """A vector for every id, initially 0. Gradients are sparse, so that a step costs only the rows of its batch."""
 
     def __init__(self, n_ids: int, length: int) -> None:
         super().__init__(n_ids, length, sparse=True, _weight=on_large_pages(torch.empty(n_ids, length)))
         nn.init.zeros_(self.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(...) to (..., length)."""
+        """Vectors of ids: (...) int64 to (..., length)."""
         return gather_rows(self.weight, ids)
 
 
 def embedding_table(n_ids: int, length: int) -> Table:
-    """A table with the authors' start.
+    """A table initialised like the authors', with zeros for padding.
 
-    No padding_idx: padding has the value 0, hence the gradient 0, and torch would copy every gradient to leave its rows
-    out.
+    It has no `padding_idx`, for which torch would copy every gradient: padding has x_i = 0 and therefore gradient 0.
     """
     table = Table(n_ids, length)
     nn.init.normal_(table.weight, std=_EMBEDDING_STD)
@@ -59,13 +58,13 @@ class Factors(LinearPart):
 
     @torch.no_grad()
     def copy_from(self, factors: "Factors") -> None:
-        """Become what another model over the same feature map has learned.
+        """Copy the parameters of another model over the same feature map.
 
-        Where the map has been extended since, the ids that were appended keep what they have.
+        If the map has been extended since, the appended ids keep their current values.
         """
         self.bias.copy_(factors.bias)
-        for ours, theirs in ((self.linear, factors.linear), (self.embedding, factors.embedding)):
-            ours.weight[: len(theirs.weight)] = theirs.weight
+        for target, source in ((self.linear, factors.linear), (self.embedding, factors.embedding)):
+            target.weight[: len(source.weight)] = source.weight
 
     def terms(self, batch: EncodedBatch) -> Tensor:
         """v_i x_i, 0 for padding: (B, F, k)."""

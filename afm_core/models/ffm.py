@@ -11,9 +11,9 @@ from afm_core.settings.model import ModelSettings
 
 
 class FFM(nn.Module):
-    """y = w_0 + sum_i w_i x_i + sum_{i<j} <v_i,f(j), v_j,f(i)> x_i x_j (equation 4): a vector for each id and column.
+    """y = w_0 + sum_i w_i x_i + sum_{i<j} <v_i,f(j), v_j,f(i)> x_i x_j (equation 4): a vector per id and column.
 
-    Memory: n_ids x F x k numbers, and F x F x k a row; it wants a small `embedding_dim`.
+    Memory: n_ids x F x k floats, and F x F x k per row, so `embedding_dim` should be small.
     """
 
     left: Tensor
@@ -29,7 +29,7 @@ class FFM(nn.Module):
         self.register_buffer("right", torch.tensor(right), persistent=False)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         x_BF = batch.values * batch.mask
         v_BFFK = self.aware(batch.ids).unflatten(-1, (self.n_columns, self.k))
         products_BP = (v_BFFK[:, self.left, self.right] * v_BFFK[:, self.right, self.left]).sum(dim=-1)

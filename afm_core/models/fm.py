@@ -21,7 +21,7 @@ class FM(nn.Module):
         self.pooled_dropout = settings.pooled_dropout
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         pooled_BK = pair_pool(self.factors.terms(batch))
         pooled_BK = functional.dropout(pooled_BK, self.pooled_dropout, self.training)
         return self.factors.first_order(batch) + pooled_BK.sum(dim=1)

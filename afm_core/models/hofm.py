@@ -11,7 +11,7 @@ from afm_core.settings.model import ModelSettings
 
 
 class HOFM(nn.Module):
-    """An FM plus sum_{i<j<l} <v'_i, v'_j, v'_l> x_i x_j x_l, with embeddings of its own for order 3 (equation 4)."""
+    """An FM plus sum_{i<j<l} <v'_i, v'_j, v'_l> x_i x_j x_l, with separate embeddings for order 3 (equation 4)."""
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
@@ -20,14 +20,14 @@ class HOFM(nn.Module):
         self.pooled_dropout = settings.pooled_dropout
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         pooled_BK = pair_pool(self.factors.terms(batch)) + anova3(scaled(self.third, batch))
         pooled_BK = functional.dropout(pooled_BK, self.pooled_dropout, self.training)
         return self.factors.first_order(batch) + pooled_BK.sum(dim=1)
 
 
 def anova3(terms_BFK: Tensor) -> Tensor:
-    """The ANOVA kernel of order 3 of each of the k columns, by the recurrence over features (algorithm 1): (B, k)."""
+    """The ANOVA kernel of order 3 of each of the k columns, by recurrence over the features (algorithm 1): (B, k)."""
     first = second = third = torch.zeros_like(terms_BFK[:, 0])
     for z_BK in terms_BFK.unbind(dim=1):
         first, second, third = first + z_BK, second + first * z_BK, third + second * z_BK

@@ -1,4 +1,4 @@
-"""The dense layers of the deep models."""
+"""Dense layers of the deep models."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from afm_core.settings.model import Precision
 
 
 class Dense(nn.Linear):
-    """A linear unit whose products may take bfloat16 factors; weights, sums and what it gives out are float32."""
+    """A linear layer whose products may take bfloat16 factors; weights, sums and outputs are float32."""
 
     def __init__(self, inputs: int, outputs: int, precision: Precision, bias: bool = True) -> None:
         super().__init__(inputs, outputs, bias=bias)
@@ -26,7 +26,7 @@ class Dense(nn.Linear):
 
 
 class Perceptron(nn.Module):
-    """Layers of ReLU units with dropout after each, then one linear unit."""
+    """ReLU layers, each followed by dropout, then one linear unit."""
 
     def __init__(self, inputs: int, layers: Sequence[int], dropout: float, precision: Precision) -> None:
         super().__init__()
@@ -39,5 +39,5 @@ class Perceptron(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, inputs) to (B,)."""
-        found: Tensor = self.output(self.hidden(inputs)).squeeze(-1)
-        return found
+        output: Tensor = self.output(self.hidden(inputs)).squeeze(-1)
+        return output

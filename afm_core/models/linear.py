@@ -16,5 +16,5 @@ class Linear(nn.Module):
         self.factors = LinearPart(shape.n_ids)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         return self.factors.first_order(batch)

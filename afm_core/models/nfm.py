@@ -20,7 +20,7 @@ class NFM(nn.Module):
         self.pooled_dropout = settings.pooled_dropout
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         pooled_BK = functional.dropout(pair_pool(self.factors.terms(batch)), self.pooled_dropout, self.training)
         deep: Tensor = self.deep(pooled_BK)
         return self.factors.first_order(batch) + deep

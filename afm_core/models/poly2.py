@@ -1,4 +1,4 @@
-"""Degree-2 polynomial (Chang et al., JMLR 2010), its pairs hashed (Juan et al., RecSys 2016, equation 2)."""
+"""Degree-2 polynomial (Chang et al., JMLR 2010) with hashed pairs (Juan et al., RecSys 2016, equation 2)."""
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ class Poly2(nn.Module):
         self.register_buffer("right", torch.tensor(right), persistent=False)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         x_BF = batch.values * batch.mask
         buckets_BP = bucket(batch.ids[:, self.left], batch.ids[:, self.right], self.pairs.num_embeddings)
         terms_BP: Tensor = self.pairs(buckets_BP).squeeze(-1) * x_BF[:, self.left] * x_BF[:, self.right]
@@ -35,7 +35,7 @@ class Poly2(nn.Module):
 
 
 def bucket(left: Tensor, right: Tensor, buckets: int) -> Tensor:
-    """The weight of a pair of ids, whichever comes first."""
+    """The bucket of a pair of ids, whichever of them comes first."""
     low, high = torch.minimum(left, right), torch.maximum(left, right)
     mixed = (low * _MULTIPLIER + high) & 0x7FFFFFFFFFFF
     mixed = (mixed ^ (mixed >> _SHIFT)) * _MULTIPLIER & 0x7FFFFFFFFFFF

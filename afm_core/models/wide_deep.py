@@ -10,7 +10,7 @@ from afm_core.settings.model import ModelSettings
 
 
 class WideDeep(nn.Module):
-    """The linear part plus a perceptron on the embeddings side by side (equation 3, without the sigmoid)."""
+    """The linear part plus a perceptron on the concatenated embeddings (equation 3, without the sigmoid)."""
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
@@ -20,6 +20,6 @@ class WideDeep(nn.Module):
         )
 
     def forward(self, batch: EncodedBatch) -> Tensor:
-        """One real number a row: (B,)."""
+        """Outputs, one real number per row: (B,)."""
         deep: Tensor = self.deep(self.factors.terms(batch).flatten(1))
         return self.factors.first_order(batch) + deep

@@ -1,1 +1,1 @@
-"""Paths and URLs, atomic publishing, and what an artefact was made from."""
+"""Paths and URLs, atomic writing and publishing, checksums, and the provenance of artefacts."""

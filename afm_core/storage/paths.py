@@ -1,4 +1,4 @@
-"""Paths that may lead into an object store or HDFS: `s3://bucket/folder`, and what else fsspec knows by a URL."""
+"""Paths that may be URLs of an object store or HDFS: `s3://bucket/folder`, and any other URL that fsspec supports."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from upath import UPath
 
 
 def to_path(text: str | Path) -> Path:
-    """A local path, also of a `file://` URL; for any other URL a `UPath`, which has the same methods.
+    """A local path, also for a `file://` URL; for any other URL a `UPath`, which has the same methods.
 
     Raises:
-        ValueError: a URL of a kind that needs a package which is not there.
+        ValueError: the URL's scheme is unknown, or needs a package that is not installed.
     """
     if not isinstance(text, str):
         return text
@@ -23,38 +23,38 @@ def to_path(text: str | Path) -> Path:
     if scheme in ("", "file"):
         return Path(unquote(urlsplit(text).path)) if scheme else Path(text)
     try:
-        found = UPath(text)
-        assert found.fs
+        path = UPath(text)
+        assert path.fs
     except (ImportError, ValueError) as error:
         raise ValueError(f"{text}: {error}; for s3:// install the package s3fs") from error
-    return cast(Path, found)
+    return cast(Path, path)
 
 
 PathOrUrl = Annotated[Path, PlainValidator(to_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
-"""A path in the settings, local or a URL."""
+"""A path in the settings: local, or a URL."""
 
 
 def is_local(path: Path) -> bool:
-    """Whether it is a path of this machine, mounted file systems included."""
+    """Whether a path is on this machine, including mounted file systems."""
     return isinstance(path, Path)
 
 
 def to_url(path: Path) -> str:
-    """With its scheme, as Petastorm wants it."""
+    """The URL of a path with its scheme, as Petastorm needs it."""
     return path.absolute().as_uri() if is_local(path) else str(path)
 
 
 def remote_file_system(path: Path) -> Any:
-    """Of a path that is not local; None for one that is."""
+    """The fsspec file system of a path; None if the path is local."""
     return None if is_local(path) else cast(UPath, path).fs
 
 
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[IO[bytes]]:
-    """The file, to be read, wherever it is.
+    """Open a local or remote file for reading.
 
     Raises:
-        OSError: it cannot be; the errors of an object store's own client are such, too.
+        OSError: it cannot be read; errors of an object store's client are converted.
     """
     with as_os_errors(path), path.open("rb") as file:
         yield file
@@ -62,7 +62,7 @@ def open_for_reading(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def as_os_errors(path: Path) -> Iterator[None]:
-    """Make an OSError of whatever the client of an object store raises."""
+    """Convert the errors that the client of an object store raises inside the block to OSError."""
     try:
         yield
     except Exception as error:
@@ -72,6 +72,6 @@ def as_os_errors(path: Path) -> Iterator[None]:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file from wherever it is."""
-    with open_for_reading(source) as read, target.open("wb") as write:
-        shutil.copyfileobj(read, write)
+    """Copy a local or remote file."""
+    with open_for_reading(source) as source_file, target.open("wb") as target_file:
+        shutil.copyfileobj(source_file, target_file)

@@ -1,4 +1,4 @@
-"""What an artefact was made from: enough to decide whether making it again would give the same.
+"""What an artefact was made from, which decides whether making it again would give the same result.
 
 Datasets, nights, checkpoints, comparisons and search trials all record a `Provenance` and compare it with the one that
 they would be made from now.

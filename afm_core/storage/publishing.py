@@ -1,4 +1,4 @@
-"""Putting a finished folder in its place in one step, so that no reader ever sees half of it."""
+"""Publishing a finished folder in one step, so that no reader ever sees half of it."""
 
 import ctypes
 import os
@@ -14,14 +14,17 @@ _RENAME_EXCHANGE = 2
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends without an error.
+    """Yield an empty folder beside `target` that replaces it when the block ends without an error.
 
-    On an error, or a crash, `target` stays as it was. What crashed runs left behind is removed by the next one: two
-    runs that write the same target at once are not supported.
+    On an error or a crash, `target` stays as it was. The next run removes what a crashed one left behind, so two runs
+    must not write the same target at once.
+
+    Raises:
+        OSError: a folder cannot be created, renamed or removed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left_over in target.parent.glob(f".staging-{target.name}-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+    for leftover in target.parent.glob(f".staging-{target.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     stage = target.parent / f".staging-{target.name}-{uuid.uuid4().hex[:8]}"
     stage.mkdir()
     try:
@@ -32,21 +35,21 @@ def staged(target: Path) -> Iterator[Path]:
 
 
 def replace_folder(stage: Path, target: Path) -> None:
-    """Move `stage` to `target`. An older folder there is exchanged in one step where the file system can."""
+    """Move `stage` to `target`. An existing folder is exchanged in one step where the file system supports it."""
     if not target.exists():
         stage.rename(target)
         return
     if not _exchange(stage, target):
-        aside = target.parent / f".staging-{target.name}-previous"
-        target.rename(aside)
+        previous = target.parent / f".staging-{target.name}-previous"
+        target.rename(previous)
         stage.rename(target)
-        shutil.rmtree(aside)
+        shutil.rmtree(previous)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two paths atomically (Linux `renameat2`); False where that is not supported."""
+def _exchange(left: Path, right: Path) -> bool:
+    """Swap two paths atomically (Linux's `renameat2`). Returns False where that is not supported."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):
         return False
-    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+    return bool(renameat2(_AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), _RENAME_EXCHANGE) == 0)

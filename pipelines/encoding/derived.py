@@ -30,7 +30,8 @@ def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFra
     Combinations are told apart by 64-bit hashes of their ids: of n combinations of a field, n^2 / 2^65 share one.
     """
     pairs = [
-        F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key")) for ids, declared in feature_map.counted
+        F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key"))
+        for ids, declared in feature_map.frequencies
     ]
     counted = positives.select(F.inline(F.array(*pairs))).groupBy("field", "key").agg(F.count(F.lit(1)).alias("count"))
     return check_frame(counted, COUNT_TABLE)
@@ -43,7 +44,7 @@ def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureM
         counts: contract `COUNT_TABLE`; None where the map has no count fields.
         own: 1 where a row is one of those counted, and must not count itself, else 0.
     """
-    for ids, declared in feature_map.counted:
+    for ids, declared in feature_map.frequencies:
         assert counts is not None
         table = counts.where(F.col("field") == ids.name).select(F.col("key").alias("_key"), F.col("count").alias("_n"))
         joined = rows.withColumn("_key", _key(declared)).join(table, "_key", "left")

@@ -94,7 +94,7 @@ def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
     """Contract `COUNT_TABLE`, None for a map without count fields."""
-    if not encoding.feature_map.counted:
+    if not encoding.feature_map.frequencies:
         return None
     return check_frame(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
 

@@ -27,7 +27,7 @@ def looked_up_in_workers(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
         if has_vocabulary(ids.declared)
         and ids.declared.width == 1
         and ids.size <= HELD_VALUES
-        and ids.name not in feature_map.followed
+        and ids.name not in feature_map.derived_from
     )
 
 

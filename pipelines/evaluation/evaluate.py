@@ -41,10 +41,10 @@ def evaluate(settings: Settings) -> Evaluation:
         bundle = read_bundle(path)
         require_same_map(bundle, dataset)
         scored = score_split(bundle.scorer, dataset, SPLIT, settings.group_field)
-        found = all_metrics(scored.scored(bundle.predictor.task), settings.evaluate.k)
+        found = all_metrics(scored.scored(bundle.calibrated_model.task), settings.evaluate.k)
         metrics[bundle.settings.model.name] = found
         if isinstance(bundle.model, AFM):
-            columns = tuple(field.name for field in dataset.feature_map.slots)
+            columns = tuple(field.name for field in dataset.feature_map.column_fields)
             attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), columns)
     evaluation = Evaluation(dataset.manifest.splits[SPLIT].rows, metrics, attention)
     _write(evaluation, settings)

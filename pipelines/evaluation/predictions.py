@@ -48,7 +48,7 @@ def score_split(
     Args:
         ids_below: the scorer's own map, where the dataset's extends it: ids that it lacks become unknown.
     """
-    names = [field.name for field in dataset.feature_map.slots]
+    names = [field.name for field in dataset.feature_map.column_fields]
     at = names.index(list_field) if list_field else None
     batches = _feed(dataset, split, with_row_keys=True).epoch(0)
     parts = [
@@ -69,7 +69,7 @@ def score_split(
 def _known(batch: EncodedBatch, own: FeatureMap | None) -> EncodedBatch:
     if own is None:
         return batch
-    unknown = torch.tensor([field.unknown_id for field in own.slots])
+    unknown = torch.tensor([field.unknown_id for field in own.column_fields])
     return batch._replace(ids=torch.where(batch.ids < own.n_ids, batch.ids, unknown))
 
 

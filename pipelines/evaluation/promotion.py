@@ -108,13 +108,13 @@ def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bun
 
 
 def _metrics(bundle: Bundle, scored: Predictions) -> dict[str, float]:
-    found = all_metrics(scored.scored(bundle.predictor.task), ())
+    found = all_metrics(scored.scored(bundle.calibrated_model.task), ())
     return {name: found[name] for name in _COMPARED if name in found}
 
 
 def _most_unknown(bundle: Bundle, dataset: Dataset) -> float:
     """The greatest share of unknown ids in any one column."""
-    unknown = np.array([field.unknown_id for field in bundle.feature_map.slots])
+    unknown = np.array([field.unknown_id for field in bundle.feature_map.column_fields])
     counts, rows = np.zeros(len(unknown)), 0
     for batch in encoded_batches(dataset, SPLIT):
         counts, rows = counts + (batch.ids.numpy() == unknown).sum(axis=0), rows + len(batch.ids)

@@ -69,11 +69,11 @@ def _encode(hashed: DataFrame, settings: Settings, columns: LogColumns, encoding
 def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:
     """Count what frequency and co-occurrence fields need to know, and add these fields."""
     feature_map = encoding.feature_map
-    if not feature_map.counted and not feature_map.co_occurrences:
+    if not feature_map.frequencies and not feature_map.co_occurrences:
         return rows
     rows = rows.persist()
     is_counted = (F.col(LABEL) > 0) & (F.col(SPLIT) == 0)
-    if feature_map.counted:
+    if feature_map.frequencies:
         write_count_table(count_combinations(rows.where(is_counted), feature_map), encoding.counts)
     if feature_map.co_occurrences:
         write_pair_table(count_pairs(rows.where(is_counted), feature_map), encoding.pairs)

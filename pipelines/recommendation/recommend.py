@@ -208,7 +208,7 @@ def finder(bundle: Bundle, user: str, item: str, items: NDArray[np.int64], k: in
                     user: queries.column(_USER).take(pa.array(np.repeat(np.arange(rows), n_best))),
                     "rank": pa.array(np.tile(np.arange(1, n_best + 1, dtype=np.int32), rows)),
                     item: values.take(pa.array(positions.reshape(-1).numpy())),
-                    "score": pa.array(loaded.predictor.of_output(outputs.reshape(-1)).numpy()),
+                    "score": pa.array(loaded.calibrated_model.to_score(outputs.reshape(-1)).numpy()),
                     "model": pa.array([fingerprint]).take(pa.array(np.zeros(rows * n_best, dtype=np.int32))),
                 }
             )

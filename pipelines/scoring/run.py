@@ -142,7 +142,7 @@ def _require_same_scores(bundle: Bundle) -> None:
         BundleError: the scores differ by more than rounding.
     """
     precision = bundle.settings.model.precision
-    difference, allowed = bundle.largest_difference(), _TOLERANCE[precision]
+    difference, allowed = bundle.certificate_error(), _TOLERANCE[precision]
     if not difference <= allowed:
         raise BundleError(
             f"{bundle.path}: scores of its frozen rows differ by up to {difference:.2g} from those of the training, "

@@ -22,7 +22,7 @@ def fit_drift_baseline(scorer: Scorer, dataset: Dataset) -> DriftBaseline:
     Missing values are left out. Cost: one pass over the split; memory for one number per row and the fields of a
     million rows.
     """
-    columns = dataset.feature_map.slots
+    columns = dataset.feature_map.column_fields
     uncounted = [(column, field) for column, field in enumerate(columns) if isinstance(field.declared, _UNCOUNTED)]
     wanted = [column for column, _ in uncounted]
     plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _BATCH_ROWS, 0, 1)

@@ -9,8 +9,8 @@ import psutil
 from torch import Tensor
 
 from afm_core.errors import DivergedError, InterruptedBySignal
+from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.learning.optimisers import add_row_l2
-from afm_core.learning.prediction import Predictor
 from afm_core.models import AFM, AnyModel, penalty
 from afm_core.settings import Settings
 from pipelines import phases
@@ -45,7 +45,7 @@ class StepDone:
 class Fit:
     """A finished training."""
 
-    predictor: Predictor
+    predictor: CalibratedModel
     """Holds the weights of `best`."""
     epochs: list[Epoch]
     best: Epoch
@@ -78,7 +78,7 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     assert state.best is not None
     model.load_state_dict(state.best_weights)
     assert ranks.all_equal(model), "the ranks ended with different parameters"
-    predictor = Predictor(model.cpu(), settings.train.task)
+    predictor = CalibratedModel(model.cpu(), settings.train.task)
     if context.task.calibrated:
         predictor.calibrate(*calibration(model, context))
     return Fit(predictor, state.epochs, state.best, state.optimizer_by_name())

@@ -24,7 +24,7 @@ def test_a_bundle_gives_equal_outputs_bit_for_bit_after_a_round_trip(bundle: Pat
     first = read_bundle(bundle)
     frozen = FrozenRows(np.ones((4, len(first.feature_map.names)), np.int32), np.empty((4, 0), np.float32))
     again = tmp_path / "again"
-    write_bundle(again, first.predictor, first.settings, first.path, frozen, first.metrics, "card")
+    write_bundle(again, first.calibrated_model, first.settings, first.path, frozen, first.metrics, "card")
     second = read_bundle(tmp_path / "again")
     batch = EncodedBatch.of_ids(torch.randint(0, first.feature_map.n_ids, (100, len(first.feature_map.names))))
     assert torch.equal(first.model(batch), second.model(batch))
@@ -47,10 +47,10 @@ def test_a_changed_or_missing_file_is_refused_by_name(bundle: Path, name: str) -
 def test_frozen_rows_show_a_model_that_scores_otherwise_than_it_did(bundle: Path) -> None:
     found = read_bundle(bundle)
     assert len(load_file(bundle / "certificate.safetensors")["ids"]) == 64, "the first batch of the validation split"
-    assert found.largest_difference() == 0.0
+    assert found.certificate_error() == 0.0
     with torch.no_grad():
         found.model.factors.bias += 0.01
-    assert found.largest_difference() == pytest.approx(0.01, rel=1e-3)
+    assert found.certificate_error() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_an_edited_checksum_is_refused(bundle: Path) -> None:
@@ -62,7 +62,7 @@ def test_an_edited_checksum_is_refused(bundle: Path) -> None:
 
 
 def test_no_bundle_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no complete bundle there"):
+    with pytest.raises(BundleError, match="no complete bundle; write one"):
         read_bundle(tmp_path / "none")
 
 

@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from afm_core.bundle import read_bundle
-from afm_core.inference.pair_tables import ROWS_AT_ONCE
+from afm_core.inference.pair_tables import BATCH_ROWS
 from afm_core.models import EncodedBatch
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.wide_logs import write_wide_logs
@@ -80,9 +80,9 @@ def rates_alone(folder: Path) -> tuple[float, float]:
     random = np.random.default_rng(1)
     columns = [field.ids(random.integers(field.size, size=ALONE)) for field in bundle.feature_map.fields]
     ids = torch.from_numpy(np.stack(columns, axis=1).astype(np.int64))
-    pieces = [EncodedBatch.of_ids(piece) for piece in ids.split(ROWS_AT_ONCE)]
+    pieces = [EncodedBatch.of_ids(piece) for piece in ids.split(BATCH_ROWS)]
     found = []
-    for score in (bundle.predictor.score, bundle.scorer.batch):
+    for score in (bundle.calibrated_model.score, bundle.scorer.batch):
         with torch.inference_mode():
             for _ in range(5):  # afterwards the scorer's tables are made
                 deque(map(score, pieces), maxlen=0)

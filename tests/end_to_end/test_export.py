@@ -10,7 +10,7 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.exporting import INPUTS, OUTPUT, export_onnx
-from afm_core.learning.prediction import Predictor
+from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import REGISTRY, EncodedBatch, Shape, build_model
 from tests.support.jobs import RunJob
 from tests.support.small import Small
@@ -37,7 +37,9 @@ def test_the_job_writes_what_onnxruntime_scores_alike(small: Small, tmp_path: Pa
     bundle = read_bundle(small.settings.run.bundle)
     for n in (1, 2, 1000):
         batch = rows(bundle, n)
-        np.testing.assert_allclose(scores_of(file, batch), bundle.predictor.score(batch).detach().numpy(), atol=1e-6)
+        np.testing.assert_allclose(
+            scores_of(file, batch), bundle.calibrated_model.score(batch).detach().numpy(), atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("name", REGISTRY)
@@ -46,13 +48,13 @@ def test_every_model_is_exported(small: Small, tmp_path: Path, name: str) -> Non
     model = bundle.settings.model.model_copy(update={"name": name, "layers": (8, 4), "pair_buckets": 100})
     train = bundle.settings.train.model_copy(update={"task": "classification"})
     settings = bundle.settings.model_copy(update={"model": model, "train": train})
-    predictor = Predictor(build_model(model, Shape.of(bundle.feature_map)), "classification")
+    calibrated = CalibratedModel(build_model(model, Shape.of(bundle.feature_map)), "classification")
     torch.manual_seed(1)
-    for weight in predictor.parameters():
+    for weight in calibrated.parameters():
         torch.nn.init.normal_(weight, std=0.3)
-    predictor.calibrate(0.8, -0.1)
-    export_onnx(replace(bundle, predictor=predictor, settings=settings), tmp_path / "model.onnx")
+    calibrated.calibrate(0.8, -0.1)
+    export_onnx(replace(bundle, calibrated_model=calibrated, settings=settings), tmp_path / "model.onnx")
     batch = rows(bundle, 50)
     scores = scores_of(tmp_path / "model.onnx", batch)
     assert scores.std() > 0.01
-    np.testing.assert_allclose(scores, predictor.eval().score(batch).detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(scores, calibrated.eval().score(batch).detach().numpy(), atol=1e-6)

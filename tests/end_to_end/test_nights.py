@@ -149,7 +149,7 @@ def write_copy(bundle: Bundle, path: Path, user: int) -> None:
     ids[:, 0] = user
     frozen = FrozenRows(ids, np.empty((3, 0), dtype=np.float32))
     path.parent.mkdir()
-    write_bundle(path, bundle.predictor, bundle.settings, bundle.path, frozen, bundle.metrics, "card")
+    write_bundle(path, bundle.calibrated_model, bundle.settings, bundle.path, frozen, bundle.metrics, "card")
 
 
 def test_a_second_run_ends_in_one_line_and_may_be_tried_again(

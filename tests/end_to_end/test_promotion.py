@@ -43,7 +43,7 @@ def spoil(config: Path, by: float) -> None:
     frozen = frozen_rows(Feed(dataset, "valid", plan, None))
     write_bundle(
         settings.run.bundle,
-        bundle.predictor,
+        bundle.calibrated_model,
         bundle.settings,
         bundle.path,
         frozen,

@@ -76,7 +76,7 @@ def test_classification_gives_calibrated_probabilities(
     assert trained.code == 0, trained.err
     assert "valid log loss" in trained.out
     bundle, dataset = read_bundle(tmp_path / "run" / "bundle"), Dataset.open(together)
-    assert float(bundle.predictor.slope) != 1.0
+    assert float(bundle.calibrated_model.slope) != 1.0
     valid = score_split(bundle.scorer, dataset, "valid")
     assert (valid.score >= 0).all()
     assert (valid.score <= 1).all()

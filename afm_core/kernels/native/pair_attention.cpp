@@ -1,5 +1,5 @@
-// Pair attention on processors with AVX-512, in bfloat16 where they have AVX512-BF16. Called from ../native_cpu.py.
-// Only the functions between the pragmas use those instructions; `afm_level` says whether they may be called.
+// Pair attention on processors with AVX-512, in bfloat16 if they also have AVX512-BF16. Called from ../native_cpu.py.
+// Only the functions between the pragmas use these instructions; `afm_level` says whether they may be called.
 #include <omp.h>
 
 #include <cstdint>
@@ -23,7 +23,7 @@ extern "C" int64_t afm_active_bits(const afm::Problem* p) {
 
 namespace {
 
-// Kept by each thread between calls: fresh pages would be faulted in every time.
+// Each thread keeps its memory between calls; otherwise every call would fault in new pages.
 float* scratch_floats(int64_t count) {
     struct Memory {
         float* at = nullptr;
@@ -111,7 +111,7 @@ bool forward(const Problem& p, int threads) {
     return enough;
 }
 
-// d W = h (sums), d b = h (counts), d h = sum_k W sums + b counts: no second look at the activations.
+// d W = h sums, d b = h counts, d h = sum_k W sums + b counts: the activations are not needed again.
 void finish(const Problem& p, const Sizes& s, const std::vector<float>& sums, const std::vector<float>& counts) {
     for (int64_t a = 0; a < p.t; ++a) {
         float d_h = p.b[a] * counts[a];
@@ -145,7 +145,7 @@ bool backward(const Problem& p, int threads) {
 #pragma omp for schedule(static)
         for (int64_t number = 0; number < s.tiles; ++number)
             if (memory != nullptr) tile_at(number, p, s, operands, scratch).template backward<Precision>();
-        // In the order of the threads, so that the same threads give the same sums.
+        // In the order of the threads, so that the result is the same in every call with the same number of threads.
 #pragma omp for ordered schedule(static, 1)
         for (int thread = 0; thread < omp_get_num_threads(); ++thread) {
 #pragma omp ordered
@@ -162,7 +162,7 @@ bool backward(const Problem& p, int threads) {
 }  // namespace
 }  // namespace afm
 
-// Both return false where memory was short.
+// Both return false if they run out of memory.
 extern "C" bool afm_forward(const afm::Problem* p, bool bf16, int threads) {
     const bool training = p->active != nullptr;
     if (bf16)

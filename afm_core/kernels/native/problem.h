@@ -1,4 +1,4 @@
-// What Python hands over: pointers into contiguous row-major tensors. The layout is mirrored in ../cpu.py.
+// The arguments from Python: pointers into contiguous row-major tensors. ../native_cpu.py mirrors the layout.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +10,23 @@ constexpr int64_t MAX_FIELDS = 256;
 struct Problem {
     int64_t rows, fields, k, t;
     const float* v;        // (rows, fields, k) embeddings
-    const float* gate;     // (rows, fields) values x, 0 where masked
+    const float* gate;     // (rows, fields) values x_i, 0 where masked
     const uint8_t* mask;   // (rows, fields)
     const float* W;        // (t, k)
     const float* b;        // (t)
     const float* h;        // (t)
     const float* keep;     // (rows, pairs) factors of attention dropout, or null
     float* pooled;         // (rows, k), written by forward
-    float* weights;        // (rows, pairs), written by forward unless null, read by backward
-    uint16_t* active;      // bits of ReLU, see Sizes; written by forward unless null, read by backward
-    const float* d_pooled; // (rows, k), the rest for backward
+    float* weights;        // (rows, pairs), written by forward if not null, read by backward
+    uint16_t* active;      // bits of ReLU, see Sizes; written by forward if not null, read by backward
+    const float* d_pooled; // (rows, k); this and the following for backward only
     float* d_v;            // (rows, fields, k)
     float* d_W;            // (t, k)
     float* d_b;            // (t)
     float* d_h;            // (t)
 };
 
-// A tile is 16 rows of the batch. Its bits of ReLU are active[t_padded][pairs_padded], one bit a row.
+// A tile is 16 rows of the batch. Its bits of ReLU are active[t_padded][pairs_padded], with one bit per row.
 struct Sizes {
     int64_t pairs, pairs_padded, k_padded, t_padded, tiles;
 

@@ -1,7 +1,7 @@
 // The matrix products of pair attention, in float32 and in bfloat16 with float32 sums.
 //
-// An operand is stored in 4-byte elements: one float, or two bfloat16 that stand next to each other along the summed
-// axis. Both precisions thus share every layout; only the number of summed values an element holds differs.
+// Operands are stored in 4-byte elements: one float, or two bfloat16 that are adjacent along the summed axis. Both
+// precisions therefore share all layouts; only the number of values per element differs.
 #pragma once
 
 #include "vectors.h"
@@ -21,13 +21,13 @@ struct Float32 {
         __builtin_memcpy(&element, values, sizeof element);
         return element;
     }
-    // values[s * LANES]: the lanes' s-th summed value.
+    // One element per lane, from PER_ELEMENT vectors that are adjacent along the summed axis.
     static __m512i pack_lanes(const Vec* values) { return _mm512_castps_si512(values[0]); }
     static __m512i ones(const uint16_t* bits, int64_t stride) {
         (void)stride;
         return _mm512_castps_si512(_mm512_maskz_mov_ps(bits[0], all(1.0f)));
     }
-    // sum += values where the bit is set; `bits` are those of PER_ELEMENT consecutive pairs.
+    // sum += values where the bit is set; `bits` belong to PER_ELEMENT consecutive pairs.
     static Vec add_where(Vec sum, const uint16_t* bits, __m512i values) {
         return _mm512_mask_add_ps(sum, bits[0], sum, _mm512_castsi512_ps(values));
     }
@@ -63,7 +63,7 @@ struct BFloat16 {
     }
 };
 
-// out[m][n] += sum over s of left[m][s] * right[s][n], for M rows of `left` and N vectors of lanes.
+// out[m][n] += sum over s of left[m][s] * right[s][n], for M rows of `left` and N vectors of 16 lanes.
 template <class Precision, int M, int N>
 __attribute__((always_inline)) static inline void multiply(const Element* left, int64_t stride, const Element* right,
                                                            int64_t steps, Vec (&out)[M][N]) {
@@ -82,7 +82,7 @@ __attribute__((always_inline)) static inline void multiply(const Element* left, 
 
 static inline void add4(float* to, __m128 values) { _mm_storeu_ps(to, _mm_add_ps(_mm_loadu_ps(to), values)); }
 
-// sums[a][c] += sum over the lanes and the pairs of bits[a][pair] * right[c][pair], for 4 rows and 4 columns.
+// sums[a][c] += sum over lanes and pairs of bits[a][pair] * right[c][pair], for 4 rows a and 4 columns c.
 template <class Precision>
 static inline void multiply_bits(const uint16_t* bits, int64_t stride, const Element* right, int64_t steps, float* sums,
                                  int64_t sums_stride) {

@@ -1,4 +1,4 @@
-// The rows of a table that a batch looks up, and optimiser steps on them. Called from ../rows.py.
+// Looking up the rows of a table that a batch uses, and optimiser steps on these rows. Called from ../rows.py.
 #include <omp.h>
 
 #include <cmath>
@@ -8,9 +8,10 @@
 
 namespace {
 
-constexpr int64_t STRIP = 64;  // columns summed at a time: they stay in registers
+constexpr int64_t STRIP = 64;  // columns summed at a time, which fit into registers
 
-// The positions of each distinct id, as chains: first[d] starts the d-th, next[position] goes on, -1 ends.
+// The positions of each distinct id as linked lists: first[d] is the first position of the d-th distinct id,
+// next[position] the following one, -1 the end.
 struct Chains {
     std::vector<int64_t> first, last, next;
 
@@ -34,7 +35,7 @@ struct Chains {
     }
 };
 
-// A table's gradient, as the batch left it: row `ids[at]` of the table has values[at * stride], and may occur again.
+// The gradient of a table before duplicates are summed: values[at * stride] belongs to row `ids[at]` of the table.
 struct Gradient {
     const int64_t* ids;
     const float* values;
@@ -48,7 +49,8 @@ struct Gradient {
     }
 };
 
-// The compiler vectorises both for each kind of processor. A share is 1 - beta, which float32 could not subtract exactly.
+// The compiler vectorises both functions for several processors. A share is 1 - beta, which Python computes in float64
+// because float32 would lose precision.
 __attribute__((target_clones("avx512f", "avx2", "default")))
 void adagrad_row(float* __restrict weight, float* __restrict squares, const Gradient& gradient, int64_t distinct,
                  float rate, float epsilon) {
@@ -79,15 +81,16 @@ void adam_row(float* __restrict weight, float* __restrict mean, float* __restric
 }
 
 constexpr int64_t LINE = 16;    // floats of a cache line
-constexpr int64_t ASKED = 128;  // lines under way at a time, while memory takes its time to answer
+constexpr int64_t ASKED = 128;  // cache lines to prefetch at a time
 
-// How many rows ahead to ask for, of so many tables that no cache holds.
+// How many rows ahead to prefetch when each step reads a row of each of `tables` tables.
 int64_t rows_ahead(int64_t width, int64_t tables) {
     const int64_t lines = tables * ((width + LINE - 1) / LINE);
     return lines < ASKED / 2 ? ASKED / lines : 2;
 }
 
-// `step(distinct, offset)` for each distinct row, whose cache lines were asked for before: rows lie anywhere.
+// Calls `step(distinct, offset)` for each distinct row, whose cache lines have been prefetched: rows are scattered over
+// the table.
 template <int TABLES, class Step>
 void for_each_row(const Gradient& gradient, float* const (&tables)[TABLES], int threads, const Step& step) {
     const int64_t distinct = static_cast<int64_t>(gradient.chains.first.size());
@@ -112,7 +115,7 @@ void sum_row(float* __restrict to, const Gradient& gradient, int64_t distinct) {
     }
 }
 
-// `copy(at, row)` for each id; false where one of them is not below n.
+// Calls `copy(at, row)` for the id at each position. Returns false if an id is not in 0 .. n-1; such ids are skipped.
 template <class Copy>
 bool gather(const float* table, int64_t n, const int64_t* ids, int64_t count, int64_t width, int threads,
             const Copy& copy) {
@@ -139,7 +142,8 @@ extern "C" bool afm_gather_rows(const float* table, int64_t n, const int64_t* id
                   [=](int64_t at, const float* row) { std::memcpy(rows + at * width, row, width * sizeof(float)); });
 }
 
-// Sums the rows of each distinct id into `sums`, in the order in which ids occur first; the ids go to `distinct`. How many.
+// Sums the rows of each distinct id into `sums` and writes the ids to `distinct`, in the order of their first occurrence.
+// Returns the number of distinct ids.
 extern "C" int64_t afm_sum_rows(const int64_t* ids, const float* gradients, int64_t count, int64_t width, int64_t stride,
                                 int threads, int64_t* distinct, float* sums, int64_t sums_stride) {
     const Chains chains(ids, count);

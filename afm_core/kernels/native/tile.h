@@ -1,5 +1,5 @@
-// One tile of 16 rows, forward and backward. Lanes are rows: sums over fields, pairs and k need no shuffles, and the
-// interactions exist only as a block of 4 pairs in the first-level cache.
+// One tile of 16 rows, forward and backward. Each lane is a row, so sums over fields, pairs and k need no shuffles. The
+// interactions exist only as blocks of 4 pairs in the first-level cache.
 #pragma once
 
 #include "problem.h"
@@ -7,29 +7,29 @@
 
 namespace afm {
 
-constexpr int BLOCK = 4;  // pairs, or columns of k, worked on at a time
-constexpr int HEIGHT = 6;  // rows of W at a time: 6 x 4 sums, 4 operands and a broadcast fill the 32 registers
-constexpr int64_t CHUNK = 256;  // pairs summed at a time in backward: 4 columns of them stay in the first-level cache
+constexpr int BLOCK = 4;  // pairs, or columns of k, processed at a time
+constexpr int HEIGHT = 6;  // rows of W at a time: 6 x 4 sums, 4 operands and a broadcast use 29 of the 32 registers
+constexpr int64_t CHUNK = 256;  // pairs summed at a time in backward: 4 columns of them fit into the first-level cache
 
 struct Pair {
     int32_t i, j;
 };
 
-// What all tiles share: packed once a call.
+// What all tiles share, packed once per call.
 struct Operands {
-    const Pair* pairs;   // [pairs_padded], the last repeated
+    const Pair* pairs;   // [pairs_padded], the last pair repeated as padding
     const Element* W;    // [t][k_padded / PER_ELEMENT]
-    const Element* hW_T; // [k][t_padded / PER_ELEMENT], h_a W_ak; backward only
+    const Element* hW_T; // [k][t_padded / PER_ELEMENT]: h_a W_ak; backward only
 };
 
 // Scratch memory of one thread.
 struct Scratch {
     float* terms;    // [fields][k_padded][16]: v_i x_i
-    Element* block;  // what one product reads: [k, t or CHUNK][BLOCK][16]
-    float* scores;   // [pairs_padded][16], then the weights
+    Element* block;  // operand of one product: [k, t or CHUNK][BLOCK][16]
+    float* scores;   // [pairs_padded][16]: a', later the weights a
     float* used;     // [pairs_padded][16]: the weights after dropout
     float* pooled;   // [k_padded][16], in backward its gradient
-    float* d_scores; // [pairs_padded][16], the rest for backward
+    float* d_scores; // [pairs_padded][16]; this and the following for backward only
     float* d_terms;  // [fields][k_padded][16]
     float* sums;     // [t_padded][k_padded]: sum over rows and pairs of d score x bit x interaction
     float* counts;   // [t_padded][16]: sum over pairs of d score x bit
@@ -64,8 +64,8 @@ struct Tile {
     const Sizes& s;
     const Operands& o;
     Scratch& scratch;
-    int64_t row, rows;  // the first, and how many of the 16 there are
-    uint16_t* active;   // of this tile, or null
+    int64_t row, rows;  // the first row, and the number of rows, at most 16
+    uint16_t* active;   // the bits of this tile, or null
 
     const float* term(int64_t field) const { return scratch.terms + field * s.k_padded * LANES; }
     float* d_term(int64_t field) const { return scratch.d_terms + field * s.k_padded * LANES; }
@@ -106,7 +106,7 @@ struct Tile {
         }
     }
 
-    // h^T ReLU(W (v_i * v_j) x_i x_j + b) of N pairs from q on.
+    // h^T ReLU(W (v_i * v_j) x_i x_j + b) of the N pairs from q.
     template <class Precision, int N, bool TRAINING>
     void score_pairs(int64_t q) {
         const int64_t steps = s.k_padded / Precision::PER_ELEMENT;
@@ -249,7 +249,7 @@ struct Tile {
         }
     }
 
-    // d interaction = d score x (h * bits)^T W + used x d pooled, handed on to both sides of N pairs from q on.
+    // d interaction = d score x (h * bits)^T W + used x d pooled, added to both features of the N pairs from q.
     template <class Precision, int N>
     void d_interactions(int64_t q) {
         const int64_t steps = s.t_padded / Precision::PER_ELEMENT;

@@ -1,4 +1,4 @@
-// Vectors of 16 floats, one lane a row of the batch, and the moves between that layout and rows in memory.
+// Vectors of 16 floats with one lane per row of the batch, and conversion between this layout and rows in memory.
 #pragma once
 
 #include <immintrin.h>
@@ -59,8 +59,8 @@ static inline void transpose(Vec (&x)[LANES]) {
     }
 }
 
-// `rows` (at most 16) rows of `columns` floats, `stride` apart, each times its `scale`: to[column][row]. Rows and
-// columns up to `padded` that are not there become 0.
+// Loads up to 16 rows of `columns` floats, `stride` apart and each multiplied by its `scale`, into to[column][row].
+// Missing rows, and columns from `columns` to `padded`, become 0.
 static inline void load_lanes(const float* from, int64_t stride, int64_t rows, int64_t columns, int64_t padded,
                               const float* scale, int64_t scale_stride, float* to) {
     for (int64_t c = 0; c < padded; c += LANES) {
@@ -76,7 +76,7 @@ static inline void load_lanes(const float* from, int64_t stride, int64_t rows, i
     }
 }
 
-// The way back: from[column][row], times `scale` of the row, to `rows` rows of `columns` floats.
+// The inverse: stores from[column][row], multiplied by the `scale` of the row, as `rows` rows of `columns` floats.
 static inline void store_lanes(const float* from, int64_t rows, int64_t columns, const float* scale,
                                int64_t scale_stride, float* to, int64_t stride) {
     for (int64_t c = 0; c < columns; c += LANES) {
@@ -91,7 +91,7 @@ static inline void store_lanes(const float* from, int64_t rows, int64_t columns,
     }
 }
 
-// The sums of the lanes of 16 vectors, as one vector: each round halves the vectors and doubles the lanes that are done.
+// The sum over the lanes of each of 16 vectors, as one vector. Each round halves the number of vectors.
 __attribute__((always_inline)) static inline Vec lane_sums(const Vec (&x)[LANES]) {
     Vec y[8];
 #pragma GCC unroll 8

@@ -1,4 +1,4 @@
-"""Metrics of scored rows, one a file: pure functions, float64 inside."""
+"""Metrics of scored rows, one per file: pure functions that compute in float64."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from afm_core.learning.metrics.mae import MAE
 from afm_core.learning.metrics.ndcg import ndcg_at
 from afm_core.learning.metrics.normalised_entropy import NORMALISED_ENTROPY
 from afm_core.learning.metrics.rmse import RMSE
-from afm_core.learning.metrics.scored import Metric, Scored, SumMetric
+from afm_core.learning.metrics.scored import Metric, Scored
 
 BY_ROWS: dict[str, Metric] = {
     "rmse": RMSE,
@@ -25,18 +25,18 @@ BY_ROWS: dict[str, Metric] = {
     "calibration_ratio": CALIBRATION_RATIO,
     "expected_calibration_error": CALIBRATION_ERROR,
 }
-"""By the name that JSON uses."""
+"""Metrics of rows as such, by their name in JSON."""
 
 
 def metrics_at(ks: Sequence[int]) -> dict[str, Metric]:
-    """All metrics, those of the first K of a list for each of `ks`."""
+    """All metrics by their name in JSON; the ranking metrics once for each K in `ks`."""
     at_k = {f"{name}_at_{k}": of(k) for k in ks for name, of in (("hit_rate", hit_rate_at), ("ndcg", ndcg_at))}
     return {**BY_ROWS, "list_auc": LIST_AUC, **at_k}
 
 
 def all_metrics(scored: Scored, ks: Sequence[int]) -> dict[str, float]:
-    """Every metric that these rows allow, by the name that JSON uses."""
+    """Every metric that can be computed for these rows, by its name in JSON."""
     return {name: metric.of(scored) for name, metric in metrics_at(ks).items() if scored.has(metric.need)}
 
 
-__all__ = ["BY_ROWS", "Metric", "Scored", "SumMetric", "all_metrics", "metrics_at"]
+__all__ = ["BY_ROWS", "Metric", "Scored", "all_metrics", "metrics_at"]

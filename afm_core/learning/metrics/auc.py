@@ -1,4 +1,4 @@
-"""Area under the ROC curve, exact: the share of (positive, negative) pairs in order, ties counted half."""
+"""Area under the ROC curve, exact: the share of (positive, negative) pairs in the right order, ties counted half."""
 
 import numpy as np
 

@@ -10,9 +10,9 @@ def average_precision(scored: Scored) -> float:
     if not scored.positive.any():
         return float("nan")
     _, group = np.unique(-scored.score.astype(np.float64), return_inverse=True)
-    found = np.bincount(group, weights=scored.positive)
-    precision = np.cumsum(found) / np.cumsum(np.bincount(group))
-    return float((precision * found).sum() / found.sum())
+    positives = np.bincount(group, weights=scored.positive)
+    precision = np.cumsum(positives) / np.cumsum(np.bincount(group))
+    return float((precision * positives).sum() / positives.sum())
 
 
 AVERAGE_PRECISION = Metric("average precision", "order", average_precision)

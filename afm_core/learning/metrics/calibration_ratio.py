@@ -1,17 +1,15 @@
-"""Expected over observed positives; 1 is calibrated on the whole, above 1 promises too much."""
+"""Expected over observed positives: 1 is calibrated on average, above 1 is overconfident."""
 
 import numpy as np
 
-from afm_core.learning.metrics.scored import Floats, Scored, of_sums
+from afm_core.learning.metrics.scored import Metric, Scored
 
 
-def _sums(scored: Scored) -> Floats:
+def calibration_ratio(scored: Scored) -> float:
+    """Sum of P(positive) over the number of positives; NaN without positives."""
     assert scored.probability is not None
-    return np.array([scored.probability.astype(np.float64).sum(), scored.positive.sum()])
+    positives = scored.positive.sum()
+    return float(scored.probability.astype(np.float64).sum() / positives) if positives else float("nan")
 
 
-def _finish(sums: Floats) -> float:
-    return float(sums[0] / sums[1]) if sums[1] else float("nan")
-
-
-CALIBRATION_RATIO = of_sums("calibration ratio", "probability", _sums, _finish)
+CALIBRATION_RATIO = Metric("calibration ratio", "probability", calibration_ratio)

@@ -1,4 +1,4 @@
-"""HR@K: the share of lists with a positive that show one among their first K."""
+"""HR@K: the share of lists with a positive that have one among their first K rows."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from afm_core.learning.metrics.scored import Metric, Scored
 
 
 def hit_rate(scored: Scored, k: int) -> float:
-    """Over the lists that have a positive; NaN without one."""
+    """Mean over the lists that have a positive; NaN where no list has one."""
     ranked = ranked_lists(scored)
     hits = np.bincount(ranked.number, weights=ranked.positive & (ranked.rank <= k)) > 0
     return float(hits[ranked.positives > 0].mean()) if ranked.positives.any() else float("nan")

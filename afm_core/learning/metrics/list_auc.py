@@ -1,4 +1,4 @@
-"""AUC inside each list, such as the rows of a user, averaged over the lists that have both classes."""
+"""AUC within each list, such as the rows of one user, averaged over the lists that have both classes."""
 
 import numpy as np
 
@@ -14,18 +14,18 @@ def list_auc(scored: Scored) -> float:
     changes = np.append(True, (number[1:] != number[:-1]) | (score[1:] != score[:-1]))
     tie = np.cumsum(changes) - 1
     size = np.bincount(tie)
-    mean_place = (np.cumsum(size) - (size - 1) / 2.0)[tie]
+    mean_position = (np.cumsum(size) - (size - 1) / 2.0)[tie]
     rows = np.bincount(number)
     before = np.cumsum(rows) - rows
-    rank = mean_place - before[number]
+    rank = mean_position - before[number]
     n_positive = np.bincount(number, weights=positive)
     n_negative = rows - n_positive
     ranks = np.bincount(number, weights=np.where(positive, rank, 0.0))
     both = (n_positive > 0) & (n_negative > 0)
     if not both.any():
         return float("nan")
-    above = ranks[both] - n_positive[both] * (n_positive[both] + 1) / 2.0
-    return float(np.mean(above / (n_positive[both] * n_negative[both])))
+    ordered_pairs = ranks[both] - n_positive[both] * (n_positive[both] + 1) / 2.0
+    return float(np.mean(ordered_pairs / (n_positive[both] * n_negative[both])))
 
 
 LIST_AUC = Metric("AUC", "lists", list_auc)

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from afm_core.learning.metrics.scored import Floats, Scored, of_sums
+from afm_core.learning.metrics.scored import Metric, Scored
 
 
-def _sums(scored: Scored) -> Floats:
+def mae(scored: Scored) -> float:
+    """Mean of |prediction - label|, on the scale of the labels."""
     assert scored.value is not None
-    return np.array([np.abs(scored.value.astype(np.float64) - scored.label).sum(), len(scored.label)])
+    return float(np.abs(scored.value.astype(np.float64) - scored.label).mean())
 
 
-MAE = of_sums("MAE", "value", _sums, lambda sums: float(sums[0] / sums[1]))
+MAE = Metric("MAE", "value", mae)

@@ -1,4 +1,4 @@
-"""NDCG@K: discounted gain of the first K of each list over the best that it could be (Järvelin, Kekäläinen 2002)."""
+"""NDCG@K: discounted gain of a list's first K rows over the best possible one (Järvelin and Kekäläinen 2002)."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from afm_core.learning.metrics.scored import Metric, Scored
 
 
 def ndcg(scored: Scored, k: int) -> float:
-    """Mean over the lists that have a positive, gain 1 for a positive; NaN without one."""
+    """Mean over the lists that have a positive, with gain 1 for a positive; NaN where no list has one."""
     ranked = ranked_lists(scored)
     if not ranked.positives.any():
         return float("nan")
@@ -15,8 +15,8 @@ def ndcg(scored: Scored, k: int) -> float:
     shown = ranked.positive & (ranked.rank <= k)
     gain = np.bincount(ranked.number[shown], weights=discount[ranked.rank[shown] - 1], minlength=len(ranked.positives))
     best = np.append(0.0, np.cumsum(discount))[np.minimum(ranked.positives, k)]
-    some = ranked.positives > 0
-    return float(np.mean(gain[some] / best[some]))
+    has_positive = ranked.positives > 0
+    return float(np.mean(gain[has_positive] / best[has_positive]))
 
 
 def ndcg_at(k: int) -> Metric:

@@ -1,21 +1,18 @@
-"""Log loss divided by that of always saying the share of positives (He et al. 2014, section 3); below 1 is of use."""
+"""Log loss relative to always predicting the share of positives (He et al. 2014, section 3)."""
 
 import numpy as np
 
-from afm_core.learning.metrics.log_loss import total_log_loss
-from afm_core.learning.metrics.scored import Floats, Scored, of_sums
+from afm_core.learning.metrics.log_loss import log_loss
+from afm_core.learning.metrics.scored import Metric, Scored
 
 
-def _sums(scored: Scored) -> Floats:
-    return np.array([total_log_loss(scored), scored.positive.sum(), len(scored.label)])
-
-
-def _finish(sums: Floats) -> float:
-    loss, positives, rows = map(float, sums)
-    share = positives / rows
+def normalised_entropy(scored: Scored) -> float:
+    """Below 1, the model is better than that constant; NaN with one class only."""
+    rows = len(scored.label)
+    share = float(scored.positive.sum()) / rows if rows else 0.0
     if not 0.0 < share < 1.0:
         return float("nan")
-    return loss / rows / float(-(share * np.log(share) + (1.0 - share) * np.log(1.0 - share)))
+    return log_loss(scored) / float(-(share * np.log(share) + (1.0 - share) * np.log(1.0 - share)))
 
 
-NORMALISED_ENTROPY = of_sums("normalised entropy", "probability", _sums, _finish)
+NORMALISED_ENTROPY = Metric("normalised entropy", "probability", normalised_entropy)

@@ -1,4 +1,4 @@
-"""Rows in the order in which a person would see them, list by list."""
+"""Scored rows grouped into lists and ranked within each list."""
 
 from typing import NamedTuple
 
@@ -9,20 +9,20 @@ from afm_core.learning.metrics.scored import Scored
 
 
 class RankedLists(NamedTuple):
-    """N rows, list by list, the best score first."""
+    """N rows, list after list, each list by falling score."""
 
     number: NDArray[np.int64]
-    """(N,), the number of a row's list, from 0."""
+    """(N,) the number of a row's list, from 0."""
     rank: NDArray[np.int64]
-    """(N,), from 1."""
+    """(N,) the rank of a row within its list, from 1."""
     positive: NDArray[np.bool_]
-    """(N,)"""
+    """(N,) whether a row is positive."""
     positives: NDArray[np.int64]
-    """Of each list."""
+    """(lists,) the number of positives of each list."""
 
 
 def ranked_lists(scored: Scored) -> RankedLists:
-    """Rank each list. Of equal scores negatives come first, so that a model that says nothing gains nothing."""
+    """Rank the rows of each list. Among equal scores negatives come first, so that constant scores gain nothing."""
     assert scored.lists is not None
     _, number = np.unique(scored.lists, return_inverse=True)
     order = np.lexsort((scored.positive, -scored.score.astype(np.float64), number))

@@ -1,13 +1,14 @@
-"""Root of the mean squared error; the paper's metric."""
+"""Root mean squared error: the paper's metric (Xiao et al. 2017, section 4.1)."""
 
 import numpy as np
 
-from afm_core.learning.metrics.scored import Floats, Scored, of_sums
+from afm_core.learning.metrics.scored import Metric, Scored
 
 
-def _sums(scored: Scored) -> Floats:
+def rmse(scored: Scored) -> float:
+    """sqrt(mean of (prediction - label)^2), on the scale of the labels."""
     assert scored.value is not None
-    return np.array([np.square(scored.value.astype(np.float64) - scored.label).sum(), len(scored.label)])
+    return float(np.sqrt(np.square(scored.value.astype(np.float64) - scored.label).mean()))
 
 
-RMSE = of_sums("RMSE", "value", _sums, lambda sums: float(np.sqrt(sums[0] / sums[1])))
+RMSE = Metric("RMSE", "value", rmse)

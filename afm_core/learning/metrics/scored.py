@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Need = Literal["value", "probability", "order", "lists"]
+"""What a metric needs besides labels: predictions on their scale, probabilities, scores alone, or lists to rank."""
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,19 @@ class Scored:
     """N scored rows."""
 
     score: Floats
-    """(N,), greater is more likely positive."""
+    """(N,) scores; a greater one is more likely positive."""
     label: Floats
-    """(N,), -1 or 1, or real numbers."""
+    """(N,) labels: -1 or 1, or real numbers."""
     value: Floats | None = None
-    """(N,) float64, predictions on the scale of the labels; None for a task without any."""
+    """(N,) float64, predictions on the scale of the labels; None for a task without them."""
     probability: Floats | None = None
-    """(N,) float64, P(positive); None for a task without any."""
+    """(N,) float64, P(positive); None for a task without probabilities."""
     lists: NDArray[np.int64] | None = None
-    """(N,), equal for rows that are ranked against each other, such as those of a user."""
+    """(N,) equal for rows that are ranked against each other, such as those of one user."""
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """(N,), which labels are positive."""
+        """(N,) whether each label is positive."""
         return self.label > 0
 
     def has(self, need: Need) -> bool:
@@ -47,24 +48,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that says how good scored rows are."""
+    """A measure of the quality of scored rows."""
 
     title: str
-    """In tables."""
+    """Its name in tables."""
     need: Need
     of: Callable[[Scored], float]
-    """The number; NaN where the rows do not define it."""
-
-
-@dataclass(frozen=True)
-class SumMetric(Metric):
-    """A metric of sums over the rows: those of several ranks, added up, give the metric of all their rows."""
-
-    sums: Callable[[Scored], Floats] = lambda _: np.zeros(0)
-    """A float64 array of fixed length."""
-    of_sums: Callable[[Floats], float] = lambda _: float("nan")
-
-
-def of_sums(title: str, need: Need, sums: Callable[[Scored], Floats], finish: Callable[[Floats], float]) -> SumMetric:
-    """A metric from its sums and what is made of them."""
-    return SumMetric(title, need, lambda scored: float(finish(sums(scored))), sums=sums, of_sums=finish)
+    """Computes it; NaN where it is undefined for the rows."""

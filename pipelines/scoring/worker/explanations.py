@@ -33,7 +33,7 @@ class RowExplainer:
         require_explainable(bundle)
         self._bundle, self._k = bundle, k
         self._values = values_by_id(bundle.features_path)
-        names = [field.name for field in bundle.feature_map.slots]
+        names = [field.name for field in bundle.feature_map.column_fields]
         self._left, self._right = (np.array(side) for side in zip(*pair_indices(len(names)), strict=True))
         self._names = pa.array(names)
 

@@ -118,31 +118,19 @@ class TaskCounters:
 
     def __init__(self, bundle: Bundle, mean_filled: Sequence[str] = ()) -> None:
         self._bins, fields = bundle.field_bins, bundle.feature_map.fields
-        self._slots = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
+        self._id_columns = [bundle.feature_map.id_columns.index(field.id_columns[0]) for field in fields]
         self._unknown = np.array([field.unknown_id for field in fields])
         self._mean_filled = mean_filled
         self._first_given = _SINGLE + len(fields)
         self._first_bin = self._first_given + len(mean_filled)
-        x_columns = bundle.feature_map.x_columns
-        self._numbers = [
-            (slot, x_columns.index(field.x_column), field.unknown_id, self._first_bin + self._bins.first[field.name])
-            for slot, field in zip(self._slots, fields, strict=True)
-            if field.name in self._bins.edges and field.x_column
-        ]
-        self._edges = list(self._bins.edges.values())
         self.total = np.zeros(self._first_bin + len(self._bins.expected), dtype=np.int64)
         self.unseen: Values = {}
 
     def add(self, ids: NDArray[np.int32], x: NDArray[np.float32], model_nanoseconds: int) -> None:
         """Count a batch of accepted rows: ids (N, F) and the columns of x_i (N, X)."""
         self.total[1:_SINGLE] += (len(ids), model_nanoseconds)
-        self.total[_SINGLE : self._first_given] += (ids[:, self._slots] == self._unknown).sum(axis=0)
-        bins = self._bins.bin_of_id[ids.ravel()]
-        self.total[self._first_bin :] += np.bincount(bins + 1, minlength=len(self._bins.expected) + 1)[1:]
-        for (slot, column, unknown, first), edges in zip(self._numbers, self._edges, strict=True):
-            numbers = x[ids[:, slot] != unknown, column]
-            size = len(edges) + 1
-            self.total[first : first + size] += np.bincount(np.searchsorted(edges, numbers), minlength=size)
+        self.total[_SINGLE : self._first_given] += (ids[:, self._id_columns] == self._unknown).sum(axis=0)
+        self.total[self._first_bin :] += self._bins.count(ids, x)
 
     def add_rows(self, rows: int) -> None:
         """Count rows, accepted or not."""

@@ -6,7 +6,7 @@ import torch
 
 from afm_core.features import Categorical, FeatureMap, Field, Numeric, Tags
 from afm_core.inference import pair_tables
-from afm_core.inference.pair_tables import ROWS_AT_ONCE, PairTables
+from afm_core.inference.pair_tables import BATCH_ROWS, PairTables
 from afm_core.models import AFM, EncodedBatch, Shape, build_model
 from afm_core.settings.model import ModelSettings
 
@@ -40,14 +40,14 @@ def batch_of(feature_map: FeatureMap, seed: int) -> EncodedBatch:
     """Rows of features, unknown values, padded tags, and in the end padding in a column, then in all of them."""
     random = np.random.default_rng(seed)
     columns = []
-    for field in feature_map.slots:
+    for field in feature_map.column_fields:
         features = np.concatenate([[field.unknown_id], field.ids(np.arange(field.size))])
         if field.name == "tags":
             features = np.concatenate([[0] * len(features), features])
-        columns.append(random.choice(features, ROWS_AT_ONCE))
+        columns.append(random.choice(features, BATCH_ROWS))
     ids = np.stack(columns, axis=1).astype(np.int64)
     ids[-40:, 0] = ids[-20:] = 0
-    x = random.normal(size=(ROWS_AT_ONCE, len(feature_map.x_columns))).astype(np.float32)
+    x = random.normal(size=(BATCH_ROWS, len(feature_map.x_columns))).astype(np.float32)
     return EncodedBatch.of_columns(torch.from_numpy(ids), torch.from_numpy(x), feature_map.value_index)
 
 
@@ -75,7 +75,7 @@ def test_tables_are_made_when_a_pair_was_computed_for_as_many_rows_as_they_have_
     rows = [0]
     while tables.n_tables < 10:
         tables.outputs(batch)
-        rows.append(rows[-1] + ROWS_AT_ONCE)
+        rows.append(rows[-1] + BATCH_ROWS)
     assert rows[-3] < 302 * 42 <= rows[-2], "seen before the batch that found it made"
 
 
@@ -86,7 +86,7 @@ def test_a_row_without_a_pair_has_its_first_order_only() -> None:
 
 
 def test_tables_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pair_tables, "_ENTRIES", 3000)
+    monkeypatch.setattr(pair_tables, "_MAX_ENTRIES", 3000)
     tables = PairTables(model_for(CATEGORIES), CATEGORIES)
     batch = batch_of(CATEGORIES, 1)
     first = tables.outputs(batch)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from afm_core.features import Categorical, FeatureMap, Numeric
 from afm_core.inference.scorer import Scorer
-from afm_core.learning.prediction import Predictor
+from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import REGISTRY, EncodedBatch
 from tests.support.models import N_IDS, random_model
 
@@ -18,11 +18,11 @@ WITH_X = FeatureMap.lay_out(
 )
 
 
-def scorer_of(name: str, feature_map: FeatureMap, precision: str = "float32") -> tuple[Predictor, Scorer]:
+def scorer_of(name: str, feature_map: FeatureMap, precision: str = "float32") -> tuple[CalibratedModel, Scorer]:
     assert feature_map.n_ids == N_IDS
-    predictor = Predictor(random_model(name, 24, 16, precision=precision).float(), "classification")
-    predictor.calibrate(0.2, 0.1)
-    return predictor, Scorer(predictor, feature_map)
+    calibrated = CalibratedModel(random_model(name, 24, 16, precision=precision).float(), "classification")
+    calibrated.calibrate(0.2, 0.1)
+    return calibrated, Scorer(calibrated, feature_map)
 
 
 def rows_of(feature_map: FeatureMap, n: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -38,7 +38,7 @@ def rows_of(feature_map: FeatureMap, n: int) -> tuple[NDArray[np.int32], NDArray
 def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
     name: str, precision: str, feature_map: FeatureMap
 ) -> None:
-    (predictor, scorer), (ids, x) = scorer_of(name, feature_map, precision), rows_of(feature_map, 3000)
+    (calibrated, scorer), (ids, x) = scorer_of(name, feature_map, precision), rows_of(feature_map, 3000)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -53,7 +53,7 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
             assert np.array_equal(scorer.columns(ids[rows], x[rows]), whole[rows])
         batch = EncodedBatch.of_columns(torch.from_numpy(ids).long(), torch.from_numpy(x), feature_map.value_index)
         assert np.array_equal(scorer.batch(batch).numpy(), whole)
-        model = predictor.score(batch).detach().numpy()
+        model = calibrated.score(batch).detach().numpy()
     finally:
         torch.set_num_threads(before)
     assert whole.std() > 0.05

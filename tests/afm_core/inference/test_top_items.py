@@ -27,35 +27,35 @@ def queries() -> torch.Tensor:
 
 
 def brute_force(model: AnyModel, rows: torch.Tensor, items: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """One row at a time, sorted by (output, place) as Python sorts."""
-    places, outputs = [], []
+    """One row at a time, sorted by (output, position) as Python sorts."""
+    positions, outputs = [], []
     for row in rows:
         pairs = row.repeat(len(items), 1)
         pairs[:, SLOT] = items
         with torch.inference_mode():
             found = model(EncodedBatch.of_ids(pairs)).tolist()
         best = sorted(range(len(items)), key=lambda at: (-found[at], at))[:k]
-        places.append(best)
+        positions.append(best)
         outputs.append([found[at] for at in best])
-    return torch.tensor(places), torch.tensor(outputs)
+    return torch.tensor(positions), torch.tensor(outputs)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_the_best_are_those_of_brute_force(name: str) -> None:
     model, items = model_of(name), 1 + USERS + torch.arange(ITEMS)
-    places, outputs = TopItemFinder(model, SLOT, items).best(queries(), 10)
-    expected_places, expected = brute_force(model, queries(), items, 10)
+    positions, outputs = TopItemFinder(model, SLOT, items).best(queries(), 10)
+    expected_positions, expected = brute_force(model, queries(), items, 10)
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-5)
     if name != "linear":  # whose order is that of one number an item, the same for all queries
-        assert len({tuple(row) for row in places.tolist()}) > 1
-    assert places.tolist() == expected_places.tolist()
+        assert len({tuple(row) for row in positions.tolist()}) > 1
+    assert positions.tolist() == expected_positions.tolist()
 
 
 @pytest.mark.parametrize("options", [{"attention": False}, {"attention_temperature": 3.0}])
 def test_variants_of_afm_too(options: dict) -> None:
     model, items = model_of("afm", **options), 1 + USERS + torch.randperm(ITEMS)[:77]
-    places, _ = TopItemFinder(model, SLOT, items).best(queries(), 5)
-    assert places.tolist() == brute_force(model, queries(), items, 5)[0].tolist()
+    positions, _ = TopItemFinder(model, SLOT, items).best(queries(), 5)
+    assert positions.tolist() == brute_force(model, queries(), items, 5)[0].tolist()
 
 
 def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> None:
@@ -63,8 +63,8 @@ def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> N
     with torch.no_grad():
         model.factors.embedding.weight[items] = model.factors.embedding.weight[items[0]].clone()
         model.factors.linear.weight[items] = 0.25
-    places, outputs = TopItemFinder(model, SLOT, items).best(queries(), 50)
-    assert places.tolist() == [list(range(30))] * USERS
+    positions, outputs = TopItemFinder(model, SLOT, items).best(queries(), 50)
+    assert positions.tolist() == [list(range(30))] * USERS
     assert outputs.shape == (USERS, 30)
 
 
@@ -72,10 +72,10 @@ def test_equal_outputs_come_in_the_order_of_the_list_and_k_is_at_most_all() -> N
 def test_the_quick_outputs_are_the_models_but_for_a_constant_a_query(name: str) -> None:
     """Scoring the best again would hide a quick form that is only roughly right."""
     model, items = model_of(name), 1 + USERS + torch.arange(ITEMS)
-    candidates = TopItemFinder(model, SLOT, items)
+    finder = TopItemFinder(model, SLOT, items)
     with torch.inference_mode():
-        quick = candidates._outputs(queries())
-        exact = candidates._run(queries(), torch.arange(ITEMS).expand(USERS, -1))
+        quick = finder._fast_outputs(queries())
+        exact = finder._outputs(queries(), torch.arange(ITEMS).expand(USERS, -1))
     assert quick is not None
     difference = quick - exact
     assert exact.std(dim=1).min() > 0.1

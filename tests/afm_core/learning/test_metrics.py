@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afm_core.learning.metrics import BY_ROWS, Scored, SumMetric, all_metrics, metrics_at
+from afm_core.learning.metrics import BY_ROWS, Scored, all_metrics, metrics_at
 from afm_core.learning.tasks import TASKS
 
 ROW = st.tuples(
@@ -91,15 +91,6 @@ def test_metrics_of_lists_equal_their_loops(rows: list[Row], k: int) -> None:
             gains.append(sum(1 / math.log2(at + 2) for at, y in enumerate(ranked[:k]) if y) / best)
     assert same(found[f"hit_rate_at_{k}"], mean(hits))
     assert same(found[f"ndcg_at_{k}"], mean(gains))
-
-
-@given(ROWS, ROWS)
-def test_sums_of_two_ranks_are_the_sums_of_all_rows(first: list[Row], second: list[Row]) -> None:
-    summed = [metric for metric in BY_ROWS.values() if isinstance(metric, SumMetric)]
-    assert len(summed) == 6
-    for metric in summed:
-        parts = metric.sums(scored(first)) + metric.sums(scored(second))
-        assert metric.of_sums(parts) == pytest.approx(metric.of(scored(first + second)), nan_ok=True)
 
 
 def test_known_values() -> None:

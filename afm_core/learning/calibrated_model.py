@@ -1,4 +1,4 @@
-"""From a model's output to the score that people get."""
+"""A model together with what turns its outputs into scores."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,8 @@ from afm_core.models import AnyModel, EncodedBatch
 from afm_core.settings.train import TaskName
 
 
-class Predictor(nn.Module):
-    """A model, and the scores of its task: score(slope x output + intercept)."""
+class CalibratedModel(nn.Module):
+    """A model and its task's score: score(slope x output + intercept), calibrated only for tasks with probabilities."""
 
     slope: Tensor
     intercept: Tensor
@@ -21,15 +21,15 @@ class Predictor(nn.Module):
         self.register_buffer("intercept", torch.zeros((), dtype=torch.float64))
 
     def calibrate(self, slope: float, intercept: float) -> None:
-        """Set what a task with probabilities does to outputs first; 1 and 0 change nothing."""
+        """Set the calibration; 1 and 0 leave outputs as they are."""
         self.slope.fill_(slope)
         self.intercept.fill_(intercept)
 
     def score(self, batch: EncodedBatch) -> Tensor:
-        """Scores of a batch, (B,) float32, in whatever mode the model is, and with gradients."""
-        return self.of_output(self.model(batch))
+        """Scores of a batch, (B,) float32, in the mode the model is in, and differentiable."""
+        return self.to_score(self.model(batch))
 
-    def of_output(self, output: Tensor) -> Tensor:
+    def to_score(self, output: Tensor) -> Tensor:
         """Scores of the model's outputs, (B,) float32."""
         if self.task.calibrated:
             output = (output * self.slope + self.intercept).float()
