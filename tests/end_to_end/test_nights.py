@@ -168,6 +168,12 @@ def test_nights_that_cannot_be_meant_are_one_line(small: Small, nights: Path, tm
     assert "give both" in run_job("score", config, "--from", "2026-02-01").errors[0]
     backwards = run_job("score", config, "--from", "2026-02-02", "--to", "2026-02-01")
     assert "the last night is before the first" in backwards.errors[0]
+    only_last = run_job("score", config, "--date", "2026-02-01", "--to", "2026-02-02")
+    assert "give both" in only_last.errors[0]
+    for option, text in (("--date", "yesterday"), ("--missing", "0"), ("--missing", "many")):
+        impossible = run_job("score", config, option, text)
+        assert impossible.code == 2
+        assert f"argument {option}: found {text!r}, allowed are" in impossible.err
 
 
 def test_every_row_says_why(small: Small, nights: Path, tmp_path: Path, run_job: RunJob) -> None:

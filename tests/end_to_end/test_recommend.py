@@ -1,4 +1,4 @@
-"""The best items for every user of a night, against running the model on every pair, and through the runner of nights."""
+"""The best items for every user of a night: against the model on every pair, and through the runner of nights."""
 
 from datetime import date
 from pathlib import Path
@@ -128,9 +128,12 @@ def test_a_bad_night_does_not_keep_the_next_from_it_and_both_have_a_row(
     again = run_job("recommend", config, "--from", "2026-02-02", "--to", "2026-02-03", "--k", "2")
     assert again.code == 3
     assert snapshot(output / "dt=2026-02-03") == before
-    other = run_job("recommend", config, "--from", "2026-02-02", "--to", "2026-02-03", "--k", "1")
-    assert other.code == 0
-    assert other.out.count("settings changed") == 2
+    fewer = run_job("recommend", config, "--from", "2026-02-02", "--to", "2026-02-03", "--k", "1")
+    assert fewer.code == 0
+    assert fewer.out.count("settings changed") == 2
+    repeated = run_job("recommend", config, "--date", "2026-02-03", "--k", "1")
+    assert repeated.code == 0
+    assert "processed again" in repeated.out
     missing = run_job("recommend", config, "--missing", "14", "--k", "2")
     assert missing.code == 2, "only the bad night is missing"
     assert len(missing.errors) == 1

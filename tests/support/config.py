@@ -11,7 +11,7 @@ FIELDS = ["user", "app", "daypart", "weekday", "place"]
 ROWS_PER_FILE = 256
 
 
-def write_config(folder: Path, logs: Path, **overrides: object) -> Path:
+def write_config(folder: Path, logs: Path, /, **overrides: object) -> Path:
     """A settings file for simulated logs, all outputs below `folder`; overrides are merged section by section."""
     tree = {
         "name": "small",

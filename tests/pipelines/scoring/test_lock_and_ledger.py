@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from afm_core.errors import AfmError, BusyError
+from afm_core.errors import AfmError, BusyError, MachineError
 from afm_core.settings.score import DriftSettings
 from pipelines.scoring.lock import LOCK, locked
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, read_ledger, write_entry
@@ -58,7 +59,7 @@ def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     """Each adds one to a number in a file, which comes out right only if no two do so at once."""
     (tmp_path / "n").write_text("0")
     code = (
-        "from pathlib import Path; from afm_core.errors import AfmError, BusyError; from pipelines.scoring.lock import locked\n"
+        "from pathlib import Path; from afm_core.errors import BusyError; from pipelines.scoring.lock import locked\n"
         f"folder, left = Path({str(tmp_path)!r}), 20\n"
         "while left:\n"
         "    try:\n"
@@ -71,6 +72,15 @@ def test_of_many_processes_one_at_a_time_holds_the_lock(tmp_path: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
     assert (tmp_path / "n").read_text() == "60"
+
+
+def test_a_file_system_without_flock_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(file: object, operation: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    with pytest.raises(MachineError, match="use a file system that supports flock"), locked(tmp_path):
+        pass
 
 
 def published(started: datetime, day: int) -> LedgerEntry:
@@ -87,6 +97,17 @@ def test_the_trend_is_drawn_from_the_second_night_on(tmp_path: Path) -> None:
     assert path is not None
     assert path.read_bytes()[1:4] == b"PNG"
     assert len(read_ledger(tmp_path)) == 2, "the plot is no row"
+
+
+def test_nights_without_scores_are_plotted_too(tmp_path: Path) -> None:
+    """As recommendations, which have rows but no mean score, unknown values or drift."""
+    for day in (1, 2):
+        figures = NightFigures(10, 1, 30)
+        started = datetime(2026, 1, 2, tzinfo=UTC)
+        write_entry(tmp_path, LedgerEntry(started, date(2026, 1, day), "published", None, "abc", figures, 1.5))
+    path = plot_ledger(tmp_path, DriftSettings())
+    assert path is not None
+    assert path.read_bytes()[1:4] == b"PNG"
 
 
 def test_the_ledger_keeps_every_row(tmp_path: Path) -> None:
