@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from afm_core.bundle import Bundle
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance
-from pipelines.contracts import best_items, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import best_items
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.logs.checking import check_logs
 from pipelines.logs.columns import column

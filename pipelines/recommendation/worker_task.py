@@ -11,7 +11,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 from afm_core.bundle import Bundle
 from afm_core.features.feature_table import values_by_id
 from afm_core.inference.top_items import TopItemFinder
-from pipelines.contracts import Contract, check_batch, encoded
+from pipelines.contract_checks import Contract, check_batch
+from pipelines.contracts import encoded
 from pipelines.scoring.worker.task import load_bundle
 from pipelines.spark import Batches
 

@@ -12,7 +12,8 @@ from afm_core.bundle import Bundle
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance
 from pipelines import phases
-from pipelines.contracts import REJECT_TABLE, Contract, scores
+from pipelines.contract_checks import Contract
+from pipelines.contracts import REJECT_TABLE, scores
 from pipelines.logs.checking import CheckedLogs, check_counted
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs

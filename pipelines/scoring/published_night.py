@@ -13,7 +13,7 @@ from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings, write_settings
 from afm_core.storage.publishing import staged
 from pipelines import phases
-from pipelines.contracts import Contract
+from pipelines.contract_checks import Contract
 from pipelines.scoring.night_dates import night_folder
 from pipelines.scoring.worker.writer import write_empty
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.scoring.night import MANIFEST_FILE, NightManifest
+from pipelines.scoring.night import NightManifest
+from pipelines.scoring.published_night import MANIFEST_FILE
 from tests.support.config import NIGHT
 from tests.support.small import Small
 
