@@ -9,7 +9,8 @@ from pipelines.console import screen
 from pipelines.experiments.compare import compare, run_study
 from pipelines.experiments.compare_plots import plot_convergence, plot_models, plot_study
 from pipelines.experiments.compare_report import comparison_table, plan_table, write_comparison
-from pipelines.training.communicator import Communicator, on_ranks
+from pipelines.training.communicator import Communicator
+from pipelines.training.launcher import run_on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "seeds", "studies")
 
@@ -40,7 +41,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
             if ranks.rank == 0:
                 screen.print(f"wrote {plot_study(name, study, points, settings)}")
 
-    on_ranks(settings, work)
+    run_on_ranks(settings, work)
 
 
 if __name__ == "__main__":

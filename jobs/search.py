@@ -8,7 +8,8 @@ from jobs._command import parser, run
 from pipelines.console import screen
 from pipelines.experiments.search import search
 from pipelines.experiments.search_report import plan_table, search_table
-from pipelines.training.communicator import Communicator, on_ranks
+from pipelines.training.communicator import Communicator
+from pipelines.training.launcher import run_on_ranks
 
 SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "search")
 
@@ -29,7 +30,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         if ranks.rank == 0:
             screen.print(search_table(trials))
 
-    on_ranks(settings, work)
+    run_on_ranks(settings, work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a feed gives and a training step takes."""
+"""A batch of rows, from the feed to a training step."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ class Batch:
     label: Tensor
     """(B,) float32."""
     weight: Tensor | None
-    """(B,) float32, where the dataset has weights."""
+    """(B,) float32; None if the dataset has no weights."""
     row_key: Tensor | None
-    """(B,) int64, where the feed was asked for it."""
+    """(B,) int64; None unless the feed has `with_row_keys`."""
 
     def to(self, device: torch.device) -> "Batch":
-        """On another device; from pinned memory without waiting for it."""
+        """A copy on another device; from pinned memory, asynchronously."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
-        """In memory that a GPU can read by itself."""
+        """A copy in pinned memory."""
         return self._each(Tensor.pin_memory)
 
     def parts(self, n: int) -> Iterator["Batch"]:
-        """At most `n` batches of as many rows each, the last of what is left; one where there are no rows."""
+        """Split into at most `n` batches of equal size, the last one smaller; one empty batch if there are no rows."""
         size = max(1, -(-len(self.label) // n))
         for start in range(0, max(1, len(self.label)), size):
             rows = slice(start, start + size)

@@ -19,14 +19,14 @@ from afm_core.storage.paths import open_for_reading, to_url
 from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.remote import petastorm_file_system
-from pipelines.feeding.shard_plan import FileSlice, ShardPlan, Stretches
+from pipelines.feeding.shard_plan import FileSlice, RowRanges, ShardPlan
 
 # Petastorm uses interfaces of pyarrow that later versions lack; the pins hold it to one that has them.
 warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\b")
 from petastorm import make_batch_reader  # noqa: E402
 
 _LABEL, _ROW_KEY, _WEIGHT = "label", "row_key", "weight"
-_ROW_GROUPS_AHEAD = 4
+_PREFETCHED_ROW_GROUPS = 4
 
 
 class _Rows(NamedTuple):
@@ -50,7 +50,7 @@ class _Rows(NamedTuple):
 
 
 class Feed:
-    """One rank's rows of one split. Each epoch is a fresh reader: a Petastorm reader cannot start again."""
+    """One rank's rows of one split. Every epoch opens a new Petastorm reader, because a reader cannot be restarted."""
 
     def __init__(
         self,
@@ -59,29 +59,29 @@ class Feed:
         plan: ShardPlan,
         seed: int | None,
         with_row_keys: bool = False,
-        together: bool = False,
+        group_positives: bool = False,
         in_memory: bool = False,
     ) -> None:
         """Check every file's footer against the manifest.
 
         Args:
-            seed: of the permutations of each epoch; None reads the rows as they stand.
-            together: permute each positive and the negatives after it as one.
-            in_memory: keep what was read for the epochs after; `memory.bytes_needed` says what that takes.
+            seed: of the permutations of each epoch; None reads the rows in the order of the files.
+            group_positives: permute each positive and the negatives after it as one unit.
+            in_memory: keep the rows for later epochs; see `memory.bytes_needed`.
 
         Raises:
-            DatasetError: a file is missing, unreadable, or not one row group of the rows that the manifest says.
+            DatasetError: a file is missing, unreadable, or not one row group with the number of rows in the manifest.
         """
         self.plan, self._map, self._weighted = plan, dataset.feature_map, dataset.manifest.weighted
         self.value_index = self._map.value_index
         self._files, self._seed, self._with_row_keys = dataset.files(split), seed, with_row_keys
-        self._together = together
-        self._kept: dict[int, _Rows] | None = {} if in_memory else None
+        self._group_positives = group_positives
+        self._cache: dict[int, _Rows] | None = {} if in_memory else None
         for number, file in enumerate(self._files):
             _check_footer(file, plan.file_rows(number))
 
-    def epoch(self, epoch: int, remaining: Stretches | None = None) -> Iterator[Batch]:
-        """The batches of an epoch, or of what is left of it; files of which nothing is left are not read.
+    def epoch(self, epoch: int, remaining: RowRanges | None = None) -> Iterator[Batch]:
+        """The batches of an epoch, or of its remaining rows; files without remaining rows are not read.
 
         The same (seed, epoch, rank, size) gives the same batches.
         """
@@ -89,28 +89,28 @@ class Feed:
         slices = plan.slices(self._file_order(epoch))
         step, missing, pending = 0, plan.local_batch, list[_Rows]()
         for rows in self._read(slices, epoch):
-            at, n = 0, len(rows.label)
-            while n - at >= missing:
-                pending.append(rows.take(slice(at, at + missing)))
+            start, n = 0, len(rows.label)
+            while n - start >= missing:
+                pending.append(rows.take(slice(start, start + missing)))
                 yield self._batch(_Rows.join(pending))
-                at, step = at + missing, step + 1
+                start, step = start + missing, step + 1
                 missing, pending = plan.local_batch, []
-            if at < n:
-                pending.append(rows.take(slice(at, None)))
-                missing -= n - at
+            if start < n:
+                pending.append(rows.take(slice(start, None)))
+                missing -= n - start
         if step < plan.steps:
             yield self._batch(_Rows.join(pending or [self._empty()]))
 
     @property
     def lookups(self) -> int:
-        """Ids that a rank looks up in a step at most, pads included."""
+        """Upper bound of the ids that a rank looks up in a step, padding included."""
         return self.plan.local_batch * len(self._map.id_columns)
 
     def with_row_keys(self) -> "Feed":
-        """The same rows in the same order, with their keys."""
-        found = copy.copy(self)
-        found._with_row_keys, found._kept = True, None
-        return found
+        """A feed of the same rows in the same order, with their row keys."""
+        feed = copy.copy(self)
+        feed._with_row_keys, feed._cache = True, None
+        return feed
 
     def _file_order(self, epoch: int) -> list[int]:
         files = self.plan.n_files
@@ -129,13 +129,13 @@ class Feed:
                 yield rows.gather(order[piece.start : piece.stop])
 
     def _whole_files(self, slices: list[FileSlice]) -> Iterator[_Rows]:
-        """The file of each slice, as it is stored. Slices of one file stand together, and it is read once."""
-        kept = self._kept if self._kept is not None else {}
-        fresh = self._through_petastorm([file for file, _ in groupby(slices, _file_of) if file not in kept])
+        """The stored rows of the file of each slice. Slices of one file are adjacent, and the file is read once."""
+        cache = self._cache if self._cache is not None else {}
+        fresh = self._through_petastorm([file for file, _ in groupby(slices, _file_of) if file not in cache])
         for file, pieces in groupby(slices, _file_of):
-            rows = kept[file] if file in kept else next(fresh)
-            if self._kept is not None:
-                self._kept[file] = rows
+            rows = cache[file] if file in cache else next(fresh)
+            if self._cache is not None:
+                self._cache[file] = rows
             for _ in pieces:
                 yield rows
 
@@ -144,7 +144,7 @@ class Feed:
             return
         columns = [*self._map.id_columns, *self._map.x_columns, _LABEL]
         columns += [*([_WEIGHT] if self._weighted else []), *([_ROW_KEY] if self._with_row_keys else [])]
-        at = 0
+        number = 0
         try:
             with make_batch_reader(
                 [to_url(self._files[file]) for file in files],
@@ -153,28 +153,28 @@ class Feed:
                 num_epochs=1,
                 reader_pool_type="thread",
                 workers_count=1,  # with more, row groups arrive in no fixed order
-                results_queue_size=_ROW_GROUPS_AHEAD,
+                results_queue_size=_PREFETCHED_ROW_GROUPS,
                 filesystem=petastorm_file_system(self._files[files[0]]),
             ) as reader:
-                for at, (file, group) in enumerate(zip(files, reader, strict=True)):  # noqa: B007
+                for number, (file, group) in enumerate(zip(files, reader, strict=True)):  # noqa: B007
                     rows = self._rows(group)
-                    found, expected = len(rows.label), self.plan.file_rows(file)
-                    assert found == expected, f"{self._files[file]}: {found} rows, {expected} expected"
+                    n_rows, expected = len(rows.label), self.plan.file_rows(file)
+                    assert n_rows == expected, f"{self._files[file]}: {n_rows} rows, {expected} expected"
                     yield rows
         except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(files[at:], error) from error
+            raise self._unreadable(files[number:], error) from error
 
-    def _unreadable(self, left: list[int], error: Exception) -> DatasetError:
-        """Name the file at which reading has stopped: the first of those `left` whose footer is not what it was."""
-        for file in left:
+    def _unreadable(self, unread: list[int], error: Exception) -> DatasetError:
+        """An error that names the file at which reading stopped: the first unread one whose footer has changed."""
+        for file in unread:
             try:
                 _check_footer(self._files[file], self.plan.file_rows(file))
-            except DatasetError as found:
-                return DatasetError(f"{found}, then go on with --resume auto")
-        return DatasetError(f"{self._files[left[0]].parent}: cannot be read: {str(error).splitlines()[0]}")
+            except DatasetError as damage:
+                return DatasetError(f"{damage}, then continue with --resume auto")
+        return DatasetError(f"{self._files[unread[0]].parent}: cannot be read: {str(error).splitlines()[0]}")
 
     def _permutation(self, rows: _Rows, random: np.random.Generator) -> NDArray[np.int64]:
-        if not self._together:
+        if not self._group_positives:
             return random.permutation(len(rows.label))
         group = np.cumsum(rows.label > 0)
         return np.argsort(random.permutation(group[-1] + 1)[group], kind="stable")
@@ -182,10 +182,10 @@ class Feed:
     def _rows(self, group: object) -> _Rows:
         label = getattr(group, _LABEL).astype(np.float32)
         rows = self._empty(len(label))
-        for at, name in enumerate(self._map.id_columns):
-            rows.ids[:, at] = getattr(group, name)
-        for at, name in enumerate(self._map.x_columns):
-            rows.x[:, at] = getattr(group, name)
+        for column, name in enumerate(self._map.id_columns):
+            rows.ids[:, column] = getattr(group, name)
+        for column, name in enumerate(self._map.x_columns):
+            rows.x[:, column] = getattr(group, name)
         if self._weighted:
             rows.weight[:] = getattr(group, _WEIGHT)
         if self._with_row_keys:
@@ -220,7 +220,7 @@ def _check_footer(file: Path, rows: int) -> None:
         with open_for_reading(file) as source:
             footer = pq.read_metadata(source)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{file}: not a whole Parquet file; prepare the dataset again") from error
+        raise DatasetError(f"{file}: not a complete Parquet file; prepare the dataset again") from error
     if (footer.num_row_groups, footer.num_rows) != (1, rows):
         raise DatasetError(
             f"{file}: {footer.num_rows} rows in {footer.num_row_groups} row groups, the manifest says {rows} in one; "

@@ -1,4 +1,4 @@
-"""Making the next items ready while the last one is used."""
+"""Preparing the next items in a thread while the last one is used."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,43 +8,43 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_READY = 4
-_SECONDS_BETWEEN_LOOKS = 0.1
+_MAX_READY = 4
+_POLL_SECONDS = 0.1
 
 
 class Prefetcher(Generic[T]):
-    """An iterator over `items` that are made in a thread of their own, a few ahead of whoever asks.
+    """An iterator over `items`, which a thread computes a few items ahead.
 
-    Leaving early ends the thread, and what `items` holds open is closed in it.
+    Ending the iteration early ends the thread, which closes `items` if it is a generator.
     """
 
     def __init__(self, items: Iterator[T], finish: Callable[[T], T] = lambda item: item) -> None:
         """Start the thread.
 
         Args:
-            finish: what else it does to each item, such as putting it into pinned memory.
+            finish: applied to each item in the thread, such as a copy into pinned memory.
         """
         self._items, self._finish = items, finish
-        self._ready: Queue[T | _End] = Queue(_READY)
-        self._left = Event()
+        self._ready: Queue[T | _End] = Queue(_MAX_READY)
+        self._stopped = Event()
         self._thread = Thread(target=self._fill, name="feed", daemon=True)
         self._thread.start()
         self.waited = 0.0
-        """Seconds that whoever asked had to wait."""
+        """Seconds that the consumer has waited for items."""
 
     def __iter__(self) -> Iterator[T]:
         try:
             while True:
-                before = time.monotonic()
+                start = time.monotonic()
                 item = self._ready.get()
-                self.waited += time.monotonic() - before
+                self.waited += time.monotonic() - start
                 if isinstance(item, _End):
                     if item.error:
                         raise item.error
                     return
                 yield item
         finally:
-            self._left.set()
+            self._stopped.set()
             self._thread.join()
 
     def _fill(self) -> None:
@@ -52,10 +52,10 @@ class Prefetcher(Generic[T]):
         try:
             for item in self._items:
                 self._offer(self._finish(item))
-                if self._left.is_set():
+                if self._stopped.is_set():
                     break
-        except BaseException as found:
-            error = found
+        except BaseException as raised:
+            error = raised
         finally:
             close = getattr(self._items, "close", None)
             if close:
@@ -63,10 +63,10 @@ class Prefetcher(Generic[T]):
         self._offer(_End(error))
 
     def _offer(self, item: "T | _End") -> None:
-        """Wait for room, but not for somebody who has left."""
-        while not self._left.is_set():
+        """Wait for room in the queue, unless the iteration has ended."""
+        while not self._stopped.is_set():
             try:
-                self._ready.put(item, timeout=_SECONDS_BETWEEN_LOOKS)
+                self._ready.put(item, timeout=_POLL_SECONDS)
                 return
             except Full:
                 continue

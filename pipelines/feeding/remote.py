@@ -1,4 +1,4 @@
-"""Object stores and HDFS as Petastorm wants them."""
+"""File systems of object stores and HDFS in the form that Petastorm accepts."""
 
 import warnings
 from pathlib import Path
@@ -8,10 +8,10 @@ from afm_core.storage.paths import remote_file_system
 
 
 def petastorm_file_system(file: Path) -> Any:
-    """The file system of a file; None for a local one.
+    """The file system of a file; None if it is local.
 
-    Petastorm reads by interfaces of pyarrow that take its old kind of file system only, not fsspec's own. pyarrow has a
-    wrapper for them, which leaves open what is a file.
+    Petastorm uses interfaces of pyarrow that accept only its legacy file systems, not those of fsspec. pyarrow has an
+    adapter for fsspec, which leaves `isfile` and `isdir` unimplemented.
     """
     remote = remote_file_system(file)
     if remote is None:
@@ -20,11 +20,11 @@ def petastorm_file_system(file: Path) -> Any:
         warnings.simplefilter("ignore", FutureWarning)
         from pyarrow.filesystem import DaskFileSystem
 
-        class OfFsspec(DaskFileSystem):  # type: ignore[misc]
+        class FsspecAdapter(DaskFileSystem):  # type: ignore[misc]
             def isfile(self, path: str) -> bool:
                 return bool(self.fs.isfile(path))
 
             def isdir(self, path: str) -> bool:
                 return bool(self.fs.isdir(path))
 
-        return OfFsspec(remote)
+        return FsspecAdapter(remote)

@@ -1,12 +1,12 @@
 """Which rows each rank reads in an epoch, and in how many steps. Arithmetic over the manifest; nothing is read.
 
-An epoch is one long sequence of rows: the files in the epoch's order, one after another. Rank r of W takes the r-th of
-W consecutive stretches whose lengths differ by at most one row, so every row is seen exactly once by exactly one rank,
-however the files divide. All ranks take the same number of steps; in the last one some may have a row less, or none,
-which is why losses and gradients are sums over ranks divided by the rows of the whole step.
+An epoch is one sequence of rows: the files in the order of the epoch, one after another. It is divided into `size`
+consecutive ranges whose lengths differ by at most one row, one for each rank, so every row is used exactly once by
+exactly one rank, whatever the sizes of the files. All ranks take the same number of steps; in the last step some ranks
+may have one row less, or none, which is why losses and gradients are sums over ranks divided by the rows of the step.
 
-What is left of an epoch after some steps, a piece of each rank's stretch, is divided in the same way: between the same
-ranks, which then read on as if nothing had happened, or between more or fewer of them.
+The remaining rows of an interrupted epoch, a part of each rank's range, are divided in the same way: between the same
+ranks, which then continue with the same batches, or between more or fewer ranks.
 """
 
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from typing import Self
 
 from afm_core.errors import DatasetError
 
-Stretches = tuple[tuple[int, int], ...]
-"""Parts of an epoch's sequence of rows, each from a first row to the one after its last."""
+RowRanges = tuple[tuple[int, int], ...]
+"""Parts of an epoch's sequence of rows, each from `start` to `stop`, exclusive."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class ShardPlan:
     """Rows of a step over all ranks."""
     rank: int
     size: int
-    remaining: Stretches | None = None
-    """Where only a part of the epoch is divided: which."""
+    remaining: RowRanges | None = None
+    """The part of the epoch to divide; None for the whole epoch."""
 
     def __post_init__(self) -> None:
         if self.batch_size % self.size:
@@ -53,7 +53,7 @@ class ShardPlan:
 
     @property
     def n_files(self) -> int:
-        """Files of the split."""
+        """Number of files of the split."""
         return -(-self.rows // self.rows_per_file)
 
     @property
@@ -67,7 +67,7 @@ class ShardPlan:
         return -(-self.rank_rows(0) // self.local_batch)
 
     def rank_rows(self, rank: int) -> int:
-        """Rows that `rank` sees in an epoch."""
+        """Rows of `rank` in an epoch."""
         rows = self.remaining_rows
         return rows // self.size + (rank < rows % self.size)
 
@@ -82,46 +82,46 @@ class ShardPlan:
 
     @property
     def remaining_rows(self) -> int:
-        """Rows that are divided."""
+        """Rows that the plan divides."""
         return self.rows if self.remaining is None else sum(stop - start for start, stop in self.remaining)
 
-    def rest(self, steps: int) -> Stretches:
-        """What is left after every rank has done `steps` steps."""
-        found, begin = list[tuple[int, int]](), 0
+    def rest(self, steps: int) -> RowRanges:
+        """The remaining rows after `steps` steps of every rank."""
+        ranges, begin = list[tuple[int, int]](), 0
         for rank in range(self.size):
             end = begin + self.rank_rows(rank)
-            found += self._cut(min(begin + steps * self.local_batch, end), end)
+            ranges += self._cut(min(begin + steps * self.local_batch, end), end)
             begin = end
-        return tuple(found)
+        return tuple(ranges)
 
-    def resume_at(self, remaining: Stretches | None) -> Self:
-        """The division of what is left."""
+    def resume_at(self, remaining: RowRanges | None) -> Self:
+        """A plan that divides only the remaining rows."""
         return replace(self, remaining=remaining)
 
     def _cut(self, begin: int, end: int) -> list[tuple[int, int]]:
-        """Rows `begin` to `end` of those that are divided, as parts of the whole epoch."""
-        found, at = [], 0
+        """Rows `begin` to `end` of the divided rows, as ranges of the whole epoch."""
+        ranges, offset = [], 0
         for start, stop in ((0, self.rows),) if self.remaining is None else self.remaining:
-            first, last = max(begin - at, 0), min(end - at, stop - start)
+            first, last = max(begin - offset, 0), min(end - offset, stop - start)
             if first < last:
-                found.append((start + first, start + last))
-            at += stop - start
-        return found
+                ranges.append((start + first, start + last))
+            offset += stop - start
+        return ranges
 
     def file_rows(self, file: int) -> int:
-        """Rows of a file: `rows_per_file`, or what is left for the last."""
+        """Rows of a file: `rows_per_file`, or fewer in the last file."""
         return min(self.rows_per_file, self.rows - file * self.rows_per_file)
 
     def slices(self, order: list[int]) -> list[FileSlice]:
-        """What this rank reads when the files stand in `order`."""
+        """The rows that this rank reads if the files are in this order."""
         before = sum(self.rank_rows(rank) for rank in range(self.rank))
-        found = []
+        slices = []
         for begin, end in self._cut(before, before + self.rank_rows(self.rank)):
-            at = 0
+            offset = 0
             for file in order:
                 rows = self.file_rows(file)
-                start, stop = max(begin - at, 0), min(end - at, rows)
+                start, stop = max(begin - offset, 0), min(end - offset, rows)
                 if start < stop:
-                    found.append(FileSlice(file, rows, start, stop))
-                at += rows
-        return found
+                    slices.append(FileSlice(file, rows, start, stop))
+                offset += rows
+        return slices

@@ -1,4 +1,4 @@
-"""What a training needs and does not change."""
+"""Everything a training uses and does not change."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from pipelines.training.training_logger import TrainingLogger
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a training needs and does not change."""
+    """Everything a training uses and does not change."""
 
     settings: Settings
     train: Feed
@@ -25,9 +25,9 @@ class TrainingContext:
     checkpoints: Checkpoints
     device: torch.device
     parent: ParentBundle | None = None
-    """What the optimiser goes on from."""
+    """Bundle that the training continues from, optimiser included."""
 
     @property
     def task(self) -> Task:
-        """Of the settings."""
+        """The task of the settings."""
         return task_of(self.settings.train)

@@ -1,23 +1,23 @@
-"""Which of the machine's cores a rank computes on."""
+"""The CPU cores on which a rank computes."""
 
 import os
 
-_kept: list[int] = []
+_own_cores: list[int] = []
 
 
-def keep_to_own_cores(local_rank: int, local_size: int) -> None:
-    """Let this process, and the threads that it will start, run on its share of the cores only.
+def pin_to_own_cores(local_rank: int, local_size: int) -> None:
+    """Pin this process, and the threads that it will start, to its share of the cores.
 
-    Otherwise the threads of Horovod and those of other ranks push each other from core to core, and all wait for
-    whichever rank had bad luck. Where somebody has given out cores already, or there are too few, nothing is done.
+    Otherwise Horovod's threads and those of other ranks migrate between cores, and all ranks wait for the slowest. Does
+    nothing if the process is pinned already, or if there are fewer cores than ranks.
     """
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // local_size
     if local_size > 1 and share and len(cores) == os.cpu_count():
-        _kept[:] = cores[local_rank * share : (local_rank + 1) * share]
-        os.sched_setaffinity(0, _kept)
+        _own_cores[:] = cores[local_rank * share : (local_rank + 1) * share]
+        os.sched_setaffinity(0, _own_cores)
 
 
 def n_threads(local_size: int) -> int:
-    """How many threads a rank computes with."""
-    return len(_kept) or max(1, len(os.sched_getaffinity(0)) // local_size)
+    """Number of threads with which a rank computes."""
+    return len(_own_cores) or max(1, len(os.sched_getaffinity(0)) // local_size)

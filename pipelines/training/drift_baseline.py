@@ -1,4 +1,4 @@
-"""Fitting the drift baseline of a bundle on rows that the training has not seen."""
+"""Fitting the drift baseline of a bundle on rows that were not trained on."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from pipelines.feeding.shard_plan import ShardPlan
 
 _BATCH_ROWS = 1024
 _SAMPLE = 1_000_000
-"""Positives whose fields are sampled; a dataset's rows are in random order."""
+"""Number of positives whose fields are sampled; the rows of a dataset are in random order."""
 _UNCOUNTED = Numeric | Crossed | Frequency | CoOccurrence
 """Kinds of fields whose values the feature table does not count."""
 

@@ -1,4 +1,4 @@
-"""A training in MLflow, for those who keep their experiments there (the extra `mlflow`)."""
+"""Tracking a training in MLflow (the optional extra `mlflow`)."""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,10 +9,10 @@ from pipelines.training.training_logger import Epoch
 
 
 class MlflowTracker:
-    """A run of an MLflow experiment for each model that is trained. Where they are kept says MLFLOW_TRACKING_URI."""
+    """One MLflow run for each model that is trained, on the server of MLFLOW_TRACKING_URI."""
 
     def __init__(self, experiment: str) -> None:
-        """Open the experiment, or make it.
+        """Open the experiment, or create it.
 
         Raises:
             MachineError: the package is not installed, or the tracking server does not answer.
@@ -28,20 +28,20 @@ class MlflowTracker:
             where, why = mlflow.get_tracking_uri(), str(error).splitlines()[0]
             raise MachineError(f"MLflow at {where} cannot be used: {why}; correct MLFLOW_TRACKING_URI") from error
 
-    def starts(self, model: str, settings: dict[str, Any]) -> None:
-        """Begin the run of a model; that of the one before is over."""
+    def training_started(self, model: str, settings: dict[str, Any]) -> None:
+        """Begin the run of a model; the run of the previous model is over."""
         self._mlflow.end_run()
         self._mlflow.start_run(run_name=model)
         self._mlflow.log_params({key: str(value)[:500] for key, value in settings.items()})
 
     def epoch_done(self, epoch: Epoch) -> None:
-        """Log the numbers of an epoch, under their names in history.jsonl. A server that is gone ends no training."""
+        """Log the numbers of an epoch, named as in history.jsonl. If the server is gone, the training continues."""
         numbers = {key: value for key, value in asdict(epoch).items() if isinstance(value, int | float)}
         try:
             self._mlflow.log_metrics(numbers, step=epoch.number)
         except Exception as error:
-            messages.print(f"  MLflow does not know of epoch {epoch.number}: {str(error).splitlines()[0]}")
+            messages.print(f"  epoch {epoch.number} could not be logged to MLflow: {str(error).splitlines()[0]}")
 
-    def ends(self) -> None:
+    def training_ended(self) -> None:
         """Close the last run."""
         self._mlflow.end_run()

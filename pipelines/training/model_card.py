@@ -1,4 +1,4 @@
-"""The card of a bundle: what the model is, in a page of Markdown."""
+"""The model card of a bundle, as Markdown."""
 
 from afm_core.settings import Settings
 from pipelines.dataset import Manifest
@@ -13,11 +13,11 @@ def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) 
     return f"""# {model.name} on {manifest.name}
 
 - Model: {model.name}, k = {model.embedding_dim}, t = {model.attention_dim}, {start}.
-- Data: {manifest.instances:,} instances of {manifest.positives:,} logs, {manifest.features:,} features in
+- Data: {manifest.instances:,} instances of {manifest.positives:,} positive events, {manifest.features:,} features in
   {", ".join(settings.field_names)}; feature map {manifest.feature_map}, dataset digest {manifest.digest}.
-- Training: {train.optimizer}, learning rate {train.learning_rate}, {train.batch_size} rows a step, {ranks} rank(s),
+- Training: {train.optimizer}, learning rate {train.learning_rate}, {train.batch_size} rows per step, {ranks} rank(s),
   seed {settings.seed}; pooled dropout {model.pooled_dropout}, attention dropout {model.attention_dropout},
   L2 on W {model.attention_l2}.
-- Validation {best.metric} {best.valid:.4f}, the best epoch ({best.number}) of those trained, on rows that the training
-  did not see; task {train.task}.
+- Validation {best.metric} {best.valid:.4f}, the best epoch ({best.number}) of those trained, on rows that were not
+  trained on; task {train.task}.
 """

@@ -1,4 +1,4 @@
-"""Who has answered: a file a rank, from which the others can tell which of them they have waited for in vain."""
+"""One file per rank with a count of its collective operations, from which the others can tell which rank is missing."""
 
 import os
 import socket
@@ -10,37 +10,42 @@ _DIGITS = 12
 
 
 class RankHeartbeats:
-    """How many exchanges every rank has begun, and where it runs. Costs a write of a few bytes an exchange."""
+    """How many collective operations each rank has begun, and where it runs.
+
+    Cost: one write of a few bytes per operation.
+    """
 
     def __init__(self, folder: Path, rank: int, size: int) -> None:
-        """Write this rank's own line."""
+        """Create this rank's file, with its host and process id."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._rank, self._size, self._begun = folder, rank, size, 0
         self._file = os.open(self._path(rank), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        self._place = f" {socket.gethostname()} {os.getpid()}\n"
+        self._host_and_pid = f" {socket.gethostname()} {os.getpid()}\n"
         self.begin()
 
     def begin(self) -> None:
-        """One more exchange."""
+        """Record that this rank begins a collective operation."""
         self._begun += 1
-        os.pwrite(self._file, f"{self._begun:0{_DIGITS}d}{self._place}".encode(), 0)
+        os.pwrite(self._file, f"{self._begun:0{_DIGITS}d}{self._host_and_pid}".encode(), 0)
 
-    def silent(self) -> str:
-        """The ranks that are gone, stopped, or have not begun the exchange that this one is in; in words."""
-        found = [self._why(rank) for rank in range(self._size) if rank != self._rank]
-        return "; ".join(filter(None, found)) or "it cannot be told which"
+    def missing_ranks(self) -> str:
+        """The ranks that are gone, stopped, or have not begun the operation that this rank is in, as text."""
+        reasons = [self._reason(rank) for rank in range(self._size) if rank != self._rank]
+        return "; ".join(filter(None, reasons)) or "the missing rank cannot be identified"
 
-    def _why(self, rank: int) -> str | None:
+    def _reason(self, rank: int) -> str | None:
         try:
             begun, host, pid = self._path(rank).read_text(encoding="utf-8").split()
         except (OSError, ValueError):
-            return f"rank {rank} has never answered"
+            return f"rank {rank} has never started"
         who = f"rank {rank} (process {pid} on {host})"
         if host == socket.gethostname():
             state = _state(int(pid))
             if state:
                 return f"{who} {state}"
-        return f"{who} is {self._begun - int(begun)} exchange(s) behind" if int(begun) < self._begun else None
+        return (
+            f"{who} is {self._begun - int(begun)} collective operation(s) behind" if int(begun) < self._begun else None
+        )
 
     def _path(self, rank: int) -> Path:
         return self._folder / f"rank-{rank}"

@@ -1,4 +1,4 @@
-"""All that a training has become so far: enough to go on as if it had never stopped."""
+"""Everything that changes during a training: with it, a stopped training continues as if it had not been stopped."""
 
 import copy
 from dataclasses import asdict, dataclass, field
@@ -14,40 +14,40 @@ from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.schedule import rate_factor
 from afm_core.models import AnyModel
 from afm_core.settings import Settings
-from pipelines.feeding.shard_plan import Stretches
+from pipelines.feeding.shard_plan import RowRanges
 from pipelines.training.training_logger import Epoch
 
 
 @dataclass
 class TrainingState:
-    """A model in training and everything that changes with it. Changed in place by the loop."""
+    """A model in training and everything that changes with it. The loop updates it in place."""
 
     model: AnyModel
     optimizer: Optimizer
     schedule: LambdaLR
     average: AveragedModel | None
     epoch: int = 1
-    """The running one."""
+    """Number of the current epoch."""
     step: int = 0
-    """Steps of it that are done."""
-    remaining: Stretches | None = None
-    """What those have left of its rows; None at its begin."""
+    """Completed steps of the current epoch."""
+    remaining: RowRanges | None = None
+    """Rows of the epoch that these steps have not used; None before the first step."""
     rows: int = 0
-    """That all ranks have seen in them."""
+    """Rows that all ranks have used in these steps."""
     loss: float = 0.0
-    """Sum over its steps; on rank 0 that of all ranks up to the last checkpoint."""
+    """Sum of the losses of these steps; rank 0 also holds those of all ranks up to the last checkpoint."""
     terms: int = 0
-    """What that is a sum of."""
+    """Number of losses in the sum."""
     epochs: list[Epoch] = field(default_factory=list)
-    """Those that are over."""
+    """Completed epochs."""
     best: Epoch | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, model: AnyModel, settings: Settings, steps_an_epoch: int) -> "TrainingState":
-        """Before the first step."""
+    def start(cls, model: AnyModel, settings: Settings, steps_per_epoch: int) -> "TrainingState":
+        """The state before the first step."""
         train = settings.train
-        steps = steps_an_epoch * train.epochs
+        steps = steps_per_epoch * train.epochs
         optimizer = build_optimizer([weight for weight in model.parameters() if weight.requires_grad], train)
 
         def factor(step: int) -> float:
@@ -65,11 +65,11 @@ class TrainingState:
 
     @property
     def validated(self) -> AnyModel:
-        """The model whose weights count."""
+        """The model to validate: the moving average of the weights if there is one."""
         return cast(AnyModel, self.average.module) if self.average else self.model
 
     def epoch_done(self, epoch: Epoch) -> bool:
-        """Remember an epoch that is over; whether it is the best so far."""
+        """Record a completed epoch. Returns whether it is the best so far."""
         self.epochs.append(epoch)
         is_best = self.best is None or epoch.valid < self.best.valid
         if is_best:
@@ -79,30 +79,30 @@ class TrainingState:
         return is_best
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by a name of its own; they are not copied."""
-        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        found |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
+        """Every tensor under a unique name, not copied."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
         if self.average:
-            found |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
         for number, values in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
-        return found
+            tensors |= {f"optimizer.{number}.{key}": value for key, value in values.items()}
+        return tensors
 
     def optimizer_by_name(self) -> dict[str, Tensor]:
-        """The optimiser's tensors by the name of the parameter, a slash, and its own key."""
-        learning = [name for name, weight in self.model.named_parameters() if weight.requires_grad]
+        """The optimiser's tensors as `parameter/key`, such as `factors.embedding.weight/sum`."""
+        names = [name for name, weight in self.model.named_parameters() if weight.requires_grad]
         state = self.optimizer.state_dict()["state"]
-        return {f"{learning[at]}/{key}": value for at, values in state.items() for key, value in values.items()}
+        return {f"{names[index]}/{key}": value for index, values in state.items() for key, value in values.items()}
 
     def facts(self) -> dict[str, Any]:
-        """Everything else, as JSON can hold it."""
+        """Everything but the tensors, as JSON values."""
         return {
             "epoch": self.epoch,
             "step": self.step,
             "remaining": self.remaining,
             "rows": self.rows,
             "terms": self.terms,
-            "loss": self.loss.hex(),  # the very same number when it is read
+            "loss": self.loss.hex(),  # reads back to the same bits
             "global_step": self.global_step,
             "rates": [group["lr"].hex() for group in self.optimizer.param_groups],
             "epochs": [asdict(epoch) for epoch in self.epochs],
@@ -110,7 +110,7 @@ class TrainingState:
         }
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Become what `tensors` and `facts` say; they are those of a training with the same settings."""
+        """Restore the state from the `tensors` and `facts` of a training with the same settings."""
         self.model.load_state_dict(_below("model.", tensors))
         self.best_weights = _below("best.", tensors)
         if self.average:
@@ -140,5 +140,5 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
-    """Seed dropout for one step, so that it depends on nothing that came before; ints hash alike in every process."""
+    """Seed dropout for one step, independently of all earlier steps. Hashes of ints are equal in every process."""
     torch.manual_seed(hash((seed, epoch, step, rank)))

@@ -1,4 +1,4 @@
-"""Being asked to stop: a training finishes its step, writes a checkpoint and ends."""
+"""Catching the signals that ask a training to stop: it finishes its step, writes a checkpoint and ends."""
 
 import signal
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from types import FrameType
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interruption:
-    """Which signal has come, if any."""
+class StopRequest:
+    """The signal that was received, 0 if none."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -17,17 +17,17 @@ class Interruption:
     def __bool__(self) -> bool:
         return self.signal != 0
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _record(self, number: int, _: FrameType | None) -> None:
         self.signal = number
 
 
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Note SIGTERM and SIGINT instead of dying from them, for the length of the block."""
-    interruption = Interruption()
-    before = {number: signal.signal(number, interruption._note) for number in STOPPING}
+def stop_requests() -> Iterator[StopRequest]:
+    """Record SIGTERM and SIGINT instead of dying from them, for the duration of the block."""
+    request = StopRequest()
+    before = {number: signal.signal(number, request._record) for number in STOPPING}
     try:
-        yield interruption
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

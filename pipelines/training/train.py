@@ -1,14 +1,13 @@
-"""Training from end to end: a dataset in, a bundle out."""
+"""Training from end to end: from a dataset to bundles."""
 
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from afm_core.bundle import FrozenRows, write_bundle
+from afm_core.bundle import write_bundle
 from afm_core.errors import DatasetError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
@@ -25,6 +24,7 @@ from pipelines.training.context import TrainingContext
 from pipelines.training.cores import n_threads
 from pipelines.training.device import device_of
 from pipelines.training.drift_baseline import fit_drift_baseline
+from pipelines.training.frozen_rows import frozen_rows
 from pipelines.training.loop import Fit, fit
 from pipelines.training.mlflow_tracker import MlflowTracker
 from pipelines.training.model_card import model_card
@@ -32,34 +32,33 @@ from pipelines.training.parent_bundle import ParentBundle
 from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import open_warm_start, start_from
 
-_FROZEN = 256
-
 
 def train(settings: Settings, ranks: Communicator, resume: bool = False, parent: Path | None = None) -> dict[str, Fit]:
-    """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by name.
+    """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by model.
 
     Args:
-        resume: go on from the newest whole checkpoint below the run's folder; without one, begin.
-        earlier: a bundle of the same model to go on from, optimiser included, instead of a warm start. The dataset's
+        resume: continue from the newest complete checkpoint of the run, if there is one.
+        parent: bundle of the same model to continue from, optimiser included, instead of a warm start. The dataset's
             feature map must be the bundle's, or extend it.
 
     Raises:
-        DatasetError: no whole dataset, other fields than the settings', or a batch that the ranks cannot share.
-        BundleError: a warm start from a bundle that is not whole or does not fit.
-        CheckpointError: a checkpoint cannot be written, or is of other settings or data.
-        InterruptedBySignal: SIGTERM or SIGINT came; a checkpoint was written.
-        MachineError: MLflow is asked for and cannot be used.
+        DatasetError: the dataset is incomplete, its fields differ from the settings', or a batch does not divide
+            evenly between the ranks.
+        BundleError: the bundle of the warm start or the parent is incomplete or does not fit.
+        CheckpointError: a checkpoint cannot be written, or was made from other settings or data.
+        InterruptedBySignal: SIGTERM or SIGINT was received; a checkpoint was written.
+        MachineError: run.mlflow is set and MLflow cannot be used.
     """
     dataset = open_dataset(settings)
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
     plans = [shard_plan(scaled, dataset, split, ranks.rank, ranks.size) for split in ("train", "valid")]
-    together = settings.train.task == "ranking"
-    stays = fits_in_memory(dataset, ranks.local_size)
+    group_positives = settings.train.task == "ranking"
+    in_memory = fits_in_memory(dataset, ranks.local_size)
     feeds = (
-        Feed(dataset, "train", plans[0], settings.seed, together=together, in_memory=stays),
-        Feed(dataset, "valid", plans[1], None, in_memory=stays),
+        Feed(dataset, "train", plans[0], settings.seed, group_positives=group_positives, in_memory=in_memory),
+        Feed(dataset, "valid", plans[1], None, in_memory=in_memory),
     )
     device = device_of(ranks)
     tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
@@ -67,53 +66,47 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
     if ranks.rank == 0 and not resume:
         shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
-    before = ParentBundle(parent, dataset) if parent else None
-    start = None if before else open_warm_start(settings, dataset)
-    for asked, bundle in training_stages(settings)[-1 if before else 0 :]:
-        stage = scaled_to(asked, ranks.size, ranks.elastic)
+    parent_bundle = ParentBundle(parent, dataset) if parent else None
+    start = None if parent_bundle else open_warm_start(settings, dataset)
+    for unscaled, bundle in training_stages(settings)[-1 if parent_bundle else 0 :]:
+        stage = scaled_to(unscaled, ranks.size, ranks.elastic)
         torch.manual_seed(settings.seed)
         model = build_model(stage.model, shape)
         if start is not None and stage.warm_start:
             start_from(model, start, stage, shape)
-        if before:
-            before.give_weights(model)
-        logger.starts(stage.model.name, _computed_by(model, shape), _flat(stage))
-        checkpoints = Checkpoints(settings.run.checkpoints / stage.model.name, _provenance(asked, dataset, before))
-        found = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, before), resume)
+        if parent_bundle:
+            parent_bundle.copy_weights_to(model)
+        logger.training_started(stage.model.name, _kernel(model, shape), _flat(stage))
+        checkpoints = Checkpoints(
+            settings.run.checkpoints / stage.model.name, _provenance(unscaled, dataset, parent_bundle)
+        )
+        fitted = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle), resume)
         if ranks.rank == 0:
-            epochs = [asdict(epoch) for epoch in found.epochs]
-            baseline = fit_drift_baseline(Scorer(found.predictor, dataset.feature_map), dataset)
-            metrics = {"valid": found.best.valid, "epochs": epochs, **baseline.model_dump()}
-            card = model_card(stage, dataset.manifest, found.best, ranks.size)
+            epochs = [asdict(epoch) for epoch in fitted.epochs]
+            baseline = fit_drift_baseline(Scorer(fitted.calibrated_model, dataset.feature_map), dataset)
+            metrics = {"valid": fitted.best.valid, "epochs": epochs, **baseline.model_dump()}
+            card = model_card(stage, dataset.manifest, fitted.best, ranks.size)
             frozen = frozen_rows(feeds[1])
-            write_bundle(bundle, found.predictor, stage, dataset.path, frozen, metrics, card, found.optimizer)
-        fits[stage.model.name] = found
+            write_bundle(bundle, fitted.calibrated_model, stage, dataset.path, frozen, metrics, card, fitted.optimizer)
+        fits[stage.model.name] = fitted
         start = model
-    logger.ends()
+    logger.training_ended()
     return fits
 
 
 def _flat(settings: Settings) -> dict[str, Any]:
-    """What decides a training, a name each, such as `train.epochs`."""
+    """The settings that determine a training, by dotted key such as `train.epochs`."""
     tree = settings.model_dump(mode="json", include={"model", "train"})
-    values = {f"{section}.{key}": value for section, found in tree.items() for key, value in found.items()}
+    values = {f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items()}
     return {"name": settings.name, "seed": settings.seed, **values}
 
 
-def _computed_by(model: AnyModel, shape: Shape) -> str:
+def _kernel(model: AnyModel, shape: Shape) -> str:
     return f"attention by {model.describe_kernel(shape.n_columns)}" if isinstance(model, AFM) else ""
 
 
-def frozen_rows(valid: Feed) -> FrozenRows:
-    """The first rows of the validation split, as a bundle's certificate keeps them."""
-    batch = next(valid.epoch(0)).encoded
-    ids, values = batch.ids[:_FROZEN].numpy().astype(np.int32), batch.values[:_FROZEN].numpy()
-    columns = [valid.value_index.index(at) for at in range(max(valid.value_index, default=-1) + 1)]
-    return FrozenRows(ids, np.ascontiguousarray(values[:, columns], dtype=np.float32))
-
-
 def _provenance(stage: Settings, dataset: Dataset, parent: ParentBundle | None) -> Provenance:
-    """What two trainings must share for one to continue from the other's checkpoint."""
+    """What must be equal for a training to continue from a checkpoint."""
     return Provenance.of(
         seed=stage.seed,
         model=stage.model.model_dump(mode="json", exclude={"kernel"}),
@@ -124,20 +117,24 @@ def _provenance(stage: Settings, dataset: Dataset, parent: ParentBundle | None) 
 
 
 def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
-    """The settings of each model to train, in order, and where its bundle goes."""
+    """The settings of each model to train, in order, and the path of its bundle."""
     main = (settings, settings.run.bundle)
     warm = settings.warm_start
     if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
-    own = {name: getattr(warm, name) for name in ("overshoot_penalty", "optimizer", "learning_rate")}
-    changed = {name: value for name, value in own.items() if value is not None}
+    overrides = {name: getattr(warm, name) for name in ("overshoot_penalty", "optimizer", "learning_rate")}
+    changed = {name: value for name, value in overrides.items() if value is not None}
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
     return [(settings.model_copy(update={"model": model, "train": stage}), settings.run.warm_start_bundle), main]
 
 
 def open_dataset(settings: Settings) -> Dataset:
-    """The dataset of the settings, its fields compared with theirs."""
+    """Open the dataset of the settings.
+
+    Raises:
+        DatasetError: it is incomplete, its fields differ from the settings', or its split does not suit the task.
+    """
     dataset = Dataset.open(settings.dataset.path)
     if dataset.feature_map.names != settings.field_names:
         raise DatasetError(
@@ -146,16 +143,16 @@ def open_dataset(settings: Settings) -> Dataset:
         )
     if settings.train.task == "ranking" and dataset.manifest.split_by != "positive":
         raise DatasetError(
-            f"{settings.dataset.path}: split by {dataset.manifest.split_by}, but ranking needs each positive beside "
-            "its negatives; prepare again with split.by: positive"
+            f"{settings.dataset.path}: split by {dataset.manifest.split_by}, but ranking needs each positive in the "
+            "split of its negatives; prepare again with split.by: positive"
         )
     return dataset
 
 
 def scaled_to(settings: Settings, ranks: int, elastic: bool = False) -> Settings:
-    """The settings as they are for a number of ranks (`train.scale_learning_rate`).
+    """The settings for a number of ranks: scaled if `train.scale_learning_rate` is set.
 
-    Elastic ranks, whose number nobody has chosen, round the batch up to what they can share.
+    In elastic training, where the number of ranks changes, the batch size is rounded up to a multiple of it.
     """
     train = settings.train
     rows, rate = train.batch_size, train.learning_rate

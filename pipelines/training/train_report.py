@@ -1,4 +1,4 @@
-"""A training as short tables."""
+"""Tables of what a training has done or would do."""
 
 import torch
 from rich.table import Table
@@ -27,37 +27,40 @@ def _mib(size: int) -> str:
 
 
 def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
-    """What was trained."""
+    """Best epoch and bundle of each model that was trained."""
     rows: list[tuple[str, str]] = []
     for stage, bundle in training_stages(settings):
-        found = fits.get(stage.model.name)
-        if found is None:  # --from has no warm start
+        fitted = fits.get(stage.model.name)
+        if fitted is None:  # --from has no warm start
             continue
-        best = f"valid {found.best.metric} {found.best.valid:.4f} at epoch {found.best.number} of {len(found.epochs)}"
-        rows.append((stage.model.name, f"{best}, {found.best.steps:,} steps an epoch on {ranks} rank(s)"))
+        best = (
+            f"valid {fitted.best.metric} {fitted.best.valid:.4f} at epoch {fitted.best.number} of {len(fitted.epochs)}"
+        )
+        rows.append((stage.model.name, f"{best}, {fitted.best.steps:,} steps per epoch on {ranks} rank(s)"))
         rows.append(("", str(bundle)))
     return facts(f"trained {settings.name}", rows)
 
 
 def plan_table(settings: Settings, ranks: int) -> Table:
-    """What a training would do, from settings and manifest alone."""
+    """What a training would do, from the settings and the manifest alone."""
     settings, dataset = scaled_to(settings, ranks), open_dataset(settings)
     plan = shard_plan(settings, dataset, "train", 0, ranks)
     shape = Shape.of(dataset.feature_map)
     tables, dense = _parameters(settings, shape)
     rows = plan.local_batch * shape.n_columns
     sent = min(rows, shape.n_ids) * tables // shape.n_ids + dense
-    stays = "kept in memory after the first epoch" if fits_in_memory(dataset, ranks) else "read again every epoch"
+    reading = "kept in memory after the first epoch" if fits_in_memory(dataset, ranks) else "read again every epoch"
     return facts(
         f"would train {settings.name}",
         [
             ("models", ", then ".join(stage.model.name for stage, _ in training_stages(settings))),
-            ("dataset", f"{plan.rows:,} training rows in {plan.n_files:,} files"),
-            ("ranks", f"{ranks}, {plan.rank_rows(0):,} rows and {plan.steps:,} steps an epoch each"),
-            ("files of rank 0", f"{len(plan.slices(list(range(plan.n_files)))):,} an epoch, whole or in part"),
-            ("rows", f"{_mib(bytes_needed(dataset))} a rank, with validation; {stays}"),
-            ("parameters", f"{_mib(tables + dense)}, and as much again for each moment of the optimiser"),
-            ("sent a step", f"at most {_mib(sent)} from each rank" if ranks > 1 else "nothing"),
-            ("bundle", str(settings.run.bundle)),
+            ("dataset", str(settings.dataset.path)),
+            ("training split", f"{plan.rows:,} rows in {plan.n_files:,} files"),
+            ("ranks", f"{ranks}, {plan.rank_rows(0):,} rows and {plan.steps:,} steps per epoch each"),
+            ("files of rank 0", f"{len(plan.slices(list(range(plan.n_files)))):,} per epoch, whole or in part"),
+            ("rows", f"{_mib(bytes_needed(dataset))} per rank, validation rows included; {reading}"),
+            ("parameters", f"{_mib(tables + dense)}, and the same again for each state of the optimiser"),
+            ("sent per step", f"at most {_mib(sent)} from each rank" if ranks > 1 else "nothing"),
+            *[(f"{stage.model.name} bundle", str(bundle)) for stage, bundle in training_stages(settings)],
         ],
     )

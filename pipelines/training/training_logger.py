@@ -1,4 +1,4 @@
-"""What people and programs see of a training: a progress bar, a line an epoch, JSON lines, and TensorBoard's files."""
+"""Reporting the progress of a training: a progress bar, one line per epoch, JSON lines, and TensorBoard files."""
 
 import json
 import shutil
@@ -17,77 +17,83 @@ from pipelines.console import bar, messages
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch brought, over all ranks."""
+    """The results of one epoch, over all ranks."""
 
     model: str
     number: int
     steps: int
     rows: int
-    """That were seen, each once."""
+    """Rows of the epoch; each was used once."""
     metric: str
-    """What the next two are."""
+    """Name of the metric of `train` and `valid`."""
     train: float
-    """Of the training outputs as they came, dropout included."""
+    """Metric of the training rows during the epoch, with dropout."""
     valid: float
     rows_per_second: float
     feed_wait: float
-    """Share of the training's seconds in which rank 0 waited for its next batch."""
+    """Share of the training time in which rank 0 waited for its next batch."""
     learning_rate: float
-    """At its end."""
+    """At the end of the epoch."""
     resident_mib: list[int]
-    """Memory of each rank at its end."""
+    """Resident memory of each rank at the end of the epoch."""
 
 
 class Tracker(Protocol):
-    """Somewhere else that keeps what a training brought."""
+    """A further destination of the results of a training."""
 
-    def starts(self, model: str, settings: dict[str, Any]) -> None:
-        """Begin with a model; the one before is over."""
+    def training_started(self, model: str, settings: dict[str, Any]) -> None:
+        """The training of a model begins; that of the previous one is over."""
 
     def epoch_done(self, epoch: Epoch) -> None:
-        """Keep the numbers of an epoch."""
+        """Record the results of an epoch."""
 
-    def ends(self) -> None:
-        """The last model is over."""
+    def training_ended(self) -> None:
+        """The training of the last model is over."""
 
 
 class TrainingLogger:
-    """Follows a training. On ranks other than 0 it keeps silent and writes nothing."""
+    """Reports a training. On ranks other than 0 it prints and writes nothing."""
 
     def __init__(self, run: RunSettings, rank: int, tracker: Tracker | None = None) -> None:
-        self._run, self._speaks, self._tracker = run, rank == 0, tracker
+        self._run, self._is_active, self._tracker = run, rank == 0, tracker
         self._scalars: SummaryWriter | None = None
-        if self._speaks:
+        if self._is_active:
             run.path.mkdir(parents=True, exist_ok=True)
             run.history.write_text("", encoding="utf-8")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 
-    def starts(self, model: str, how: str, settings: dict[str, Any]) -> None:
-        """Begin with a model, and say what computes it.
+    def training_started(self, model: str, kernel: str, settings: dict[str, Any]) -> None:
+        """Announce the training of a model.
 
         Args:
-            settings: flat, for the tracker.
+            kernel: what computes it, as text.
+            settings: by dotted key, for the tracker.
         """
         if self._tracker:
-            self._tracker.starts(model, settings)
-        if self._speaks:
+            self._tracker.training_started(model, settings)
+        if self._is_active:
             self._scalars = SummaryWriter(str(self._run.tensorboard / model))
-            messages.print(f"  {model:<4} {how}".rstrip())
+            messages.print(f"  {model:<4} {kernel}".rstrip())
 
-    def resumes(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
-        """Take up the history of a model that goes on from a checkpoint."""
-        if self._speaks:
+    def training_resumed(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
+        """Rewrite the history of a model whose training continues from a checkpoint."""
+        if self._is_active:
             for done in epochs:
                 self._append(done)
-                self._draw(done)
-            messages.print(f"  {model:<4} goes on in epoch {epoch} after step {step:,}")
+                self._write_scalars(done)
+            messages.print(f"  {model:<4} continues in epoch {epoch} after step {step:,}")
 
     @contextmanager
     def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
-        """Follow one epoch of `rows` rows. The callable takes the rows and the mean loss of each step."""
-        look = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-        shown = self._speaks and messages.is_terminal
-        with Progress(*look, console=messages, transient=True, disable=not shown) as progress:
+        """Show the progress of an epoch of `rows` rows. Yields a function of the rows and the mean loss of a step."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        visible = self._is_active and messages.is_terminal
+        with Progress(*columns, console=messages, transient=True, disable=not visible) as progress:
             task = progress.add_task(f"{model} epoch {number}", total=rows, rate="")
 
             def advance(step_rows: int, loss: float) -> None:
@@ -98,10 +104,10 @@ class TrainingLogger:
 
     def epoch_done(self, epoch: Epoch, is_best: bool) -> None:
         """Print a line and append it to the history."""
-        if not self._speaks:
+        if not self._is_active:
             return
         self._append(epoch)
-        self._draw(epoch)
+        self._write_scalars(epoch)
         if self._tracker:
             self._tracker.epoch_done(epoch)
         mark = "*" if is_best else " "
@@ -110,23 +116,23 @@ class TrainingLogger:
             f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
         )
 
-    def ends(self) -> None:
-        """The last model is trained."""
+    def training_ended(self) -> None:
+        """The training of the last model is over."""
         if self._tracker:
-            self._tracker.ends()
+            self._tracker.training_ended()
 
     def attention(self, epoch: int, weights: Tensor) -> None:
-        """Keep a histogram of attention weights."""
+        """Record a histogram of attention weights."""
         if self._scalars:
             self._scalars.add_histogram("attention x pairs", weights, epoch)
 
-    def _draw(self, epoch: Epoch) -> None:
+    def _write_scalars(self, epoch: Epoch) -> None:
         assert self._scalars is not None
         values = {
             f"training/{epoch.metric}": epoch.train,
             f"validation/{epoch.metric}": epoch.valid,
             "learning rate": epoch.learning_rate,
-            "rows a second": epoch.rows_per_second,
+            "rows per second": epoch.rows_per_second,
             "feed wait": epoch.feed_wait,
             "resident MiB of rank 0": epoch.resident_mib[0],
         }

@@ -1,4 +1,4 @@
-"""Looking at a model in training: its validation error, its attention, and its calibration."""
+"""Evaluating a model during training: its validation loss, its attention, and its calibration."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from pipelines.training.context import TrainingContext
 
 
 def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batch]:
-    """Batches made ready by a thread; what a GPU computes on is on its way while it computes on the one before."""
+    """Prefetch batches in a thread; they are copied to a GPU while it computes the batch before."""
     if device.type == "cpu":
         return Prefetcher(batches)
     return Prefetcher(batches, lambda batch: batch.pinned().to(device))
@@ -24,7 +24,7 @@ def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batc
 
 @torch.inference_mode()
 def validate(model: AnyModel, context: TrainingContext) -> float:
-    """What the task watches, over all rows of all ranks, by sums."""
+    """The validation metric of the task over all rows of all ranks."""
     model.eval()
     task, total, count = context.task, 0.0, 0
     for batch in on_device(context.valid.epoch(0), context.device):
@@ -35,7 +35,7 @@ def validate(model: AnyModel, context: TrainingContext) -> float:
 
 @torch.inference_mode()
 def attention(model: AnyModel, context: TrainingContext) -> Tensor:
-    """Of the first validation batch, each weight times the number of pairs, so that an even row is all 1."""
+    """Attention weights of the first validation batch times the number of pairs: 1 where attention is uniform."""
     assert isinstance(model, AFM)
     batch = next(context.valid.epoch(0)).to(context.device).encoded
     weights = model.attend(batch)[1]
@@ -45,7 +45,7 @@ def attention(model: AnyModel, context: TrainingContext) -> Tensor:
 
 @torch.inference_mode()
 def calibration(model: AnyModel, context: TrainingContext) -> tuple[float, float]:
-    """Slope and intercept that fit the outputs of all ranks' validation rows to their labels, on the processor."""
+    """Slope and intercept that fit the outputs of all ranks' validation rows to their labels, on the CPU."""
     model.eval()
     parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in context.valid.epoch(0)]
     output, label = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -53,6 +53,6 @@ def calibration(model: AnyModel, context: TrainingContext) -> tuple[float, float
 
 
 def mean_loss(task: Task, total: float, count: int, ranks: Communicator) -> float:
-    """What the task watches, of each rank's sum of losses and how many they are."""
+    """The metric of the task, from the sum of each rank's losses and their number."""
     total, terms = ranks.sum([total, float(count)])
     return task.of_mean(total / max(1.0, terms))

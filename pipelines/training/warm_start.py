@@ -1,4 +1,4 @@
-"""Starting a model from what another has learned."""
+"""Starting a model from the factors of another model."""
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
@@ -10,10 +10,11 @@ from pipelines.dataset import Dataset
 
 
 def open_warm_start(settings: Settings, dataset: Dataset) -> AnyModel | None:
-    """The model of the bundle that the settings name, None where they name none.
+    """The model of the bundle `train.warm_start.bundle`, None if there is none.
 
     Raises:
-        BundleError: no whole bundle, other fields or ids than the dataset's, or embeddings of another length.
+        BundleError: the bundle is incomplete, its fields or ids differ from the dataset's, or its embeddings have
+            another length.
     """
     path = settings.warm_start.bundle if settings.warm_start else None
     if path is None:
@@ -22,19 +23,19 @@ def open_warm_start(settings: Settings, dataset: Dataset) -> AnyModel | None:
     require_ids(bundle, dataset)
     factors = bundle.model.factors
     if not isinstance(factors, Factors) or factors.embedding.embedding_dim != settings.model.embedding_dim:
-        found = factors.embedding.embedding_dim if isinstance(factors, Factors) else "none"
+        length = factors.embedding.embedding_dim if isinstance(factors, Factors) else "none"
         raise BundleError(
-            f"{path}: its {bundle.settings.model.name} has embeddings of length {found}, model.embedding_dim is "
+            f"{path}: its {bundle.settings.model.name} has embeddings of length {length}, model.embedding_dim is "
             f"{settings.model.embedding_dim}; make them equal"
         )
     return bundle.model
 
 
 def require_ids(bundle: Bundle, dataset: Dataset) -> None:
-    """Raise where a dataset does not keep what a bundle's ids mean.
+    """Check that the ids of a bundle mean the same in a dataset.
 
     Raises:
-        BundleError: says how to prepare one that does.
+        BundleError: they do not; the message says how to prepare a dataset that extends the bundle's feature map.
     """
     if not keeps_ids(dataset.features_path, bundle.features_path):
         raise BundleError(
@@ -45,7 +46,7 @@ def require_ids(bundle: Bundle, dataset: Dataset) -> None:
 
 
 def start_from(model: AnyModel, start: AnyModel, settings: Settings, shape: Shape) -> None:
-    """Take over bias, linear weights and embeddings; ids that the start does not know keep what they have."""
+    """Copy bias, linear weights and embeddings; ids that the start model lacks keep their initial values."""
     warm = settings.warm_start
     assert warm is not None
     assert isinstance(start.factors, Factors)

@@ -16,7 +16,8 @@ from afm_core.kernels.heap import keep_freed_memory
 from afm_core.learning.optimisers import build_optimizer
 from afm_core.models import EncodedBatch, Shape, build_model, penalty
 from afm_core.settings import load_settings
-from pipelines.training.communicator import Communicator, on_ranks
+from pipelines.training.communicator import Communicator
+from pipelines.training.launcher import run_on_ranks
 
 FIELDS, LARGE, SMALL_VALUES, ZIPF = 10, 2, 50, 1.1
 WARM_UP = 5
@@ -71,7 +72,7 @@ def main() -> None:
             whole = statistics.median(map(sum, list(zip(*seconds.values(), strict=True))[WARM_UP:]))
             arguments.out.write_text(json.dumps({**medians, "step": whole}))
 
-    on_ranks(settings, work)
+    run_on_ranks(settings, work)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_bit_for_bit(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not load_settings(config).run.bundle.exists()
-    assert "goes on in epoch" in finish(start_job("train", config, "--resume", "auto"))
+    assert "continues in epoch" in finish(start_job("train", config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
 
@@ -97,7 +97,7 @@ def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_first(
     process.send_signal(stop)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code, out
-    assert "a checkpoint was written, --resume auto goes on from it" in out
+    assert "a checkpoint was written; continue with --resume auto" in out
     finish(start_job("train", config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
@@ -154,7 +154,7 @@ def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_
     found = run_job("train", config)
     assert found.code == 2
     (line,) = found.errors
-    assert "the loss is not a number in epoch 1" in line
+    assert "the loss is not finite in epoch 1" in line
     named = json.loads((tmp_path / "run" / "diverged-rank-0.json").read_text())
     stored = pq.read_table(small.settings.dataset.path / "train", columns=["row_key"])["row_key"].to_pylist()
     assert len(named["row_keys"]) == 16

@@ -36,7 +36,7 @@ def test_two_ranks_that_were_killed_go_on(small: Small, straight: Path, tmp_path
     config = small.training_config(tmp_path, TRAIN)
     process, _ = ranks_at_step(config, STEP)
     kill_all(process, config)
-    assert "goes on in epoch 2" in finish(start_ranks(config, "--resume", "auto"))
+    assert "continues in epoch 2" in finish(start_ranks(config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
 

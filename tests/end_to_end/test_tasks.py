@@ -57,7 +57,7 @@ def test_a_positive_stands_before_its_negatives_and_stays_there_in_every_epoch(t
     plan = ShardPlan(manifest.splits["train"].rows, manifest.rows_per_file, 64, 0, 1)
     orders = []
     for epoch in (1, 2):
-        batches = list(Feed(dataset, "train", plan, 1, with_row_keys=True, together=True).epoch(epoch))
+        batches = list(Feed(dataset, "train", plan, 1, with_row_keys=True, group_positives=True).epoch(epoch))
         label = np.concatenate([batch.label.numpy() for batch in batches])
         user = np.concatenate([batch.encoded.ids[:, 0].numpy() for batch in batches])
         number = np.cumsum(label > 0)

@@ -52,7 +52,7 @@ import sys
 from pathlib import Path
 import torch
 from afm_core.settings import load_settings
-from pipelines.training.communicator import on_ranks
+from pipelines.training.launcher import run_on_ranks
 
 def work(ranks, _):
     torch.manual_seed(ranks.rank)
@@ -64,7 +64,7 @@ def work(ranks, _):
     ranks.sum_gradients(layer.parameters(), compress=sys.argv[2] == "compressed")
     print("gradient", layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))
 
-on_ranks(load_settings(Path(sys.argv[1])), work)
+run_on_ranks(load_settings(Path(sys.argv[1])), work)
 """
 
 

@@ -30,4 +30,4 @@ def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp
     assert "--resume auto" in line
     file.write_bytes(content)
     again = start_job("train", config, "--resume", "auto", "--set", "train.epochs=40", fault=FROM_DISK)
-    assert "goes on in epoch" in finish(again)
+    assert "continues in epoch" in finish(again)

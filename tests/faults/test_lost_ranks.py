@@ -24,9 +24,9 @@ def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(smal
     gate.open()
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
-    assert "rank 0 of 2 cannot go on: rank 1 (process" in out, out
-    assert "is gone; start again with --resume auto" in out
-    assert "goes on in epoch" in finish(start_ranks(config, "--resume", "auto"))
+    assert "rank 0 of 2 cannot continue: rank 1 (process" in out, out
+    assert "is gone; restart with --resume auto" in out
+    assert "continues in epoch" in finish(start_ranks(config, "--resume", "auto"))
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
@@ -76,7 +76,7 @@ def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, ho
     os.kill(rank_process(config, 1), signal.SIGKILL)
     gate.open()
     out = finish(process)
-    assert "a rank is gone; the others go on from the last checkpoint" in out, out
+    assert "a rank is gone; the others continue from the last checkpoint" in out, out
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
     rows = small.dataset.manifest.splits["train"].rows
     assert [epoch["rows"] for epoch in epochs] == [rows] * 3, "every row once an epoch"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from afm_core.settings import load_settings
 from pipelines.feeding.feed import Feed
-from pipelines.training.communicator import Communicator, on_ranks
+from pipelines.training.communicator import Communicator
+from pipelines.training.launcher import run_on_ranks
 from pipelines.training.train import open_dataset, shard_plan
 
 settings, epoch, out = load_settings(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
@@ -18,4 +19,4 @@ def work(ranks: Communicator, _: bool) -> None:
     (out / f"rank-{ranks.rank}").write_text("\n".join(" ".join(map(str, batch)) for batch in batches) + "\n")
 
 
-on_ranks(settings, work)
+run_on_ranks(settings, work)

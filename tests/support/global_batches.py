@@ -13,7 +13,8 @@ from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.tasks import task_of
 from afm_core.models import EncodedBatch, Shape, build_model, penalty
 from afm_core.settings import load_settings
-from pipelines.training.communicator import Communicator, on_ranks
+from pipelines.training.communicator import Communicator
+from pipelines.training.launcher import run_on_ranks
 from pipelines.training.train import open_dataset
 
 STEPS, ROWS = 200, 64
@@ -46,4 +47,4 @@ def work(ranks: Communicator, _: bool) -> None:
         torch.save({"gradients": first, "losses": torch.tensor(losses)}, out)
 
 
-on_ranks(settings, work)
+run_on_ranks(settings, work)

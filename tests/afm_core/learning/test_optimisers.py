@@ -126,7 +126,7 @@ def test_an_id_that_the_table_lacks_is_refused(bad: int) -> None:
 
 
 @pytest.mark.parametrize("implementation", ["native", "torch"], indirect=True)
-def test_rows_of_tables_looked_up_alike_are_summed_together(implementation: None) -> None:
+def test_rows_of_tables_group_by_lookup_are_summed_together(implementation: None) -> None:
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(0, 40, (500,), generator=generator)
     parts = [torch.randn(500, width, generator=generator) for width in (70, 1, 3)]

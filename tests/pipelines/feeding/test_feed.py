@@ -10,7 +10,7 @@ from afm_core.errors import DatasetError
 from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.feed import Feed
-from pipelines.feeding.shard_plan import ShardPlan, Stretches
+from pipelines.feeding.shard_plan import RowRanges, ShardPlan
 from tests.support.small import Small
 
 
@@ -44,7 +44,7 @@ def test_every_training_row_is_read_exactly_once_an_epoch(small: Small, size: in
 
 
 @pytest.mark.parametrize("left", [None, ((100, 400), (500, 650))])
-def test_rows_that_stay_in_memory_come_in_the_same_batches(small: Small, left: Stretches | None) -> None:
+def test_rows_that_stay_in_memory_come_in_the_same_batches(small: Small, left: RowRanges | None) -> None:
     dataset = Dataset.open(small.settings.dataset.path)
     plan = feed(dataset).plan
     stays = Feed(dataset, "train", plan, 1, with_row_keys=True, in_memory=True)
