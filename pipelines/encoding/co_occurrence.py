@@ -1,7 +1,8 @@
-"""Affinity fields: how well an item goes with what its user has had otherwise.
+"""Co-occurrence fields: how often the item of a row occurs together with the other items of its user.
 
-Spark counts who has what and what is had together; numpy looks it up in Spark's Python workers, because a row meets as
-many pairs as its user has items. It is done after negatives are drawn, so that a negative's is that of its own item.
+Spark counts the items of users and the pairs of items; numpy looks the counts up in Spark's Python workers, because a
+row needs as many pairs as its user has items. This follows the drawing of negatives, so that the value of a negative is
+that of its own item.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +24,8 @@ from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.spark import Batches, map_in_arrow
 
 HISTORY = 256
-"""Items of a user that count, the most frequent; it bounds the work for a robot, which has everything."""
-PER_MILLE, DOUBT = 1000.0, 5.0
+"""Number of items of a user that are used, the most frequent. It bounds the work for users with very many items."""
+PER_MILLE, SMOOTHING = 1000.0, 5.0
 _OWN = "_own"
 _HAS, _TOGETHER = "has", "together"
 
@@ -35,7 +36,7 @@ Numbers = NDArray[np.int64]
 def count_pairs(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
     """Contract `PAIR_TABLE`. Cost: a shuffle of the rows and of the pairs of items, at most H^2 / 2 per user.
 
-    Values without an id of their own are left out: they are many.
+    Unknown values are left out, because their id stands for many of them.
     """
     distinct = {declared.of: None for _, declared in feature_map.co_occurrences}
     return reduce(DataFrame.unionByName, [_pairs_of(positives, feature_map, *of) for of in distinct])
@@ -47,18 +48,21 @@ def _pairs_of(positives: DataFrame, feature_map: FeatureMap, user: str, item: st
     most_frequent = Window.partitionBy("left").orderBy(F.desc("count"), "right")
     has = counted.agg(F.count(F.lit(1)).alias("count")).withColumn("_rank", F.row_number().over(most_frequent))
     has = has.where(F.col("_rank") <= HISTORY).select("left", "right", "count")
-    one, other = (has.select(F.col("left").alias("_user"), F.col("right").alias(name)) for name in ("left", "right"))
-    together = one.join(other, "_user").groupBy("left", "right").agg(F.count(F.lit(1)).alias("count"))
+    left_items, right_items = (
+        has.select(F.col("left").alias("_user"), F.col("right").alias(name)) for name in ("left", "right")
+    )
+    together = left_items.join(right_items, "_user").groupBy("left", "right").agg(F.count(F.lit(1)).alias("count"))
     parts = [has.withColumn("relation", F.lit(_HAS)), together.withColumn("relation", F.lit(_TOGETHER))]
-    return check_frame(reduce(DataFrame.unionByName, parts).withColumn("of", F.lit(_named(user, item))), PAIR_TABLE)
+    pairs = reduce(DataFrame.unionByName, parts).withColumn("of", F.lit(_pair_name(user, item)))
+    return check_frame(pairs, PAIR_TABLE)
 
 
 def with_co_occurrences(rows: DataFrame, pairs: Path, feature_map: FeatureMap, own: Column) -> DataFrame:
-    """Add ids and x_i of the affinity fields. Cost: rows pass through Python once; each worker holds the pairs.
+    """Add ids and x_i of the co-occurrence fields. Cost: rows pass through Python once; each worker holds the pairs.
 
     Args:
-        pairs: contract `PAIR_TABLE`, where every executor can read it.
-        own: 1 where a row is one of the positives that were paired up, and must not count itself, else 0.
+        pairs: path of contract `PAIR_TABLE`, which every executor can read.
+        own: 1 if a row is among the counted positives and must not count itself, else 0.
     """
     if not feature_map.co_occurrences:
         return rows
@@ -80,32 +84,33 @@ def _encoder(feature_map: FeatureMap, pairs: str) -> Callable[[Batches], Batches
                 user, item = (batch.column(name).to_numpy() for name in declared.of)
                 unknown = [feature_map[name].unknown_id for name in declared.of]
                 known = (user != unknown[0]) & (item != unknown[1])
-                found = _pairs(pairs, _named(*declared.of), feature_map.fingerprint).affinity(user, item, own, declared)
-                columns |= _as_columns(ids, declared, found, known)
+                counted = _read_pairs(pairs, _pair_name(*declared.of), feature_map.fingerprint)
+                strength = counted.co_occurrence(user, item, own, declared)
+                columns |= _as_columns(ids, declared, strength, known)
             yield pa.RecordBatch.from_pydict(columns)
 
     return encode
 
 
 def _as_columns(
-    ids: FieldIds, declared: CoOccurrence, found: NDArray[np.float64], known: NDArray[np.bool_]
+    ids: FieldIds, declared: CoOccurrence, strength: NDArray[np.float64], known: NDArray[np.bool_]
 ) -> dict[str, pa.Array]:
     first = ids.ranges[0].first
     if declared.scale == "log1p":
-        x = np.where(known, np.log1p(found), 1.0).astype(np.float32)
+        x = np.where(known, np.log1p(strength), 1.0).astype(np.float32)
         return {
             ids.name: pa.array(np.where(known, first, ids.unknown_id).astype(np.int32)),
             str(ids.x_column): pa.array(x),
         }
-    half_powers = np.minimum(np.floor(2.0 * np.log2(1.0 + found)), COUNT_BUCKETS - 1)
+    half_powers = np.minimum(np.floor(2.0 * np.log2(1.0 + strength)), COUNT_BUCKETS - 1)
     return {ids.name: pa.array(np.where(known, first + half_powers, ids.unknown_id).astype(np.int32))}
 
 
-class Pairs:
-    """Who has what, and how many have two items together, as sorted arrays."""
+class PairCounts:
+    """The items of each user, and the number of users of each pair of items, as sorted arrays."""
 
     def __init__(self, table: pa.Table) -> None:
-        """Cost: 12 bytes a pair.
+        """Cost: 12 bytes per pair.
 
         Args:
             table: relation, left, right and count of contract `PAIR_TABLE`, sorted.
@@ -114,60 +119,64 @@ class Pairs:
         has, together = (table.filter(pa.array(relation == name)) for name in (_HAS, _TOGETHER))
         self._users, first = np.unique(has["left"].to_numpy(), return_index=True)
         self._ends = np.append(first, has.num_rows)
-        self._items, self._times = has["right"].to_numpy(), has["count"].to_numpy()
+        self._items, self._events = has["right"].to_numpy(), has["count"].to_numpy()
         left, right, both = (together[name].to_numpy() for name in ("left", "right", "count"))
-        self._both, self._keys = both.astype(np.int32), _key(left, right)
-        alone = left == right
-        self._owned, self._owners = left[alone], both[alone]
+        self._users_of_pair, self._pair_keys = both.astype(np.int32), _pair_key(left, right)
+        is_diagonal = left == right
+        self._known_items, self._users_of_item = left[is_diagonal], both[is_diagonal]
 
-    def affinity(self, user: Ids, item: Ids, own: NDArray[np.bool_], declared: CoOccurrence) -> NDArray[np.float64]:
-        """What the field says of each row, (N,); 0 where nothing is known of its user or item.
+    def co_occurrence(
+        self, user: Ids, item: Ids, own: NDArray[np.bool_], declared: CoOccurrence
+    ) -> NDArray[np.float64]:
+        """(N,) sum or maximum, over the other items of the user, of the share of their users who have this item.
+
+        In users per thousand; 0 if the user or the item is unknown.
 
         Args:
             user, item: (N,) ids.
-            own: (N,) whether a row is one of those that were counted.
+            own: (N,) whether a row was counted itself.
         """
-        row, at = self._histories(user)
-        is_self = self._items[at] == item[row]
-        alone = np.zeros(len(user), dtype=bool)  # the row is the only one in which its user has its item
-        alone[row[is_self]] = self._times[at[is_self]] == 1
-        row, other = row[~is_self], self._items[at[~is_self]]
-        both = self._counted_together(item[row], other) - (alone & own)[row]
-        share = PER_MILLE * both / (self._owners[np.searchsorted(self._owned, other)] + DOUBT)
-        found = np.zeros(len(user))
-        (np.add if declared.aggregation == "sum" else np.maximum).at(found, row, share)
-        return found
+        row, entry = self._histories(user)
+        is_self = self._items[entry] == item[row]
+        is_only_event = np.zeros(len(user), dtype=bool)  # the user has had the item in no other event
+        is_only_event[row[is_self]] = self._events[entry[is_self]] == 1
+        row, other = row[~is_self], self._items[entry[~is_self]]
+        both = self._users_of_both(item[row], other) - (is_only_event & own)[row]
+        share = PER_MILLE * both / (self._users_of_item[np.searchsorted(self._known_items, other)] + SMOOTHING)
+        strength = np.zeros(len(user))
+        (np.add if declared.aggregation == "sum" else np.maximum).at(strength, row, share)
+        return strength
 
     def _histories(self, user: Ids) -> tuple[Numbers, Numbers]:
-        """The row, and the place among all users' items, of every item that the user of a row has."""
-        place = np.searchsorted(self._users, user)
-        place[place == len(self._users)] = 0
-        has_any = self._users[place] == user if len(self._users) else np.zeros(len(user), dtype=bool)
-        place = place[has_any]
-        first, length = self._ends[place], self._ends[place + 1] - self._ends[place]
+        """For every item of the user of each row: the row, and the index of the item in `_items`."""
+        position = np.searchsorted(self._users, user)
+        position[position == len(self._users)] = 0
+        has_any = self._users[position] == user if len(self._users) else np.zeros(len(user), dtype=bool)
+        position = position[has_any]
+        first, length = self._ends[position], self._ends[position + 1] - self._ends[position]
         row = np.repeat(np.flatnonzero(has_any), length)
         start = np.repeat(first - (np.cumsum(length) - length), length)
         return row, np.arange(len(row)) + start
 
-    def _counted_together(self, item: Ids, other: Ids) -> Numbers:
-        """How many users have both; 0 where nobody has."""
-        if not len(self._keys):
+    def _users_of_both(self, item: Ids, other: Ids) -> Numbers:
+        """(N,) number of users who have both items."""
+        if not len(self._pair_keys):
             return np.zeros(len(item), dtype=np.int64)
-        keys = _key(item, other)
-        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[place] == keys, self._both[place], 0).astype(np.int64)
+        keys = _pair_key(item, other)
+        position = np.minimum(np.searchsorted(self._pair_keys, keys), len(self._pair_keys) - 1)
+        return np.where(self._pair_keys[position] == keys, self._users_of_pair[position], 0).astype(np.int64)
 
 
-def _key(left: Ids, right: Ids) -> Numbers:
+def _pair_key(left: Ids, right: Ids) -> Numbers:
     return (left.astype(np.int64) << 32) | right
 
 
-def _named(user: str, item: str) -> str:
+def _pair_name(user: str, item: str) -> str:
     return f"{user},{item}"
 
 
 @lru_cache(maxsize=8)
-def _pairs(path: str, of: str, fingerprint: str) -> Pairs:
-    """Once a Python worker, pair of fields and map."""
-    del fingerprint  # part of the cache's key: another map may come to lie at the same path
-    return Pairs(pq.read_table(path, columns=PAIR_TABLE.names[1:], filters=[("of", "=", of)]))
+def _read_pairs(path: str, of: str, fingerprint: str) -> PairCounts:
+    """Read the pairs of two fields, once per Python worker and feature map."""
+    del fingerprint  # only part of the cache key: another map may later be at the same path
+    return PairCounts(pq.read_table(path, columns=PAIR_TABLE.names[1:], filters=[("of", "=", of)]))

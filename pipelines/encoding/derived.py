@@ -1,6 +1,6 @@
-"""Fields that follow from the ids of other fields: crossed and count fields.
+"""Fields derived from the ids of other fields: crossed and frequency fields.
 
-They are computed after negatives are drawn, so that a negative's are those of its own item.
+They are computed after negatives are drawn, so that the values of a negative are those of its own item.
 """
 
 from functools import reduce
@@ -13,22 +13,22 @@ from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 
 COUNT_BUCKETS = 64
-"""Half powers of two up to 2^32."""
+"""Number of buckets of a count: their bounds are powers of the square root of 2, up to 2^32."""
 
 
 def with_crossed(rows: DataFrame, feature_map: FeatureMap) -> DataFrame:
-    """Add the ids of the crossed fields. Cost: a hash a row and field."""
+    """Add the ids of the crossed fields. Cost: one hash per row and field."""
     for ids, declared in feature_map.crossed:
         bucket = F.pmod(_key(declared), F.lit(declared.buckets)).cast("int")
-        found = F.when(_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
-        rows = rows.withColumn(ids.name, F.coalesce(found, F.lit(ids.unknown_id)))
+        id_if_known = F.when(_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
+        rows = rows.withColumn(ids.name, F.coalesce(id_if_known, F.lit(ids.unknown_id)))
     return rows
 
 
 def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
-    """Contract `COUNT_TABLE`: how often each combination of ids that a count field counts occurs. One shuffle of them.
+    """Contract `COUNT_TABLE`: the number of positives of each combination of ids, for all frequency fields.
 
-    Combinations are told apart by 64-bit hashes of their ids: of n combinations of a field, n^2 / 2^65 share one.
+    Cost: one shuffle of the combinations. They are identified by 64-bit hashes: of n combinations, n^2 / 2^65 collide.
     """
     pairs = [
         F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key"))
@@ -39,11 +39,11 @@ def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFra
 
 
 def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureMap, own: Column) -> DataFrame:
-    """Add ids and x_i of the count fields. Cost: a join for each, broadcast where Spark finds the counts small.
+    """Add ids and x_i of the frequency fields. Cost: one join per field, a broadcast if the count table is small.
 
     Args:
-        counts: contract `COUNT_TABLE`; None where the map has no count fields.
-        own: 1 where a row is one of those counted, and must not count itself, else 0.
+        counts: contract `COUNT_TABLE`; None if the map has no frequency fields.
+        own: 1 if a row was counted and must not count itself, else 0.
     """
     for ids, declared in feature_map.frequencies:
         assert counts is not None
@@ -59,11 +59,11 @@ def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureM
 
 
 def _count_id(ids: FieldIds, declared: Frequency, n: Column, known: Column) -> Column:
-    found = F.lit(ids.ranges[0].first)
+    id_ = F.lit(ids.ranges[0].first)
     if declared.scale == "buckets":
         half_powers = F.floor(2.0 * F.log2(1.0 + n)).cast("int")
-        found = found + F.least(half_powers, F.lit(COUNT_BUCKETS - 1))
-    return F.when(known, found).otherwise(F.lit(ids.unknown_id)).cast("int")
+        id_ = id_ + F.least(half_powers, F.lit(COUNT_BUCKETS - 1))
+    return F.when(known, id_).otherwise(F.lit(ids.unknown_id)).cast("int")
 
 
 def _key(declared: Crossed | Frequency) -> Column:

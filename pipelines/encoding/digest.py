@@ -1,4 +1,4 @@
-"""Hashes of rows and tables that tell nulls from absent columns and do not depend on order."""
+"""Hashes of rows and tables that depend on nulls but not on the order of rows."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,8 @@ def content_hash(columns: Iterable[Column], salt: str = "") -> Column:
 
 
 def digest(frame: DataFrame) -> str:
-    """Digest of a table whatever the order of its rows: their number, and the exact sum of their hashes."""
+    """Digest of a table, independent of the order of its rows: their number, and the exact sum of their hashes."""
     total = F.sum(content_hash(F.col(name) for name in frame.columns).cast("decimal(38,0)"))
-    found = frame.agg(F.count(F.lit(1)).alias("rows"), total.alias("total")).first()
-    assert found is not None
-    return f"{found['rows']:x}-{int(found['total'] or 0) % (1 << 96):024x}"
+    totals = frame.agg(F.count(F.lit(1)).alias("rows"), total.alias("total")).first()
+    assert totals is not None
+    return f"{totals['rows']:x}-{int(totals['total'] or 0) % (1 << 96):024x}"

@@ -1,4 +1,4 @@
-"""Applying a feature map to logs."""
+"""Encoding events with a feature map."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.spark import literal
 
 BROADCAST_VALUES = 500_000
-"""Vocabularies up to this size are sent to every executor. Of a larger one, the most frequent values are."""
+"""Vocabularies up to this size are broadcast to the executors; of a larger one, only the most frequent values."""
 _SALTS, _SALTED_BY = 4096, 8
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """A feature map with its tables, as found in a dataset or a bundle."""
+    """A feature map with its tables, from a dataset or a bundle."""
 
     feature_map: FeatureMap
     folder: Path
-    """Where its tables are, on a file system that every executor sees."""
+    """Folder of its tables, which every executor can read."""
 
     @property
     def features(self) -> Path:
@@ -39,78 +39,78 @@ class Encoding:
 
     @property
     def counts(self) -> Path:
-        """What count fields know."""
+        """Path of the count table, for frequency fields."""
         return self.folder / COUNTS_FILE
 
     @property
     def pairs(self) -> Path:
-        """What affinity fields know."""
+        """Path of the pair table, for co-occurrence fields."""
         return self.folder / PAIRS_FILE
 
 
 def encode(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
-    """All fields of a map: `encode_values`, then those that follow from others, as scoring needs them."""
+    """Encode all fields of a map, derived fields included, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding, as_text), encoding.feature_map)
     return with_counted_fields(encoded, encoding, F.lit(0))
 
 
 def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Column) -> DataFrame:
-    """Add the fields that know the positives of the training split: count and affinity fields.
+    """Add the fields that are counted over the positives of the training split: frequency and co-occurrence fields.
 
     Args:
-        own: 1 where a row is one of those positives, and must not count itself, else 0.
+        own: 1 if a row is one of those positives and must not count itself, else 0.
     """
     counted = with_counts(rows, read_counts(rows, encoding), encoding.feature_map, own)
     return with_co_occurrences(counted, encoding.pairs, encoding.feature_map, own)
 
 
 def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
-    """Give every field that reads the logs its ids (int32, never null) and x_i; columns of other names stay.
+    """Add ids (int32, never null) and x_i of every field that reads the logs; columns of other names stay.
 
-    A missing or unseen value becomes the field's unknown id, in Spark, so that no later stage meets a null.
-    Cost: a hash look-up a row and field for small vocabularies, a shuffle of the rows for each large one.
+    A missing or unseen value gets the field's unknown id in Spark, so that no later stage sees a null. Cost: one hash
+    look-up per row and field for small vocabularies, a shuffle of the rows for each large one.
 
     Args:
-        logs: has a text column for each source of the map's fields.
-        as_text: fields of `looked_up_in_workers` that get the text of their value instead, for others to look up.
+        logs: events with a text column for each source of the map's fields.
+        as_text: fields of `looked_up_in_workers` that stay the text of their value, for the workers to look up.
     """
     features = scan_feature_table(logs.sparkSession, encoding.features)
     rows = with_tags(logs, encoding.feature_map, encoding.features)
     single = [ids for ids in encoding.feature_map.fields if ids.declared.sources and ids.declared.kind != "tags"]
-    # Values before ids: a field's id takes the place of the column that another field may read too.
+    # All values before any ids: the id of a field may replace a column that another field reads, too.
     rows = rows.withColumns({name: column for ids in single for name, column in _computed(ids).items()})
     for ids in single:
         if has_vocabulary(ids.declared) and ids.name not in as_text:
             rows = _look_up(rows, features, ids)
-    # One projection for all fields: the optimiser's work would grow with the square of their number.
-    made = {
+    # One projection for all fields: with one per field, planning time would grow with the square of their number.
+    encoded = {
         ids.name: F.col(_value(ids)) if ids.name in as_text else F.coalesce(_id(ids), F.lit(ids.unknown_id)).cast("int")
         for ids in single
     }
-    made |= {ids.x_column: F.col(_x(ids)) for ids in single if ids.x_column}
+    encoded |= {ids.x_column: F.col(_x(ids)) for ids in single if ids.x_column}
     temporary = {name for ids in single for name in (_value(ids), _id(ids), _x(ids))}
-    kept = [F.col(f"`{name}`") for name in rows.columns if name not in temporary and name not in made]
-    return rows.select(*kept, *[column.alias(name) for name, column in made.items()])
+    kept = [F.col(f"`{name}`") for name in rows.columns if name not in temporary and name not in encoded]
+    return rows.select(*kept, *[column.alias(name) for name, column in encoded.items()])
 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
-    """Contract `COUNT_TABLE`, None for a map without count fields."""
+    """Contract `COUNT_TABLE`, None for a map without frequency fields."""
     if not encoding.feature_map.frequencies:
         return None
     return check_frame(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
 
 
 def how_encoded(ids: FieldIds) -> tuple[str, str]:
-    """What is done to encode a field, and why."""
+    """How a field is encoded, and why, as text."""
     kind = ids.declared.kind
     if kind == "tags":
-        return "look-up in Python workers", "several values a row"
+        return "look-up in Python workers", "several values per event"
     if not has_vocabulary(ids.declared):
-        return "expression", f"{kind}: ids follow from the declaration"
+        return "expression", f"{kind}: ids are determined by the declaration"
     if ids.size <= BROADCAST_VALUES:
         return "broadcast join", f"{ids.size:,} values, at most {BROADCAST_VALUES:,}"
     rest = ids.size - BROADCAST_VALUES
-    return "broadcast of the head, join of the rest", f"{ids.size:,} values: the {rest:,} rarest cannot be skewed"
+    return "broadcast of frequent values, join of the rest", f"{ids.size:,} values: the {rest:,} rarest are not skewed"
 
 
 def _value(ids: FieldIds) -> str:
@@ -137,10 +137,10 @@ def _computed(ids: FieldIds) -> dict[str, Column]:
 
 
 def _look_up(rows: DataFrame, features: DataFrame, ids: FieldIds) -> DataFrame:
-    """Add the id of a value, null where the vocabulary has none.
+    """Add the id of a value, null if it is not in the vocabulary.
 
-    The ids of a large vocabulary fall by count, so its head holds every value that could make one task slow. Rows that
-    the head knows, or that have no value, are spread over the join of the rest by a salt.
+    The ids of a large vocabulary are in order of descending count, so its head holds every value that is frequent
+    enough to skew a join. Rows whose value is in the head, or missing, are spread over the join of the rest by a salt.
     """
     vocabulary = features.where((F.col("field") == ids.name) & F.col("value").isNotNull()).select(
         F.col("value").alias(_value(ids)), F.col("id").alias(_id(ids))

@@ -1,4 +1,4 @@
-"""Fitting a feature map: which values get an id of their own, and which."""
+"""Fitting a feature map: which values get an id of their own, and which id."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from pipelines.encoding.values import has_vocabulary
 
 @dataclass(frozen=True)
 class MapToExtend:
-    """A map that is to grow."""
+    """An existing feature map whose ids stay."""
 
     feature_map: FeatureMap
     table: DataFrame
@@ -31,13 +31,13 @@ class MapToExtend:
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """What fitting learnt of a field besides its ids."""
+    """Statistics of a field from fitting, besides its ids."""
 
     values: FieldValues
     added: int
-    """Features that are not in the map that was extended."""
+    """Number of features that are not in the map that was extended."""
     unknown: int | None
-    """Logs that get the unknown id, a missing value included; None where that is not known before encoding."""
+    """Number of events that get the unknown id, missing values included; None if that is not known before encoding."""
     numbers: NumberFacts | None = None
 
 
@@ -54,35 +54,35 @@ class FittedFeatureMap:
 def fit_feature_map(
     logs: DataFrame, fields: Sequence[Field], rows: int, extends: MapToExtend | None = None
 ) -> FittedFeatureMap:
-    """Count the values of every field, and give ids by field, falling count, then value.
+    """Count the values of every field, and assign ids by field, descending count, then value.
 
     Cost: one shuffle of the distinct (field, value) pairs, at most N x m after partial aggregation, and one sort of
-    them. Counting, ordering and numbering happen on executors; the driver sees totals a field.
+    them. Counting, ordering and numbering happen on executors; the driver sees totals per field.
 
     Args:
-        logs: contract `log_columns`.
+        logs: contract `events`.
         rows: number of rows of `logs`.
-        extends: a map over the same fields, whose ids and scalings stay.
+        extends: a map of the same fields, whose ids and scalings stay.
     """
     spark, old = logs.sparkSession, extends.feature_map if extends else None
     counted = count_values(logs, fields, known_values(extends.table, fields) if extends else None)
     numbers = number_facts(logs, [declared for declared in fields if isinstance(declared, Numeric)])
     scalings = [_scaling(logs, declared, numbers, old) for declared in fields]
     sizes = [
-        _new_size(declared, scalings[at], counted.fields[at], old.fields[at].size if old else None)
-        for at, declared in enumerate(fields)
+        _new_size(declared, scalings[index], counted.fields[index], old.fields[index].size if old else None)
+        for index, declared in enumerate(fields)
     ]
     layout = FeatureMap.lay_out(fields, sizes, scalings, old)
     parts = [new_values(counted, layout, sizes), *enumerated(spark, layout, sizes, counted)]
     if extends:
         parts.append(old_features(extends.table, counted))
     features = reduce(DataFrame.unionByName, parts)
-    unknown = _unknown_logs(features, layout, rows, numbers)
+    unknown = _unknown_events(features, layout, rows, numbers)
     table = check_frame(special_rows(spark, layout, unknown).unionByName(features), FEATURE_TABLE)
     fingerprint = text_digest(digest(table.select("id", "field", "value")), repr(layout.fields))
     facts = {
-        name: FieldFacts(counted.fields[at], sizes[at], unknown[at], numbers.get(name))
-        for at, name in enumerate(layout.names)
+        name: FieldFacts(counted.fields[index], sizes[index], unknown[index], numbers.get(name))
+        for index, name in enumerate(layout.names)
     }
     return FittedFeatureMap(FeatureMap(layout.fields, fingerprint), table, facts)
 
@@ -111,12 +111,12 @@ def _new_size(declared: Field, scaling: Scaling | None, values: FieldValues, old
     return 1
 
 
-def _unknown_logs(
+def _unknown_events(
     features: DataFrame, layout: FeatureMap, rows: int, numbers: dict[str, NumberFacts]
 ) -> list[int | None]:
-    """Logs that no feature of a field accounts for."""
+    """By field, the number of events that none of its features accounts for."""
     totals = features.where("count IS NOT NULL").groupBy("field").agg(F.sum("count").alias("covered")).collect()
-    covered = {row["field"]: int(row["covered"]) for row in totals}  # a row a field
+    covered = {row["field"]: int(row["covered"]) for row in totals}  # one row per field
     unknown: list[int | None] = []
     for ids in layout.fields:
         if isinstance(ids.declared, SINGLE_ID):

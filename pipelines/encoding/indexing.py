@@ -1,4 +1,4 @@
-"""Consecutive numbers for the rows of a distributed table."""
+"""Numbering the rows of a distributed table consecutively."""
 
 from dataclasses import dataclass
 from itertools import accumulate
@@ -6,19 +6,21 @@ from itertools import accumulate
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-_POSITION_BITS = 33  # monotonically_increasing_id holds the partition above these, the position in it below
+_POSITION_BITS = (
+    33  # monotonically_increasing_id: the partition is in the bits above, the position in the partition in these
+)
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """A table with a column `index`, and the rows of each group."""
+    """A table with a column `index`, and the number of rows of each group."""
 
     frame: DataFrame
     rows: dict[int, int]
 
 
 def index_within_groups(frame: DataFrame, group: str, order: list[Column]) -> Indexed:
-    """Number the rows of each group from 0, in `order`, without bringing a group together in one task.
+    """Number the rows of each group from 0, in `order`, without collecting a group in one task.
 
     `group` must be an integer column, and (group, order) a total order: then the numbers do not depend on the
     partitioning. Cost: one range shuffle and one sort of N rows, cached; the driver sees counts, partitions x groups.
@@ -27,9 +29,9 @@ def index_within_groups(frame: DataFrame, group: str, order: list[Column]) -> In
     rows, so its low bits are the position in the partition; the counts turn that into a position in the group.
     """
     ordered = frame.repartitionByRange(F.col(group), *order).sortWithinPartitions(F.col(group), *order)
-    ordered = ordered.withColumn("_at", F.monotonically_increasing_id()).persist()
-    partition = F.shiftright("_at", _POSITION_BITS).cast("int")
-    position = F.col("_at").bitwiseAND(F.lit((1 << _POSITION_BITS) - 1))
+    ordered = ordered.withColumn("_row", F.monotonically_increasing_id()).persist()
+    partition = F.shiftright("_row", _POSITION_BITS).cast("int")
+    position = F.col("_row").bitwiseAND(F.lit((1 << _POSITION_BITS) - 1))
     counts = ordered.groupBy(partition.alias("_part"), group).count().collect()
 
     rows: dict[int, int] = {}
@@ -48,13 +50,13 @@ def index_within_groups(frame: DataFrame, group: str, order: list[Column]) -> In
         .withColumn("_position", position)
         .join(F.broadcast(shift), ["_part", group])
         .withColumn("index", F.col("_position") + F.col("_shift"))
-        .drop("_at", "_part", "_position", "_shift")
+        .drop("_row", "_part", "_position", "_shift")
     )
     return Indexed(indexed, rows)
 
 
 def _starts(sizes: dict[int, int]) -> dict[int, int]:
-    """Where each key begins when the keys stand in ascending order."""
+    """The offset of each key when the keys are in ascending order."""
     keys = sorted(sizes)
     before = accumulate((sizes[key] for key in keys[:-1]), initial=0)
     return dict(zip(keys, before, strict=True))

@@ -1,4 +1,4 @@
-"""Encoding tags: the text of a row to ids in `length` columns. Numpy and pyarrow in Spark's Python workers."""
+"""Encoding tags: from the text of a row to ids in `length` columns, in Spark's Python workers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,15 +20,15 @@ def with_tags(rows: DataFrame, feature_map: FeatureMap, features: Path) -> DataF
     """Add the columns of the tags fields. Cost: rows pass through Python once; each worker holds the vocabularies.
 
     Args:
-        features: the feature table, where every executor can read it.
+        features: path of the feature table, which every executor can read.
     """
     fields = [ids for ids in feature_map.fields if isinstance(ids.declared, Tags)]
     if not fields:
         return rows
     for ids in fields:
         assert isinstance(ids.declared, Tags)
-        rows = rows.withColumn(_listed(ids), tag_values(ids.declared))
-    others = [field for field in rows.schema if field.name not in {_listed(ids) for ids in fields}]
+        rows = rows.withColumn(_tags_column(ids), tag_values(ids.declared))
+    others = [field for field in rows.schema if field.name not in {_tags_column(ids) for ids in fields}]
     added = [
         StructField(column, kind, nullable=False)
         for ids in fields
@@ -39,7 +39,7 @@ def with_tags(rows: DataFrame, feature_map: FeatureMap, features: Path) -> DataF
     return map_in_arrow(rows, encoder, StructType([*kept, *added]))
 
 
-def _listed(ids: FieldIds) -> str:
+def _tags_column(ids: FieldIds) -> str:
     return f"_tags_{ids.name}"
 
 
@@ -49,9 +49,9 @@ def _encoder(fields: list[FieldIds], features: str, kept: list[str], fingerprint
         for batch in batches:
             columns = {name: batch.column(name) for name in kept}
             for ids in fields:
-                lists, vocabulary = batch.column(_listed(ids)), vocabularies[ids.name]
-                found, x = encode_lists(lists, vocabulary, ids.declared.width, ids.unknown_id)
-                columns |= {name: pa.array(found[:, slot]) for slot, name in enumerate(ids.id_columns)}
+                lists, vocabulary = batch.column(_tags_column(ids)), vocabularies[ids.name]
+                tag_ids, x = encode_lists(lists, vocabulary, ids.declared.width, ids.unknown_id)
+                columns |= {name: pa.array(tag_ids[:, slot]) for slot, name in enumerate(ids.id_columns)}
                 columns[f"{ids.name}_x"] = pa.array(x)
             yield pa.RecordBatch.from_pydict(columns)
 
@@ -61,7 +61,7 @@ def _encoder(fields: list[FieldIds], features: str, kept: list[str], fingerprint
 def encode_lists(
     lists: pa.ListArray, vocabulary: Vocabulary, length: int, unknown_id: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The known tags of each row, the most frequent first, padded with 0; the unknown id alone where none is known.
+    """The known tags of each row, the most frequent first, padded with 0; the unknown id if none is known.
 
     Args:
         lists: N lists of distinct text, or nulls.

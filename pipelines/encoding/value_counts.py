@@ -12,7 +12,7 @@ from pipelines.encoding.values import text_value
 from pipelines.logs.values import tag_values
 
 _TOP = 5
-_NEVER = 1 << 62
+_UNREACHABLE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -20,29 +20,29 @@ class FieldValues:
     """Totals of the values of one field."""
 
     distinct: int = 0
-    """Values in the logs; of a hashed field its buckets in use."""
+    """Number of values in the logs; of a hashed field, number of buckets in use."""
     kept: int = 0
-    """Those that are new to the map and frequent enough for an id of their own."""
+    """Number of values that are new to the map and frequent enough for an id of their own."""
     top: tuple[tuple[str, int], ...] = ()
     """The most frequent values and their counts."""
 
 
 @dataclass(frozen=True)
 class CountedValues:
-    """The values of all fields, numbered."""
+    """The values of all fields with their counts, numbered within each field."""
 
     frame: DataFrame
-    """position (of the field), value, count, _old (its id in the older map, or null), `index` (the kept ones first)."""
+    """Columns position (of the field), value, count, _old (id in the map to extend), index (kept values first)."""
     fields: tuple[FieldValues, ...]
 
 
 def count_values(logs: DataFrame, fields: Sequence[Field], known: DataFrame | None) -> CountedValues:
-    """Count, and number the values of each field: those to be kept first, then by falling count, then by value.
+    """Count the values of each field and number them: values to be kept first, then by descending count, then by value.
 
     Cost: one shuffle of the distinct (field, value) pairs, one sort of them. The driver sees totals and the top values.
 
     Args:
-        known: (position, value, _old) of the map that is to grow.
+        known: (position, value, _old) of the map to extend.
     """
     counted = _counts(logs, fields)
     if known is None:
@@ -50,7 +50,7 @@ def count_values(logs: DataFrame, fields: Sequence[Field], known: DataFrame | No
     else:
         counted = counted.join(known, ["position", "value"], "left")
     is_kept = F.col("_old").isNull() & (F.col("count") >= F.get(F.array(*map(F.lit, _minima(fields))), "position"))
-    # The kept ones are a prefix of each field, so that one sort numbers them and finds the most frequent.
+    # Kept values come first in each field, so one sort numbers them and finds the most frequent ones.
     ranked = counted.withColumn("_rank", F.when(is_kept, 0).otherwise(1))
     indexed = index_within_groups(ranked, "position", [F.asc("_rank"), F.desc("count"), F.asc("value")])
     return CountedValues(indexed.frame, _totals(indexed.frame, len(fields)))
@@ -59,14 +59,14 @@ def count_values(logs: DataFrame, fields: Sequence[Field], known: DataFrame | No
 def _counts(logs: DataFrame, fields: Sequence[Field]) -> DataFrame:
     """(position, value, count) of every value of every field that has values."""
     pairs = [
-        F.array(F.struct(F.lit(at).alias("position"), text_value(field).alias("value")))
-        for at, field in enumerate(fields)
+        F.array(F.struct(F.lit(position).alias("position"), text_value(field).alias("value")))
+        for position, field in enumerate(fields)
         if isinstance(field, Categorical | Time | Hashed)
     ]
     pairs = [F.concat(*pairs)] if pairs else []
-    for at, field in enumerate(fields):
+    for position, field in enumerate(fields):
         if isinstance(field, Tags):
-            pairs.append(_positioned(F.coalesce(tag_values(field), F.array().cast("array<string>")), at))
+            pairs.append(_with_position(F.coalesce(tag_values(field), F.array().cast("array<string>")), position))
     if not pairs:
         return logs.sparkSession.createDataFrame([], "position int, value string, count long")
     return (
@@ -77,14 +77,14 @@ def _counts(logs: DataFrame, fields: Sequence[Field]) -> DataFrame:
     )
 
 
-def _positioned(tags: Column, at: int) -> Column:
-    return F.transform(tags, lambda tag: F.struct(F.lit(at).alias("position"), tag.alias("value")))
+def _with_position(tags: Column, position: int) -> Column:
+    return F.transform(tags, lambda tag: F.struct(F.lit(position).alias("position"), tag.alias("value")))
 
 
 def _minima(fields: Sequence[Field]) -> list[int]:
-    """How often a value of each field must occur for an id of its own."""
+    """By field, the number of occurrences that a value needs for an id of its own."""
     return [
-        _NEVER if isinstance(field, Hashed) else field.min_count if isinstance(field, Categorical | Tags) else 1
+        _UNREACHABLE if isinstance(field, Hashed) else field.min_count if isinstance(field, Categorical | Tags) else 1
         for field in fields
     ]
 
@@ -93,14 +93,16 @@ def _totals(numbered: DataFrame, n_fields: int) -> tuple[FieldValues, ...]:
     totals = numbered.groupBy("position").agg(
         F.count(F.lit(1)).alias("distinct"), F.count_if(F.col("_rank") == 0).alias("kept")
     )
-    sizes = {row["position"]: (row["distinct"], row["kept"]) for row in totals.collect()}  # a row a field
-    first_of_rest = F.get(F.array(*[F.lit(sizes.get(at, (0, 0))[1]) for at in range(n_fields)]), F.col("position"))
-    best = numbered.where((F.col("index") < _TOP) | (F.col("index") - first_of_rest).between(0, _TOP - 1))
+    sizes = {row["position"]: (row["distinct"], row["kept"]) for row in totals.collect()}  # one row per field
+    first_of_rest = F.get(
+        F.array(*[F.lit(sizes.get(position, (0, 0))[1]) for position in range(n_fields)]), F.col("position")
+    )
+    most_frequent = numbered.where((F.col("index") < _TOP) | (F.col("index") - first_of_rest).between(0, _TOP - 1))
     top: dict[int, list[tuple[str, int]]] = {}
-    for row in best.select("position", "value", "count").collect():  # at most twice _TOP a field
+    for row in most_frequent.select("position", "value", "count").collect():  # at most 2 * _TOP rows per field
         top.setdefault(row["position"], []).append((row["value"], row["count"]))
-    found = []
-    for at in range(n_fields):
-        ordered = sorted(top.get(at, []), key=lambda pair: (-pair[1], pair[0]))
-        found.append(FieldValues(*sizes.get(at, (0, 0)), tuple(ordered[:_TOP])))
-    return tuple(found)
+    values = []
+    for position in range(n_fields):
+        ordered = sorted(top.get(position, []), key=lambda pair: (-pair[1], pair[0]))
+        values.append(FieldValues(*sizes.get(position, (0, 0)), tuple(ordered[:_TOP])))
+    return tuple(values)

@@ -1,4 +1,4 @@
-"""What of a log's text tells one feature of a field from another."""
+"""The values of fields, as text, from the columns of an event."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -9,7 +9,7 @@ from pipelines.logs.values import part_of_time
 
 
 def text_value(field: Field) -> Column:
-    """The text of a field as its vocabulary holds it; of a hashed field the number of its bucket, from 0."""
+    """The value of a field as it is in the vocabulary; of a hashed field the number of its bucket, from 0."""
     match field:
         case Categorical():
             return F.lower(column(field.source)) if field.ignore_case else column(field.source)
@@ -22,5 +22,5 @@ def text_value(field: Field) -> Column:
 
 
 def has_vocabulary(field: Field) -> bool:
-    """Whether the field's features are values that were found in the logs."""
+    """Whether the features of a field are values that occur in the logs."""
     return isinstance(field, Categorical | Time | Tags)

@@ -1,4 +1,4 @@
-"""Columns of text that come out of every format: their names, and what is written between and beside them."""
+"""The text columns that every format is read into: names, marks of list elements, and checks of the columns."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 
 CORRUPT = "_corrupt"
-"""The raw line where the reader could not parse it, else null."""
+"""Column with the raw line if it could not be parsed, else null."""
 FILE = "_file"
-"""Where the row came from."""
+"""Column with the file of the row."""
 LIST = "\u001f"
-"""Before each element of a list that became text: elements may hold any separator."""
-_FOREIGN = "\u001e"  # what a log's own U+001F becomes in tags, so that it cannot pass for ours; both are rejected
+"""Mark before each element of a list that was read as text, because elements may contain any separator."""
+_REPLACED_MARK = "\u001e"  # replaces a U+001F in the logs, which must not pass for our mark; both are rejected
 _LONGEST_LIST = 400  # characters of a message
 
 
@@ -25,18 +25,18 @@ def column(name: str) -> Column:
 
 
 def quoted(name: str) -> str:
-    """A name as Spark's SQL writes it."""
+    """A name in backquotes, for Spark's SQL."""
     return f"`{name.replace('`', '``')}`"
 
 
 def text_schema(names: list[str]) -> StructType:
-    """The columns `names` and `CORRUPT`."""
+    """The schema of the columns `names` and `CORRUPT`, all of them text."""
     return StructType([StructField(name, StringType()) for name in [*names, CORRUPT]])
 
 
 def without_marks(text: Column) -> Column:
-    """Text of a log in which nothing looks like `LIST`."""
-    return F.translate(text, LIST, _FOREIGN)
+    """Text in which no character equals `LIST`."""
+    return F.translate(text, LIST, _REPLACED_MARK)
 
 
 def require(wanted: Sequence[str], available: Sequence[str], logs: LogsSettings) -> None:
@@ -45,18 +45,18 @@ def require(wanted: Sequence[str], available: Sequence[str], logs: LogsSettings)
     if missing:
         listed = _listed(available) if available else "none: the file is empty"
         raise LogsError(
-            f"{logs.path}: column {', '.join(missing)} missing; found: {listed}; name the log's own columns in fields"
+            f"{logs.path}: column {', '.join(missing)} missing; found: {listed}; name columns of the logs in fields"
         )
 
 
 def _listed(names: Sequence[str]) -> str:
-    """For a message: what is read as a header may be anything, such as the bytes of an image."""
+    """Names for a message, made printable: a header may be anything, such as the bytes of an image."""
     text = "".join(character if character.isprintable() else "\ufffd" for character in ", ".join(names))
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ... ({len(names):,} in all)"
 
 
 def require_once(names: Sequence[str], where: str) -> None:
-    """Raise LogsError where a name is there twice; Spark tells them apart by nothing, not even their case."""
+    """Raise LogsError if a name occurs twice; Spark does not distinguish names by case."""
     folded = [name.lower() for name in names]
     twice = list(dict.fromkeys(name for name in names if folded.count(name.lower()) > 1))
     if twice:

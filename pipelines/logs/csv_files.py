@@ -1,4 +1,4 @@
-"""Reading CSV: lines first, then their columns."""
+"""Reading CSV: first as lines, then parsed into columns."""
 
 import csv
 import re
@@ -21,14 +21,14 @@ from pipelines.logs.columns import (
 )
 
 _LINE, _VALUES = "value", "_values"
-_NEVER_QUOTED = "\uffff"  # no character: Spark's own way to say "no quotes" takes NUL for one
-_WIDEST = 20_480  # columns that Spark's parser of CSV has room for; it fails the job where a line has more
+_NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
+_MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
 
 
 def read_csv(
     reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
-    """Lines, then their columns: Spark shows the whole line only where it cannot parse it, quotes are judged by it."""
+    """Read lines and parse them here, because unpaired quotes can only be recognised in the whole line."""
     text = reader.text(paths)
     partitions = text.columns[1:]
     if logs.columns:
@@ -37,9 +37,9 @@ def read_csv(
     else:
         first = text.where(F.trim(_LINE) != "").first()
         header = "" if first is None else first[_LINE]
-        names = [name or f"_c{at}" for at, name in enumerate(_split_header(header, logs))]
+        names = [name or f"_c{index}" for index, name in enumerate(_split_header(header, logs))]
         require_once(names, f"{logs.path}: the header")
-        lines = _lines_below(header, reader, paths)
+        lines = _lines_below_header(header, reader, paths)
     require(wanted, [*names, *[name for name in partitions if name not in names]], logs)
     line = F.coalesce(CORRUPT, _LINE)
     folders = [column(name) for name in partitions]
@@ -65,24 +65,24 @@ def _split_header(header: str, logs: LogsSettings) -> list[str]:
     return next(csv.reader([header], delimiter=logs.separator))
 
 
-def _lines_below(header: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:
-    """Every line but the headers, each of which is compared with `header` when its file is read."""
+def _lines_below_header(header: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:
+    """All lines except the headers. Spark compares the header of each file with `header` when it reads the file."""
     if not header:
         return reader.schema(text_schema([_LINE])).csv(paths)
     reader = reader.option("header", True).option("enforceSchema", False).option("columnNameOfCorruptRecord", CORRUPT)
-    reader = reader.option("sep", LIST).option("quote", _NEVER_QUOTED)
+    reader = reader.option("sep", LIST).option("quote", _NO_QUOTE)
     return reader.schema(text_schema([header])).csv(paths).withColumnRenamed(header, _LINE)
 
 
 def _parsed(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
-    """Add the values of each line as an array, as long as `names` unless the line has more columns, or fewer.
+    """Add the values of each line as an array; its length differs from that of `names` if the line is malformed.
 
-    A line without quotes is split: that takes a third of the time that Spark's parser of CSV takes.
+    A line without quotes is split, which takes a third of the time of Spark's CSV parser.
     """
     schema = ", ".join(f"{quoted(name)} STRING" for name in [*names, CORRUPT])
     options = {"sep": logs.separator, "escape": '"', "columnNameOfCorruptRecord": CORRUPT}
     line, row, has_quote = F.col(_LINE), F.col("_row"), F.col(_LINE).contains('"')
-    too_wide = (F.octet_length(line) >= _WIDEST) & (_count(line, logs.separator) >= _WIDEST)
+    too_wide = (F.octet_length(line) >= _MAX_COLUMNS) & (_count(line, logs.separator) >= _MAX_COLUMNS)
     parsed = F.from_csv(F.when(~too_wide, line).otherwise(F.lit(logs.separator * len(names))), schema, options)
     values = F.when(row.getField(CORRUPT).isNull(), F.array(*[row.getField(name) for name in names]))
     split = F.split(line, re.escape(logs.separator), -1)
@@ -91,7 +91,7 @@ def _parsed(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
 
 
 def _has_unpaired_quote(line: Column, separator: str) -> Column:
-    """Whether a quote that opens or closes a value has no partner in the line: it was lost, or is in another line."""
+    """Whether a quote that opens or closes a value has no counterpart in the line."""
     edge = re.escape(separator)
     return line.contains('"') & (_count(line, '"') % 2 == 1) & line.rlike(f'(^|{edge})"|"({edge}|$)')
 
@@ -101,7 +101,7 @@ def _count(text: Column, character: str) -> Column:
 
 
 def _matched(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
-    """As `_parsed`, without quotes; the one column that may hold the separator takes what those beside it leave."""
+    """As `_parsed`, for lines without quotes in which one column may contain the separator."""
     separator = re.escape(logs.separator)
     groups = separator.join("(.*)" if name == logs.separator_in else f"([^{separator}]*)" for name in names)
     pattern = rf"(?s)\A{groups}\z"

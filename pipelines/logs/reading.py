@@ -20,15 +20,15 @@ from pipelines.spark import literal, url
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Path | None = None) -> DataFrame:
-    """Read columns of the logs as text, plus `CORRUPT` and `FILE`. Nothing is judged here.
+    """Read columns of the logs as text, plus `CORRUPT` and `FILE`. No row is judged here.
 
     Lists of tags become text in which `LIST` precedes each element.
 
     Args:
-        night: folder of one night, read as a whole instead of `logs.path` between its dates.
+        night: folder of one night to read completely, instead of `logs.path` between the dates of the settings.
 
     Raises:
-        LogsError: no logs there, a column missing, or one that does not hold plain values.
+        LogsError: there are no logs, a column is missing, or a column does not hold plain values.
     """
     wanted, lists = columns.names, columns.tag_sources
     if logs.format == "table" and night is None:
@@ -59,22 +59,22 @@ def _read_files(
 
 
 def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> DataFrame:
-    """The columns that any of the files has; else one file's would stand for all."""
+    """Read the columns of all files; Spark alone would take those of one file for all."""
     try:
         return reader.option("mergeSchema", True).load(paths)
-    except AnalysisException as error:  # names neither file nor remedy
-        said = re.sub(r"^\[\w+(\.\w+)*\] |\s*SQLSTATE: \w+", "", str(error).splitlines()[0])
-        remedy = "write times in microseconds" if "NANOS" in said else "correct the files"
-        raise LogsError(f"{logs.path}: cannot be read: {said.rstrip('.')}; {remedy}") from error
+    except AnalysisException as error:  # its message names neither the path nor a remedy
+        reason = re.sub(r"^\[\w+(\.\w+)*\] |\s*SQLSTATE: \w+", "", str(error).splitlines()[0])
+        remedy = "write times in microseconds" if "NANOS" in reason else "correct the files"
+        raise LogsError(f"{logs.path}: cannot be read: {reason.rstrip('.')}; {remedy}") from error
     except Py4JJavaError as error:
         structs = re.findall(r'"(STRUCT<.*>)"', str(error))
         if "CANNOT_MERGE_SCHEMAS" not in str(error) or len(structs) != 2:
             raise
         one, other = ({field.name: field.dataType.simpleString() for field in _fields_of(text)} for text in structs)
         differing = [
-            f"{name} is {found} in some files and {other[name]} in others"
-            for name, found in one.items()
-            if other.get(name, found) != found
+            f"{name} is {kind} in some files and {other[name]} in others"
+            for name, kind in one.items()
+            if other.get(name, kind) != kind
         ]
         raise LogsError(f"{logs.path}: column {', '.join(differing)}; write all files with the same types") from error
 
@@ -105,7 +105,7 @@ def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
 def _as_text(
     raw: DataFrame, logs: LogsSettings, wanted: Sequence[str], lists: Collection[str], keep_metadata: bool = False
 ) -> DataFrame:
-    """Typed columns as text, with nothing corrupt."""
+    """Cast typed columns to text; no row is corrupt."""
     require(wanted, raw.columns, logs)
     columns = [_plain(name, raw.schema[name].dataType, name in lists, logs) for name in wanted]
     others = [name for name in (PARTITION, FILE) if name in raw.columns and name not in wanted]
@@ -113,12 +113,12 @@ def _as_text(
     return raw.select(*columns, *kept, F.lit(None).cast("string").alias(CORRUPT))
 
 
-def _plain(name: str, found: DataType, may_be_list: bool, logs: LogsSettings) -> Column:
-    if isinstance(found, ArrayType) and isinstance(found.elementType, AtomicType) and may_be_list:
+def _plain(name: str, type_: DataType, may_be_list: bool, logs: LogsSettings) -> Column:
+    if isinstance(type_, ArrayType) and isinstance(type_.elementType, AtomicType) and may_be_list:
         return _joined(F.transform(column(name), lambda element: element.cast("string"))).alias(name)
-    if not isinstance(found, AtomicType):
+    if not isinstance(type_, AtomicType):
         raise LogsError(
-            f"{logs.path}: column {name} is {found.simpleString()}; "
+            f"{logs.path}: column {name} is {type_.simpleString()}; "
             f"allowed are plain values (text, numbers, dates){', and lists of them' if may_be_list else ''}"
         )
     text = column(name).cast("string")

@@ -12,7 +12,7 @@ from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import is_label, is_number, timestamp
 
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
-_LONGEST = 32_768  # characters of a value; longer ones are a sign of lost quotes and would fill the feature map
+_MAX_LENGTH = 32_768  # characters of a value; longer values indicate a lost quote and would fill the feature map
 _CONTROL = (
     r"[\x00-\x08\x0B\x0C\x0E-\x1F]"  # all but tabs and line ends: signs of damage, and one of them marks list elements
 )
@@ -64,7 +64,7 @@ def _text_rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
     values = {name: column(name) for name in columns.names}
     unmarked, row = _unmarked(columns), F.col(_TEXT)
     yield F.when(_is_not_utf8(row), _broken("not_utf8", _first(values, _is_not_utf8)))
-    longest = F.when(F.octet_length(row) > _LONGEST, _first(values, lambda text: F.length(text) > _LONGEST))
+    longest = F.when(F.octet_length(row) > _MAX_LENGTH, _first(values, lambda text: F.length(text) > _MAX_LENGTH))
     yield F.when(longest.isNotNull(), _broken("too_long", longest))
     yield F.when(row.rlike(_CONTROL), _broken("control_character", _first(unmarked, lambda text: text.rlike(_CONTROL))))
     if settings.logs.format == "json":

@@ -1,4 +1,4 @@
-"""What the text of a log means: numbers, times, labels, tags."""
+"""Parsing the text of the logs: numbers, times, labels, tags."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -9,15 +9,15 @@ from afm_core.settings.data import LabelSettings
 from pipelines.logs.columns import LIST, column
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
-_LARGEST = 1e150  # whose square is still a double
+_MAX_NUMBER = 1e150  # its square is still a double
 _SECONDS = r"^-?\d{1,11}(\.\d+)?$"
 _DAY_WITHOUT_DASHES = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"  # not a second of the year 1970
-_ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T].+)?$"  # Spark alone takes 12:30 for that time of today, whenever that is
+_ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T].+)?$"  # Spark alone would read 12:30 as a time of the current day
 
 
 def is_number(text: Column) -> Column:
-    """Whether a text is a number in decimal notation, neither infinite nor so large that its square would be."""
-    return text.rlike(_NUMBER) & (F.abs(text.try_cast("double")) < _LARGEST)
+    """Whether a text is a number in decimal notation whose square is finite."""
+    return text.rlike(_NUMBER) & (F.abs(text.try_cast("double")) < _MAX_NUMBER)
 
 
 def timestamp(text: Column) -> Column:
@@ -46,10 +46,10 @@ def tag_values(field: Tags) -> Column:
     text = F.lower(source) if field.ignore_case else source
     listed = F.split(F.substring(text, 2, 1 << 30), LIST)
     split = F.split(text, rf"\Q{field.separator}\E")
-    # Not F.trim itself: transform would give it the position as the characters to trim.
+    # Not F.trim itself: transform would pass the position as its second argument, the characters to trim.
     tags = F.transform(F.when(text.startswith(LIST), listed).otherwise(split), lambda tag: F.trim(tag))
-    found = F.array_distinct(F.filter(tags, lambda tag: tag != ""))
-    return F.when(F.size(found) > 0, found)
+    tags = F.array_distinct(F.filter(tags, lambda tag: tag != ""))
+    return F.when(F.size(tags) > 0, tags)
 
 
 def is_label(label: LabelSettings) -> Column:
@@ -77,5 +77,5 @@ def label_value(label: LabelSettings) -> Column:
 
 
 def weight_value(label: LabelSettings) -> Column:
-    """The weight of a log in the loss, float32."""
+    """The weight of an event in the loss, float32."""
     return F.lit(1.0).cast("float") if label.weight is None else column(label.weight).try_cast("float")

@@ -183,7 +183,7 @@ LINES = {
         meanwhile=lambda folder: (folder / "1.parquet").unlink(),
     ),
     "a file and folders of days": Case(
-        {"a.csv": "user,app\nu1,a1\n", "dt=2026-01-01/a.csv": "user,app\nu1,a1\n"}, error="a.csv: lies outside the dt="
+        {"a.csv": "user,app\nu1,a1\n", "dt=2026-01-01/a.csv": "user,app\nu1,a1\n"}, error="a.csv: lies beside dt="
     ),
     "files in folders below": Case(
         {f"{folder}a.csv": f"user,app\nu{at},a\n" for at, folder in enumerate(("", "x/", "x/y/"))},

@@ -233,5 +233,5 @@ def test_explain_says_how_each_field_is_encoded_and_writes_nothing(tmp_path: Pat
     explained = run_job("prepare", config_for(tmp_path, logs(60), fields=fields), "--explain")
     assert explained.code == 0
     assert "broadcast join" in explained.out
-    assert "hashed: ids follow from the declaration" in explained.out
+    assert "hashed: ids are determined by the declaration" in explained.out
     assert not (tmp_path / "dataset").exists()
