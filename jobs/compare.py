@@ -1,4 +1,4 @@
-"""Train the models of the settings on one dataset, evaluate each on the test split, and show them side by side."""
+"""Train several models on one dataset, evaluate each on the test split, and print and plot the results."""
 
 import argparse
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     command = parser(__doc__, "python jobs/compare.py --config conf/frappe.yaml", SECTIONS)
     command.add_argument(
-        "--studies", action="store_true", help="train the points of the settings' studies and plot them"
+        "--studies", action="store_true", help="also train the points of the settings' studies and plot them"
     )
     run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Compare and show the table."""
+    """Compare the models, print the table and write the plots."""
     if arguments.dry_run:
-        screen.print(plan_table(settings))
+        screen.print(plan_table(settings, arguments.studies))
         return
 
     def work(ranks: Communicator, _: bool) -> None:

@@ -1,4 +1,4 @@
-"""Measure a run's models on the test split: errors, order, calibration, and what the attention looks at."""
+"""Evaluate a run's models on the test split: errors, ranking, calibration, and mean attention by pair of fields."""
 
 import argparse
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Evaluate and show the tables."""
+    """Evaluate the models and print the tables."""
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return

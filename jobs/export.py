@@ -1,4 +1,4 @@
-"""Write a bundle's model as ONNX: ids, values and mask of encoded rows in, scores out."""
+"""Export a bundle's model to ONNX, with ids, values and mask of encoded rows as inputs and scores as output."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,13 +21,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Export and say what was written."""
+    """Export the model and print the inputs, the output and the file."""
     bundle = read_bundle(settings.run.bundle)
     rows = [
+        ("bundle", str(settings.run.bundle)),
         ("model", f"{bundle.settings.model.name} {bundle.fingerprint}"),
         ("inputs", f"{', '.join(INPUTS)}: (rows, {len(bundle.feature_map.column_fields)}) int64, float32, bool"),
         ("output", f"{OUTPUT}: (rows,) float32"),
-        ("what ids mean", str(bundle.features_path)),
+        ("feature map", str(bundle.features_path)),
         ("file", str(arguments.out)),
     ]
     if arguments.dry_run:

@@ -22,17 +22,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
     command = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
     command.add_argument(
-        "--extend", type=Path, metavar="MAP", help="a features.parquet whose ids stay; new values are appended"
+        "--extend",
+        type=Path,
+        metavar="MAP",
+        help="feature table (features.parquet) to extend: its ids stay, new values get the ids after them",
     )
-    command.add_argument("--explain", action="store_true", help="fit, say how each field would be encoded, and stop")
-    command.add_argument("--force", action="store_true", help="prepare even where the dataset is up to date")
+    command.add_argument(
+        "--explain", action="store_true", help="fit the feature map, print how each field is encoded, and stop"
+    )
+    command.add_argument("--force", action="store_true", help="prepare even if the dataset is up to date")
     run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Prepare and show the manifest."""
+    """Prepare the dataset and print its manifest."""
     if arguments.dry_run:
-        screen.print(plan_table(settings))
+        screen.print(plan_table(settings, arguments.extend))
         return
     manifest = None if arguments.force or arguments.explain else up_to_date(settings, arguments.extend)
     if manifest is not None:

@@ -1,12 +1,12 @@
-"""Make the bundle that was trained last the current one, if it is as good as the one before; else that one stays."""
+"""Promote the bundle that was trained last if it is as good as the current one; otherwise leave the current one."""
 
 import argparse
 from collections.abc import Sequence
 
 from afm_core.settings import Settings
 from jobs._command import parser, run
-from pipelines.console import facts, screen
-from pipelines.evaluation.evaluate_report import promotion_table
+from pipelines.console import screen
+from pipelines.evaluation.evaluate_report import promotion_plan_table, promotion_table
 from pipelines.evaluation.promotion import promote, refusal
 
 SECTIONS = ("dataset", "run", "promote")
@@ -18,14 +18,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Compare, show what was found, and promote."""
+    """Check the bundle, promote it if it passes, and print the checks."""
     if arguments.dry_run:
-        rows = [("new", str(settings.run.bundle)), ("current", str(settings.run.current))]
-        screen.print(facts(f"would compare {settings.name}", rows))
+        screen.print(promotion_plan_table(settings))
         return
-    found = promote(settings)
-    screen.print(promotion_table(settings, found))
-    error = refusal(settings, found)
+    promotion = promote(settings)
+    screen.print(promotion_table(settings, promotion))
+    error = refusal(settings, promotion)
     if error:
         raise error
 

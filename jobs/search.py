@@ -1,4 +1,4 @@
-"""Search better settings for the models to compare: draw, train, and judge on the validation split, never on test."""
+"""Search for better settings of the models of a comparison, judged on the validation split, never on test."""
 
 import argparse
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Search and show the best of each model."""
+    """Run the search and print the best trial of each model."""
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return

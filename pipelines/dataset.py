@@ -1,4 +1,4 @@
-"""A prepared dataset on disk: its folder, and the manifest that describes its content."""
+"""A prepared dataset on disk: its folder, and the manifest that describes it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +53,7 @@ class Manifest(BaseModel):
     fields: list[dict[str, Any]]
     features: int
     features_added: int | None = None
-    """Features added to the map that was extended; None where a new map was fitted."""
+    """Features added to the map that was extended; None if a new map was fitted."""
     extends: str | None = None
     """Fingerprint of the map that was extended."""
     rows_in: int
@@ -63,7 +63,7 @@ class Manifest(BaseModel):
     """Events with a positive label."""
     negatives_asked: int
     negatives_found: int
-    """Negatives that were drawn; fewer than asked for where users have seen almost everything."""
+    """Negatives that were drawn: fewer than `negatives_asked` where users have seen almost every item."""
     weighted: bool = False
     """Whether the instances have a weight."""
     instances: int
@@ -71,14 +71,14 @@ class Manifest(BaseModel):
     split_by: str
     """The rule of the split: random, positive, time, leave_one_out, or the field whose instances stay together."""
     units_in_several_splits: int
-    """Number of units of the rule (instances, positives, days or values) that were counted in more than one split."""
+    """Number of units of the rule (instances, positives, days or values) that occur in more than one split."""
     splits: dict[str, SplitManifest]
     digest: str
     """Digest of all instances and their splits, independent of the order of rows."""
     made_from: Annotated[Provenance | None, BeforeValidator(_provenance)] = None
-    """What the dataset was made from; None for logs in a table, and for datasets of earlier versions."""
+    """What the dataset was made from; None if the logs are a table, and for datasets of earlier versions."""
     seconds: dict[str, float]
-    """Seconds of each stage of the preparation."""
+    """Duration of each stage of the preparation, in seconds."""
 
 
 class Dataset:
@@ -92,7 +92,7 @@ class Dataset:
         """Read manifest and feature map.
 
         Raises:
-            DatasetError: no dataset there, one of another format, or a feature map that is not the manifest's.
+            DatasetError: there is no dataset, its format is another one, or the feature map is not the manifest's.
         """
         try:
             with as_os_errors(path):
@@ -124,7 +124,7 @@ class Dataset:
         """The files of a split in the order of their rows.
 
         Raises:
-            DatasetError: one of them is gone.
+            DatasetError: files are missing.
         """
         expected = [self.path / split / file_name(number) for number in range(self.manifest.splits[split].files)]
         with as_os_errors(self.path):

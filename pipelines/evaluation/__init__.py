@@ -1,1 +1,1 @@
-"""What a bundle is worth on rows it has not seen."""
+"""Evaluating bundles on rows that they were not trained on, and promoting them."""

@@ -14,35 +14,36 @@ from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import encoded_batches, score_split
 
 SPLIT = "test"
+RESULT_FILE, SETTINGS_FILE = "evaluation.json", "evaluation.settings.yaml"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the bundles of a run are worth."""
+    """Metrics of the bundles of a run on the test split."""
 
     rows: int
     metrics: dict[str, dict[str, float]]
     """Metrics by model name."""
     attention: list[PairAttention]
-    """Of the AFM, the most attended pair first; empty without one."""
+    """Mean attention weight of each pair of fields of the AFM, in descending order; empty if no model is an AFM."""
 
 
 def evaluate(settings: Settings) -> Evaluation:
     """Evaluate the run's bundle, and the one it started from, on the test split. Writes `evaluation.json`.
 
     Raises:
-        BundleError: no whole bundle, or one of another feature map than the dataset's.
-        DatasetError: no whole dataset.
+        BundleError: there is no complete bundle, or its feature map is not the dataset's.
+        DatasetError: there is no complete dataset.
     """
     dataset = Dataset.open(settings.dataset.path)
     metrics: dict[str, dict[str, float]] = {}
     attention: list[PairAttention] = []
-    for path in _bundles(settings):
+    for path in evaluated_bundles(settings):
         bundle = read_bundle(path)
         require_same_map(bundle, dataset)
         scored = score_split(bundle.scorer, dataset, SPLIT, settings.group_field)
-        found = all_metrics(scored.scored(bundle.calibrated_model.task), settings.evaluate.k)
-        metrics[bundle.settings.model.name] = found
+        name = bundle.settings.model.name
+        metrics[name] = all_metrics(scored.scored(bundle.calibrated_model.task), settings.evaluate.k)
         if isinstance(bundle.model, AFM):
             columns = tuple(field.name for field in dataset.feature_map.column_fields)
             attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), columns)
@@ -51,26 +52,27 @@ def evaluate(settings: Settings) -> Evaluation:
     return evaluation
 
 
-def _bundles(settings: Settings) -> list[Path]:
+def evaluated_bundles(settings: Settings) -> list[Path]:
+    """The bundle that the run started from, if there is one, and the run's bundle."""
     path = settings.run.warm_start_bundle
     warm = [path] if settings.warm_start and path.exists() else []
     return [*warm, settings.run.bundle]
 
 
 def require_same_map(bundle: Bundle, dataset: Dataset) -> None:
-    """Refuse a bundle whose ids are not the dataset's.
+    """Check that the bundle was trained with the feature map of the dataset.
 
     Raises:
-        BundleError: naming both maps.
+        BundleError: it was trained with another feature map.
     """
-    ours, theirs = bundle.feature_map.fingerprint, dataset.feature_map.fingerprint
-    if ours != theirs:
+    trained_with, encoded_with = bundle.feature_map.fingerprint, dataset.feature_map.fingerprint
+    if trained_with != encoded_with:
         raise BundleError(
-            f"{bundle.path}: trained with feature map {ours}, but {dataset.path} was encoded with {theirs}; "
-            "evaluate on its own dataset, or train again"
+            f"{bundle.path}: trained with feature map {trained_with}, but {dataset.path} was encoded with "
+            f"{encoded_with}; evaluate on the dataset that it was trained on, or train again"
         )
 
 
 def _write(evaluation: Evaluation, settings: Settings) -> None:
-    write_json(settings.run.path / "evaluation.json", {"split": SPLIT, **asdict(evaluation)})
-    write_settings(settings, settings.run.path / "evaluation.settings.yaml")
+    write_json(settings.run.path / RESULT_FILE, {"split": SPLIT, **asdict(evaluation)})
+    write_settings(settings, settings.run.path / SETTINGS_FILE)

@@ -1,18 +1,19 @@
-"""An evaluation as short tables."""
+"""An evaluation and a promotion as tables for the terminal."""
 
 from rich.table import Table
 
 from afm_core.learning.metrics import Metric, metrics_at
 from afm_core.settings import Settings
 from pipelines.console import bar, columns, facts
-from pipelines.evaluation.evaluate import SPLIT, Evaluation
+from pipelines.evaluation.evaluate import RESULT_FILE, SETTINGS_FILE, SPLIT, Evaluation, evaluated_bundles
+from pipelines.evaluation.promotion import SPLIT as PROMOTION_SPLIT
 from pipelines.evaluation.promotion import Promotion
 
 _PAIRS_SHOWN = 5
 
 
 def metrics_table(settings: Settings, evaluation: Evaluation) -> Table:
-    """One row a metric, one column a model."""
+    """One row per metric, one column per model."""
     shown = {
         name: metric
         for name, metric in metrics_at(settings.evaluate.k).items()
@@ -29,15 +30,15 @@ def metrics_table(settings: Settings, evaluation: Evaluation) -> Table:
 
 
 def attention_table(evaluation: Evaluation) -> Table:
-    """The most attended pairs of fields."""
+    """The pairs of fields with the largest mean attention weights."""
     uniform = 1.0 / max(1, len(evaluation.attention))
-    most = max((pair.mean_weight for pair in evaluation.attention), default=1.0)
+    largest = max((pair.mean_weight for pair in evaluation.attention), default=1.0)
     rows = [
         [
             " x ".join(pair.fields),
             f"{pair.mean_weight:.4f}",
             f"{pair.mean_weight / uniform:.1f}",
-            bar(pair.mean_weight / most),
+            bar(pair.mean_weight / largest),
         ]
         for pair in evaluation.attention[:_PAIRS_SHOWN]
     ]
@@ -46,24 +47,36 @@ def attention_table(evaluation: Evaluation) -> Table:
 
 
 def promotion_table(settings: Settings, promotion: Promotion) -> Table:
-    """What was asked of a new bundle, and what became of it."""
+    """The checks of a new bundle and their outcome."""
     against = f"against {promotion.current}" if promotion.current else "nothing to compare with"
     rows = [
-        [check.what, f"{check.found:.4f}", check.allowed, "" if check.passed else "refused"]
+        [check.name, f"{check.value:.4f}", check.allowed, "" if check.passed else "failed"]
         for check in promotion.checks
     ]
     outcome = "promoted" if promotion.promoted else "not promoted"
-    return columns(f"{outcome} {settings.name} {promotion.new}, {against}", ["", "found", "allowed", ""], rows)
+    return columns(f"{outcome} {settings.name} {promotion.new}, {against}", ["", "value", "allowed", ""], rows)
 
 
 def plan_table(settings: Settings) -> Table:
-    """What an evaluation would do."""
+    """What an evaluation with these settings would do."""
     return facts(
         f"would evaluate {settings.name}",
         [
-            ("bundle", str(settings.run.bundle)),
+            ("bundles", ", ".join(map(str, evaluated_bundles(settings)))),
             ("dataset", f"{settings.dataset.path}, {SPLIT} split"),
-            ("write", str(settings.run.path / "evaluation.json")),
+            ("write", f"{settings.run.path / RESULT_FILE} and {SETTINGS_FILE}"),
+        ],
+    )
+
+
+def promotion_plan_table(settings: Settings) -> Table:
+    """What a promotion with these settings would do."""
+    return facts(
+        f"would promote {settings.name}",
+        [
+            ("new bundle", str(settings.run.bundle)),
+            ("current bundle", f"{settings.run.current}, replaced if all checks pass"),
+            ("dataset", f"{settings.dataset.path}, {PROMOTION_SPLIT} split"),
         ],
     )
 

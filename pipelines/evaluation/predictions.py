@@ -1,4 +1,4 @@
-"""Scores of a whole split."""
+"""Scoring all rows of a split of a dataset."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ class Predictions:
     score: NDArray[np.float32]
     label: NDArray[np.float32]
     lists: NDArray[np.int64] | None
-    """Id of the field whose rows are ranked against each other."""
+    """Id of the field whose rows form one ranked list each; None without ranking metrics."""
 
     def scored(self, task: Task) -> Scored:
-        """What metrics read."""
+        """The scores and labels in the form that the metrics take."""
         value = task.value(self.score) if task.value else None
         probability = task.probability(self.score) if task.probability else None
         return Scored(self.score, self.label, value, probability, self.lists)
@@ -40,37 +40,38 @@ def score_split(
     scorer: Scorer,
     dataset: Dataset,
     split: str,
-    list_field: str | None = None,
-    ids_below: FeatureMap | None = None,
+    group_field: str | None = None,
+    own_map: FeatureMap | None = None,
 ) -> Predictions:
-    """Score every row of a split. Memory: 16 bytes a row, 24 with lists.
+    """Score every row of a split. Memory: 24 bytes per row.
 
     Args:
-        ids_below: the scorer's own map, where the dataset's extends it: ids that it lacks become unknown.
+        group_field: the field whose rows form one ranked list each.
+        own_map: the scorer's feature map, if the dataset's extends it; ids that it lacks become the unknown id.
     """
     names = [field.name for field in dataset.feature_map.column_fields]
-    at = names.index(list_field) if list_field else None
+    group_column = names.index(group_field) if group_field else None
     batches = _feed(dataset, split, with_row_keys=True).epoch(0)
     parts = [
         (
             batch.row_key,
-            scorer.batch(_known(batch.encoded, ids_below)),
+            scorer.batch(_with_known_ids(batch.encoded, own_map)),
             batch.label,
-            batch.encoded.ids[:, at or 0].clone(),
+            batch.encoded.ids[:, group_column or 0].clone(),
         )
         for batch in batches
     ]
     row_key, score, label, lists = (
         np.concatenate([part.numpy() for part in column]) for column in zip(*parts, strict=True)
     )
-    return Predictions(row_key, score, label, None if at is None else lists)
+    return Predictions(row_key, score, label, None if group_column is None else lists)
 
 
-def _known(batch: EncodedBatch, own: FeatureMap | None) -> EncodedBatch:
-    if own is None:
+def _with_known_ids(batch: EncodedBatch, own_map: FeatureMap | None) -> EncodedBatch:
+    if own_map is None:
         return batch
-    unknown = torch.tensor([field.unknown_id for field in own.column_fields])
-    return batch._replace(ids=torch.where(batch.ids < own.n_ids, batch.ids, unknown))
+    unknown = torch.tensor([field.unknown_id for field in own_map.column_fields])
+    return batch._replace(ids=torch.where(batch.ids < own_map.n_ids, batch.ids, unknown))
 
 
 def encoded_batches(dataset: Dataset, split: str) -> Iterator[EncodedBatch]:

@@ -1,6 +1,7 @@
-"""The gate between training and scoring: a new bundle becomes `current` only if it is as good as the one before."""
+"""The gate between training and scoring: a new bundle becomes `current` only if it is as good as the current one."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,22 +25,23 @@ _COMPARED = ("auc", "normalised_entropy", "calibration_ratio")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was asked of the new bundle."""
+    """One check of a new bundle against a limit of the settings."""
 
-    what: str
-    found: float
+    name: str
+    value: float
     allowed: str
     passed: bool
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What became of a new bundle."""
+    """The outcome of a promotion."""
 
     new: str
-    """Fingerprints."""
+    """Fingerprint of the new bundle."""
     current: str | None
-    """None where there was none, or one of ids that the dataset no longer has, so that nothing can be compared."""
+    """Fingerprint of the current bundle; None if there is none, or if its ids are not the dataset's, so that the two
+    bundles cannot be compared."""
     checks: list[Check]
 
     @property
@@ -49,11 +51,11 @@ class Promotion:
 
 
 def promote(settings: Settings) -> Promotion:
-    """Compare the run's bundle with the current one on the validation split; put it in its place if it passes.
+    """Check the run's bundle on the validation split, and make it the current one if it passes.
 
     Raises:
-        BundleError: no whole bundle, or one of another feature map than the dataset's.
-        DatasetError: no whole dataset.
+        BundleError: there is no complete bundle, or its feature map is not the dataset's.
+        DatasetError: there is no complete dataset.
     """
     dataset, new = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
     require_same_map(new, dataset)
@@ -61,59 +63,57 @@ def promote(settings: Settings) -> Promotion:
     if current and not keeps_ids(dataset.features_path, current.features_path):
         current = None
     checks = list(_checks(settings.promote, dataset, new, current))
-    found = Promotion(new.fingerprint, current.fingerprint if current else None, checks)
-    if found.promoted:
+    promotion = Promotion(new.fingerprint, current.fingerprint if current else None, checks)
+    if promotion.promoted:
         with staged(settings.run.current) as stage:
             shutil.copytree(new.path, stage, dirs_exist_ok=True)
-    return found
+    return promotion
 
 
 def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None:
-    """Why the old bundle stays; None where it does not."""
+    """The error that reports the failed checks; None if the bundle was promoted."""
     failed = [
-        f"{check.what} {check.found:.4f}, allowed is {check.allowed}" for check in promotion.checks if not check.passed
+        f"{check.name} {check.value:.4f}, allowed is {check.allowed}" for check in promotion.checks if not check.passed
     ]
     if not failed:
         return None
     return NotPromotedError(
-        f"{settings.run.bundle}: not promoted: {'; '.join(failed)}; {settings.run.current} stays as it was; train "
-        "again, or allow more under promote"
+        f"{settings.run.bundle}: not promoted: {'; '.join(failed)}; {settings.run.current} is unchanged; train again, "
+        "or relax the limits under promote"
     )
 
 
-def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bundle | None) -> list[Check]:
-    ours = score_split(new.scorer, dataset, SPLIT)
-    found = _metrics(new, ours)
-    low, high = limits.calibration_range
-    ratio, unknown = found.get("calibration_ratio"), _most_unknown(new, dataset)
-    checks = [Check("unknown share", unknown, f"at most {limits.max_unknown:g}", unknown <= limits.max_unknown)]
+def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bundle | None) -> Iterator[Check]:
+    predictions = score_split(new.scorer, dataset, SPLIT)
+    metrics = _metrics(new, predictions)
+    unknown = _largest_unknown_share(new, dataset)
+    yield Check("unknown share", unknown, f"at most {limits.max_unknown:g}", unknown <= limits.max_unknown)
+    ratio, (low, high) = metrics.get("calibration_ratio"), limits.calibration_range
     if ratio is not None:
-        checks.append(Check("calibration ratio", ratio, f"{low:g} to {high:g}", low <= ratio <= high))
+        yield Check("calibration ratio", ratio, f"{low:g} to {high:g}", low <= ratio <= high)
     if current is None:
-        return checks
-    # Ids that were appended since are unknown to the current bundle.
-    theirs = score_split(current.scorer, dataset, SPLIT, ids_below=current.feature_map)
-    before = _metrics(current, theirs)
-    least = before["auc"] - limits.max_auc_drop
-    checks.append(Check("AUC", found["auc"], f"at least {least:.4f}", found["auc"] >= least))
-    if "normalised_entropy" in found and "normalised_entropy" in before:
-        most = before["normalised_entropy"] + limits.max_entropy_increase
-        entropy = found["normalised_entropy"]
-        checks.append(Check("normalised entropy", entropy, f"at most {most:.4f}", entropy <= most))
-    bins = NumberBins.fit(theirs.score)
-    moved = population_shift(np.array(bins.rows), bins.count(ours.score))
-    passed = not moved.exceeds(limits.max_score_drift)
-    checks.append(Check("score drift (PSI)", moved.index, f"at most {limits.max_score_drift:g}", passed))
-    return checks
+        return
+    current_predictions = score_split(current.scorer, dataset, SPLIT, own_map=current.feature_map)
+    current_metrics = _metrics(current, current_predictions)
+    least = current_metrics["auc"] - limits.max_auc_drop
+    yield Check("AUC", metrics["auc"], f"at least {least:.4f}", metrics["auc"] >= least)
+    if "normalised_entropy" in metrics and "normalised_entropy" in current_metrics:
+        most = current_metrics["normalised_entropy"] + limits.max_entropy_increase
+        entropy = metrics["normalised_entropy"]
+        yield Check("normalised entropy", entropy, f"at most {most:.4f}", entropy <= most)
+    bins = NumberBins.fit(current_predictions.score)
+    drift = population_shift(np.array(bins.rows), bins.count(predictions.score))
+    passed = not drift.exceeds(limits.max_score_drift)
+    yield Check("score drift (PSI)", drift.index, f"at most {limits.max_score_drift:g}", passed)
 
 
-def _metrics(bundle: Bundle, scored: Predictions) -> dict[str, float]:
-    found = all_metrics(scored.scored(bundle.calibrated_model.task), ())
-    return {name: found[name] for name in _COMPARED if name in found}
+def _metrics(bundle: Bundle, predictions: Predictions) -> dict[str, float]:
+    metrics = all_metrics(predictions.scored(bundle.calibrated_model.task), ())
+    return {name: metrics[name] for name in _COMPARED if name in metrics}
 
 
-def _most_unknown(bundle: Bundle, dataset: Dataset) -> float:
-    """The greatest share of unknown ids in any one column."""
+def _largest_unknown_share(bundle: Bundle, dataset: Dataset) -> float:
+    """The largest share of unknown ids in any one column."""
     unknown = np.array([field.unknown_id for field in bundle.feature_map.column_fields])
     counts, rows = np.zeros(len(unknown)), 0
     for batch in encoded_batches(dataset, SPLIT):

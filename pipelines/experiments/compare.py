@@ -1,4 +1,4 @@
-"""Training and evaluating a list of models, one after another; finished ones are not trained again."""
+"""Training and evaluating a list of models, one after another. Finished models are not trained again."""
 
 import json
 import shutil
@@ -35,11 +35,11 @@ class ComparisonResult:
     seconds_an_epoch: float
     """Median over the epochs."""
     metric: str
-    """Name of the metric of `valid` and `by_epoch`."""
+    """Name of the metric in `valid` and `by_epoch`."""
     valid: float
-    """On the validation split, at the best epoch."""
+    """Metric on the validation split at the best epoch."""
     by_epoch: list[float]
-    """On the validation split, after each epoch."""
+    """Metric on the validation split after each epoch."""
     test: dict[str, float]
     """Metrics on the test split at the best epoch of the validation split; empty in a study."""
     made_from: str
@@ -49,12 +49,12 @@ class ComparisonResult:
 def compare(settings: Settings, ranks: Communicator) -> list[ComparisonResult]:
     """Train and evaluate every model of `settings.compare` with each seed, in a folder of its own below the run's.
 
-    Each takes the path of jobs/train.py and jobs/evaluate.py. The result of one that was finished with the same
-    settings on the same dataset is read back. Rank 0 returns the results in the order of the settings; other ranks
-    return none.
+    Each model is trained and evaluated as jobs/train.py and jobs/evaluate.py would. If it was finished before with the
+    same settings on the same dataset, its result is read back. Rank 0 returns the results in the order of the settings;
+    other ranks return none.
 
     Raises:
-        DatasetError: no complete dataset, or one of other fields than the settings'.
+        DatasetError: there is no complete dataset, or its fields are not those of the settings.
     """
     dataset = Dataset.open(settings.dataset.path)
     results = [
@@ -74,7 +74,7 @@ def run_study(settings: Settings, study: Study, ranks: Communicator) -> list[tup
 
 
 def read_result(run: Path, made_from: str) -> ComparisonResult | None:
-    """The result of a finished training, None where there is none that was made from the same inputs."""
+    """The result of a finished training; None if there is none that was made from the same inputs."""
     try:
         result = ComparisonResult(**json.loads((run / _RESULT_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -93,7 +93,7 @@ def _train_once(
         if ranks.rank == 0:
             fit = fits[settings.model.name]
             result = _write_result(name, settings, fit, dataset, provenance, is_tested=is_tested)
-    ranks.sum([0.0])  # a barrier: no rank looks for a result that rank 0 is still writing
+    ranks.sum([0.0])  # a barrier: no rank may look for a result that rank 0 is still writing
     return result if ranks.rank == 0 else None
 
 

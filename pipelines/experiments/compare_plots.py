@@ -1,4 +1,4 @@
-"""A comparison and its studies as plots."""
+"""Plots of a comparison and its studies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,55 +17,55 @@ _TITLES = {"rmse": "test RMSE", "log_loss": "test log loss", "auc": "test AUC"}
 
 
 def plot_models(results: Sequence[ComparisonResult], settings: Settings) -> Path:
-    """Bars of the models' test metrics, the literature's RMSE as diamonds, to compare.png."""
+    """Plot the models' test metrics as bars, with the published RMSE as diamonds, to compare.png."""
     groups = by_name(results)
-    shown = [name for name in _TITLES if all(name in found.test for found in results)]
+    shown = [name for name in _TITLES if all(name in result.test for result in results)]
     figure = Figure(figsize=(4.5 * max(1, len(shown)), 0.8 + 0.35 * len(groups)), layout="constrained")
-    for at, metric in enumerate(shown):
-        axes = figure.add_subplot(1, len(shown), at + 1)
-        values = [[found.test[metric] for found in group] for group in groups.values()]
-        spread = [stdev(one) if len(one) > 1 else 0.0 for one in values]
-        axes.barh(list(groups), [mean(one) for one in values], xerr=spread, color="0.65")
+    for column, metric in enumerate(shown):
+        axes = figure.add_subplot(1, len(shown), column + 1)
+        values = [[result.test[metric] for result in group] for group in groups.values()]
+        means = [mean(seeds) for seeds in values]
+        spread = [stdev(seeds) if len(seeds) > 1 else 0.0 for seeds in values]
+        axes.barh(list(groups), means, xerr=spread, color="0.65")
         if metric == "rmse":
-            paper = {name: settings.compare[name].paper_rmse for name in groups}
-            known = {name: value for name, value in paper.items() if value is not None}
-            axes.plot(list(known.values()), list(known), "D", color="black", label="literature")
-            if known:
+            by_model = {name: settings.compare[name].paper_rmse for name in groups}
+            published = {name: value for name, value in by_model.items() if value is not None}
+            axes.plot(list(published.values()), list(published), "D", color="black", label="literature")
+            if published:
                 axes.legend(loc="lower right", fontsize=8)
-        inside = [mean(one) for one in values]
-        margin = 0.15 * (max(inside) - min(inside)) + 1e-3
-        axes.set_xlim(min(inside) - margin, max(inside) + margin)
+        margin = 0.15 * (max(means) - min(means)) + 1e-3
+        axes.set_xlim(min(means) - margin, max(means) + margin)
         axes.invert_yaxis()
         axes.set_xlabel(_TITLES[metric])
-        if at:
+        if column:
             axes.set_yticklabels([])
     return _save(figure, settings.run.path / "compare.png")
 
 
 def plot_convergence(results: Sequence[ComparisonResult], settings: Settings) -> Path:
-    """The validation error of each model after each epoch, first seed, to convergence.png."""
-    figure, axes = _one()
+    """Plot the validation error of each model after each epoch, for the first seed, to convergence.png."""
+    figure, axes = _single_plot()
     for name, group in by_name(results).items():
         by_epoch = group[0].by_epoch
-        wide = 2.5 if group[0].model == "afm" else 1.2
-        axes.plot(range(1, len(by_epoch) + 1), by_epoch, linewidth=wide, label=name)
+        width = 2.5 if group[0].model == "afm" else 1.2
+        axes.plot(range(1, len(by_epoch) + 1), by_epoch, linewidth=width, label=name)
     axes.set(xlabel="epoch", ylabel=f"validation {results[0].metric}")
     axes.legend(fontsize=7, ncols=2)
     return _save(figure, settings.run.path / "convergence.png")
 
 
 def plot_study(name: str, study: Study, points: Sequence[tuple[float, ComparisonResult]], settings: Settings) -> Path:
-    """The validation error against the value that was varied, to study-NAME.png."""
-    figure, axes = _one()
+    """Plot the validation error against the setting that the study varies, to study-NAME.png."""
+    figure, axes = _single_plot()
     values = [value for value, _ in points]
-    axes.plot(values, [found.valid for _, found in points], marker="o", color="black", label=study.model)
+    axes.plot(values, [result.valid for _, result in points], marker="o", color="black", label=study.model)
     if min(values) > 0 and max(values) >= 16 * min(values):
         axes.set_xscale("log", base=2)
     axes.set(xlabel=study.key, ylabel=f"validation {points[0][1].metric}", title=f"{settings.name}: {name}")
     return _save(figure, settings.run.path / f"study-{name}.png")
 
 
-def _one() -> tuple[Figure, Axes]:
+def _single_plot() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(alpha=0.3)

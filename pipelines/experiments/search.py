@@ -1,4 +1,4 @@
-"""Searching settings for each model: Optuna draws them (seeded TPE), the validation split judges them.
+"""Searching settings for each model: a seeded TPE sampler of Optuna proposes them, the validation split ranks them.
 
 The test split is not read.
 """
@@ -15,25 +15,26 @@ from afm_core.settings import Settings
 from afm_core.settings.experiments import SearchDimension
 from afm_core.storage.provenance import Provenance, settings_digest
 from pipelines.dataset import Dataset
-from pipelines.experiments.search_log import Trial, append_trial, read_trials
+from pipelines.experiments.search_log import Trial, append_trial, log_path, read_trials
 from pipelines.experiments.variations import searched_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.train import train
 
-_RANDOM_TRIALS = 4  # before TPE begins to model them
+_RANDOM_TRIALS = 4  # drawn uniformly before TPE fits a model to them
 _WITHOUT_EFFECT = {"score", "recommend", "compare", "search", "evaluate"}
 
 
 def search(settings: Settings, ranks: Communicator) -> list[Trial]:
-    """Bring every entry of `settings.compare` to `search.trials` trials; returns all their trials in order.
+    """Run trials until every entry of `settings.compare` has `search.trials` of them. Returns all trials in order.
 
-    A trial is drawn given those before it in the log, so a search that was interrupted continues as if it had not been.
+    A trial depends only on the trials before it in the log, so a search that was interrupted continues as if it had
+    not been.
 
     Raises:
-        DatasetError: no complete dataset, or one of other fields than the settings'.
+        DatasetError: there is no complete dataset, or its fields are not those of the settings.
     """
     dataset = Dataset.open(settings.dataset.path).manifest.digest
-    log = settings.search.path / f"{settings.name}.jsonl"
+    log = log_path(settings)
     trials: list[Trial] = []
     for name, variation in searched_settings(settings):
         digest = settings_digest(variation, exclude=_WITHOUT_EFFECT)

@@ -1,44 +1,55 @@
-"""The log of a search: a line a trial, from which the search goes on."""
+"""The log of a search: one line of JSON per trial. A search that is started again continues after them."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from afm_core.settings import Settings
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One training with settings that were drawn."""
+    """One training with drawn settings."""
 
     name: str
-    """Of the entry of `compare`."""
+    """Name of the entry of `compare`."""
     number: int
     drawn: dict[str, Any]
-    """Value by key of the settings."""
+    """The drawn value of each settings key, such as `train.learning_rate`."""
     metric: str
+    """Name of the metric in `valid`."""
     valid: float
-    """Of the best epoch on the validation split."""
+    """Metric on the validation split at the best epoch."""
     best_epoch: int
     seconds: float
     made_from: str
-    """Digest of the settings that were not drawn, and of the dataset."""
+    """Digest of the settings that are not drawn and of the dataset."""
+
+
+def log_path(settings: Settings) -> Path:
+    """The log of the search with these settings."""
+    return settings.search.path / f"{settings.name}.jsonl"
 
 
 def read_trials(log: Path) -> list[Trial]:
-    """All whole lines of a log; none where there is none yet. A last line that was cut short is left out."""
+    """The trials of a log, none if it does not exist yet.
+
+    Lines that cannot be parsed, such as a partial last one, are skipped.
+    """
     lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
-    found = []
+    trials = []
     for line in lines:
         try:
-            found.append(Trial(**json.loads(line)))
+            trials.append(Trial(**json.loads(line)))
         except (ValueError, TypeError):
             continue
-    return found
+    return trials
 
 
 def append_trial(log: Path, trial: Trial) -> None:
-    """Add a line."""
+    """Append one line, after closing a partial last line."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    whole = not log.is_file() or log.read_bytes()[-1:] in (b"", b"\n")
+    is_complete = not log.is_file() or log.read_bytes()[-1:] in (b"", b"\n")
     with log.open("a", encoding="utf-8") as file:
-        file.write(("" if whole else "\n") + json.dumps(asdict(trial)) + "\n")
+        file.write(("" if is_complete else "\n") + json.dumps(asdict(trial)) + "\n")

@@ -1,4 +1,4 @@
-"""A search as short tables."""
+"""A search as tables for the terminal."""
 
 import json
 
@@ -7,7 +7,7 @@ from rich.table import Table
 from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.experiments.search import best_trials
-from pipelines.experiments.search_log import Trial
+from pipelines.experiments.search_log import Trial, log_path
 from pipelines.experiments.variations import searched_settings
 
 
@@ -22,16 +22,17 @@ def search_table(trials: list[Trial]) -> Table:
 
 
 def plan_table(settings: Settings) -> Table:
-    """What a search would do."""
+    """What a search with these settings would do."""
     space = settings.search.space
     entries = searched_settings(settings)
     return facts(
         f"would search settings for {settings.name}",
         [
+            ("dataset", f"{settings.dataset.path}, train and valid splits"),
             ("models", ", ".join(name for name, _ in entries) or "none; list them under compare"),
             ("trials", f"{settings.search.trials} each, {settings.search.trials * len(entries)} in all"),
             ("vary", ", ".join(space) or "nothing; list keys under search.space"),
-            ("log", str(settings.search.path / f"{settings.name}.jsonl")),
+            ("log", str(log_path(settings))),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""Writing shuffled instances as equal files of one row group each."""
+"""Writing shuffled instances as files of equal length, one row group each."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -23,8 +23,8 @@ _WRITTEN = "split int, rows long, positives long"
 def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder: Path) -> dict[str, SplitManifest]:
     """Write `folder/{train,valid,test}/part-*.parquet` in the order of split, shuffle key and `row_key`.
 
-    File f of a split holds rows f x rows_per_file and following, whatever the partitions, so that a task that runs
-    twice writes the same bytes. Cost: two shuffles of the instances, one to number them, one to bring files together.
+    File f of a split begins with row f x rows_per_file, however the rows are partitioned, so that a task that runs
+    twice writes the same bytes. Cost: two shuffles of the instances, one to number them and one to group them by file.
 
     Args:
         rows: contract `instances` with `SPLIT_COLUMNS`.

@@ -1,4 +1,4 @@
-"""Whether a dataset is what another preparation would write."""
+"""Whether preparing a dataset again would give the same dataset."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the logs hold, field by field: as a table for people and as Parquet for programs."""
+"""Statistics of each field of the logs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,17 +19,17 @@ _TEXT_SHOWN = 60
 
 @dataclass(frozen=True)
 class FieldProfile:
-    """One field over the accepted logs. None where a figure has no meaning, or is not known before encoding."""
+    """One field over the accepted events. None for a statistic that the kind lacks or that only encoding would give."""
 
     field: str
     kind: str
-    logs: int
+    events: int
     missing: int | None
     distinct: int | None
     unknown: int | None
-    """Logs that get the unknown id, a missing value included."""
+    """Events that get the unknown id, including those without a value."""
     truncated: int | None
-    """Logs with more tags than the field's length."""
+    """Events with more tags than the field's length."""
     least: float | None
     greatest: float | None
     mean: float | None
@@ -38,7 +38,7 @@ class FieldProfile:
 
 
 def profile_fields(checked: CheckedLogs, fitted: FittedFeatureMap) -> list[FieldProfile]:
-    """Profile every field. Cost: nothing, or one pass where there are tags; the rest was counted in fitting."""
+    """Profile every field. Cost: one pass if there are tags, else none; fitting has counted the rest."""
     truncated = _truncated(checked, fitted.feature_map)
     return [
         _profile(checked, ids.declared.kind, ids.declared.sources, name, fitted.facts[name], truncated.get(name))
@@ -46,39 +46,40 @@ def profile_fields(checked: CheckedLogs, fitted: FittedFeatureMap) -> list[Field
     ]
 
 
-def stop_where_too_much_is_missing(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Path) -> None:
-    """Hold the profiles against `max_missing` and `max_unknown` of the fields.
+def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Path) -> None:
+    """Check the profiles against `max_missing` and `max_unknown` of the fields.
 
     Raises:
-        LogsError: with every field over its threshold.
+        LogsError: fields exceed their thresholds; the message has one line for each.
     """
     problems = []
-    for found, ids in zip(profiles, fitted.feature_map.fields, strict=True):
+    for profile, ids in zip(profiles, fitted.feature_map.fields, strict=True):
         for key, rows, allowed in (
-            ("missing", found.missing, ids.declared.max_missing),
-            ("unknown", found.unknown, ids.declared.max_unknown),
+            ("missing", profile.missing, ids.declared.max_missing),
+            ("unknown", profile.unknown, ids.declared.max_unknown),
         ):
-            if rows is not None and allowed is not None and rows > allowed * found.logs:
+            if rows is not None and allowed is not None and rows > allowed * profile.events:
+                share = rows / profile.events
                 problems.append(
-                    f"{path}: field {found.field}: {key} in {rows:,} of {found.logs:,} logs ({rows / found.logs:.2%}), "
-                    f"allowed is max_{key} = {allowed:.2%}; correct the logs, or allow more"
+                    f"{path}: field {profile.field}: {key} in {rows:,} of {profile.events:,} events ({share:.2%}), "
+                    f"allowed is max_{key} = {allowed:.2%}; correct the logs, or raise max_{key}"
                 )
     if problems:
         raise LogsError("\n".join(problems))
 
 
 def write_profile(profiles: Sequence[FieldProfile], path: Path) -> None:
-    """Write one row a field."""
+    """Write one row per field as Parquet."""
     schema = pa.schema(
         [
             *[(name, pa.string()) for name in ("field", "kind")],
-            *[(name, pa.int64()) for name in ("logs", "missing", "distinct", "unknown", "truncated")],
+            *[(name, pa.int64()) for name in ("events", "missing", "distinct", "unknown", "truncated")],
             *[(name, pa.float64()) for name in ("least", "greatest", "mean")],
             ("top_values", pa.list_(pa.string())),
             ("top_counts", pa.list_(pa.int64())),
         ]
     )
-    pq.write_table(pa.Table.from_pylist([asdict(found) for found in profiles], schema), path, compression="zstd")
+    pq.write_table(pa.Table.from_pylist([asdict(profile) for profile in profiles], schema), path, compression="zstd")
 
 
 def _truncated(checked: CheckedLogs, feature_map: FeatureMap) -> dict[str, int]:
@@ -86,20 +87,20 @@ def _truncated(checked: CheckedLogs, feature_map: FeatureMap) -> dict[str, int]:
     if not tags:
         return {}
     counts = [F.count_if(F.size(tag_values(field)) > field.length) for field in tags]
-    found = checked.accepted.agg(*counts).collect()[0]
-    return {field.name: int(count) for field, count in zip(tags, found, strict=True)}
+    row = checked.accepted.agg(*counts).collect()[0]
+    return {field.name: int(count) for field, count in zip(tags, row, strict=True)}
 
 
 def _profile(
     checked: CheckedLogs, kind: str, sources: tuple[str, ...], name: str, facts: FieldFacts, truncated: int | None
 ) -> FieldProfile:
-    logs, numbers = checked.rows_accepted, facts.numbers
-    missing = logs - checked.present[sources[0]] if sources else None
+    events, numbers = checked.rows_accepted, facts.numbers
+    missing = events - checked.present[sources[0]] if sources else None
     has_values = kind in ("categorical", "time", "hashed", "tags")
     return FieldProfile(
         name,
         kind,
-        logs,
+        events,
         missing,
         facts.values.distinct if has_values else None,
         facts.unknown,

@@ -15,7 +15,7 @@ from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.values import label_value
-from pipelines.preparation.field_profile import FieldProfile, profile_fields, stop_where_too_much_is_missing
+from pipelines.preparation.field_profile import FieldProfile, check_missing_and_unknown, profile_fields
 from pipelines.preparation.prepare_report import profile_table
 from pipelines.spark import size_shuffles, url
 from pipelines.spark_stages import Stages
@@ -33,7 +33,7 @@ class FittedLogs:
 
     @property
     def added(self) -> int:
-        """Features that are not in the map that was extended; all of them where none was."""
+        """Features that were not in the extended map; all features if no map was extended."""
         return sum(facts.added for facts in self.map.facts.values())
 
 
@@ -49,7 +49,7 @@ def fit_logs(
 
     Args:
         extend: a feature table whose ids are kept.
-        rejects: folder to write the rejected rows to; not written where not given.
+        rejects: folder to write the rejected rows to; None does not write them.
 
     Raises:
         LogsError: the logs cannot be used, or a field exceeds one of its thresholds.
@@ -73,7 +73,7 @@ def fit_logs(
         new = f", {result.added:,} of them new" if extend else ""
         report(f"{fitted.feature_map.n_features:,} features{new}")
     messages.print(profile_table(profiles))
-    stop_where_too_much_is_missing(profiles, fitted, settings.logs.path)
+    check_missing_and_unknown(profiles, fitted, settings.logs.path)
     return result
 
 

@@ -32,7 +32,7 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
     The dataset is built beside `settings.dataset.path` and replaces it at the end; a failure changes nothing.
 
     Args:
-        extend: a feature table whose ids are kept; new ones are appended.
+        extend: a feature table whose ids are kept; new values get the ids after them.
 
     Raises:
         LogsError: the logs cannot be used.
@@ -92,7 +92,7 @@ def _write_instances(
 
 
 def _facts_of_logs(settings: Settings, fitted: FittedLogs, extend: Path | None) -> dict[str, Any]:
-    """What the manifest says of the logs, the feature map and the settings."""
+    """The manifest's keys about the logs, the feature map and the settings."""
     checked, feature_map = fitted.checked, fitted.map.feature_map
     return {
         "name": settings.name,

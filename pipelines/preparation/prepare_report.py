@@ -1,6 +1,7 @@
-"""The preparation as short tables."""
+"""A preparation as tables for the terminal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
@@ -30,7 +31,7 @@ def manifest_table(settings: Settings, manifest: Manifest) -> Table:
             ("features", f"{manifest.features:,}  ({vocabularies})"),
             *([("added", f"{manifest.features_added:,}")] if manifest.features_added is not None else []),
             ("instances", f"{manifest.instances:,}  ({splits})"),
-            ("negatives", f"{manifest.negatives_found:,}" + (f"  ({short:,} fewer than asked)" if short else "")),
+            ("negatives", f"{manifest.negatives_found:,}" + (f"  ({short:,} fewer than requested)" if short else "")),
             ("digest", manifest.digest),
             ("seconds", f"{sum(manifest.seconds.values()):.1f}"),
             ("dataset", str(settings.dataset.path)),
@@ -39,57 +40,61 @@ def manifest_table(settings: Settings, manifest: Manifest) -> Table:
 
 
 def profile_table(profiles: Sequence[FieldProfile]) -> Table:
-    """What the logs hold, a row a field."""
+    """Statistics of the logs, one row per field."""
     rows = []
-    for found in profiles:
-        top = zip(found.top_values[:_VALUES_SHOWN], found.top_counts, strict=False)
-        shown = ", ".join(f"{escape(value)} {count / found.logs:.0%}" for value, count in top)
-        if found.mean is not None:
-            shown = f"{found.least:.4g} to {found.greatest:.4g}, mean {found.mean:.4g}"
-        if found.truncated:
-            shown += f"; {found.truncated:,} logs with too many"
-        shares = [_share(rows, found.logs) for rows in (found.missing, found.unknown)]
-        distinct = "" if found.distinct is None else f"{found.distinct:,}"
-        rows.append([found.field, found.kind, distinct, *shares, shown])
+    for profile in profiles:
+        top = zip(profile.top_values[:_VALUES_SHOWN], profile.top_counts, strict=False)
+        shown = ", ".join(f"{escape(value)} {count / profile.events:.0%}" for value, count in top)
+        if profile.mean is not None:
+            shown = f"{profile.least:.4g} to {profile.greatest:.4g}, mean {profile.mean:.4g}"
+        if profile.truncated:
+            shown += f"; too many tags in {profile.truncated:,} events"
+        shares = [_share(events, profile.events) for events in (profile.missing, profile.unknown)]
+        distinct = "" if profile.distinct is None else f"{profile.distinct:,}"
+        rows.append([profile.field, profile.kind, distinct, *shares, shown])
     return columns("fields of the logs", ["field", "kind", "distinct", "missing", "unknown", ""], rows)
 
 
-def _share(rows: int | None, of: int) -> str:
-    return "" if rows is None else f"{rows / of:.2%}"
+def _share(events: int | None, total: int) -> str:
+    return "" if events is None else f"{events / total:.2%}"
 
 
 def encoding_table(feature_map: FeatureMap) -> Table:
-    """How each field would be encoded, and why."""
+    """How each field is encoded, and the reason."""
     rows = [[ids.name, ids.declared.kind, *how_encoded(ids)] for ids in feature_map.fields]
-    return columns("encoding", ["field", "kind", "how", "why"], rows)
+    return columns("encoding", ["field", "kind", "encoding", "reason"], rows)
 
 
-def plan_table(settings: Settings) -> Table:
-    """What a preparation would do, said without starting Spark."""
-    negatives, split, label = settings.negatives, settings.split, settings.label
-    drawn = "none"
-    if settings.per_positive:
-        seen_by = (
-            negatives.never_seen_by if isinstance(negatives.never_seen_by, str) else " and ".join(settings.seen_by)
-        )
-        drawn = (
-            f"{settings.per_positive} a positive: another {' with '.join(negatives.replace)}, never seen by {seen_by}"
-        )
-        drawn += f", {negatives.draw}" + (f" within {' and '.join(negatives.within)}" if negatives.within else "")
-    shares = f"train {split.train:.0%}, valid {split.valid:.0%}, test {split.test:.0%}, {split.by}"
+def plan_table(settings: Settings, extend: Path | None = None) -> Table:
+    """What a preparation with these settings would do."""
+    split, label = settings.split, settings.label
     by_rule = {
-        "time": f"last {split.test_days} days of {split.time} test, {split.valid_days} before valid",
-        "leave_one_out": f"the last log of each {split.of} test, the one before valid",
+        "time": f"last {split.test_days} days of {split.time} for test, the {split.valid_days} days before for valid",
+        "leave_one_out": f"last event of each {split.of} for test, the event before for valid",
     }
+    shares = f"train {split.train:.0%}, valid {split.valid:.0%}, test {split.test:.0%}, by {split.by}"
     return facts(
         f"would prepare {settings.name}",
         [
             ("read", f"{settings.logs.path} ({settings.logs.format})"),
+            *([("extend", str(extend))] if extend else []),
             ("reject", f"at most {settings.logs.max_rejected:.2%} of the rows"),
             ("fields", ", ".join(f"{field.name} ({field.kind})" for field in settings.fields)),
-            ("label", f"column {label.column}" if label.column else "every log is a positive"),
-            ("negatives", drawn),
+            ("label", f"column {label.column}" if label.column else "every event is a positive"),
+            ("negatives", _negatives(settings)),
             ("split", by_rule.get(split.by, shares)),
             ("write", f"{settings.dataset.path}, files of {settings.rows_per_file:,} rows"),
         ],
+    )
+
+
+def _negatives(settings: Settings) -> str:
+    negatives = settings.negatives
+    if not settings.per_positive:
+        return "none"
+    seen_by = negatives.never_seen_by if isinstance(negatives.never_seen_by, str) else " and ".join(settings.seen_by)
+    within = f" within {' and '.join(negatives.within)}" if negatives.within else ""
+    return (
+        f"{settings.per_positive} per positive: another {' with '.join(negatives.replace)}, never seen by {seen_by}, "
+        f"{negatives.draw}{within}"
     )

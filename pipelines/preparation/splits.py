@@ -27,7 +27,7 @@ def with_time(events: DataFrame, split: SplitSettings) -> DataFrame:
 
 
 def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
-    """Add `SPLIT_COLUMNS`. Cost: nothing; by time one pass, leaving one out two shuffles of the instances."""
+    """Add `SPLIT_COLUMNS`. Cost: one pass by time, two shuffles of the instances for leave-one-out, else none."""
     if split.by in ("time", "leave_one_out"):
         rows = _with_ranks(rows.persist(), split, seed)
     unit = _unit(split)
@@ -35,7 +35,7 @@ def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
 
 
 def units_in_several_splits(rows: DataFrame, split: SplitSettings) -> int:
-    """Number of units with instances in more than one split: 0, or information leaks between the splits.
+    """Number of units with instances in more than one split. Anything but 0 is a leak between the splits.
 
     Cost: one shuffle of the distinct units; nothing for `random`, where every instance is a unit of its own.
     """

@@ -1,1 +1,1 @@
-"""App-usage logs with a planted truth and realistic dirt."""
+"""Simulated app-usage logs with a planted ground truth and realistic dirt."""

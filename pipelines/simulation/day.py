@@ -1,4 +1,4 @@
-"""One day of simulated logs, as lines of CSV with realistic dirt."""
+"""One day of simulated logs: clean events, and their lines of CSV with realistic dirt."""
 
 from datetime import date
 
@@ -13,7 +13,7 @@ COLUMNS = ("event_id", "user", "app", "daypart", "weekday", "place", "weather", 
 
 _MISSING = {"weather": 0.02, "network": 0.01, "user": 0.001}
 _MALFORMED = 0.002
-_MALFORMED_LENGTH = 24  # characters left of a line that was cut short: fewer columns than the header
+_MALFORMED_LENGTH = 24  # characters of a truncated line, too short to hold all columns
 _NEW_DEVICE_DAY, _NEW_DEVICE_SHARE = 10, 0.03
 _DAYPART_SHARES = (0.08, 0.25, 0.17, 0.22, 0.28)
 _PLACE_SHARES = (0.45, 0.3, 0.15, 0.1)
@@ -44,17 +44,17 @@ def simulate_day(world: World, first_day: date, day: int, events: int, seed: int
     return pa.table(columns)
 
 
-def soiled_lines(rows: pa.Table, day: int, seed: int) -> pa.Array:
-    """The rows as lines of CSV: some values missing, some lines cut short."""
+def csv_lines_with_dirt(events: pa.Table, day: int, seed: int) -> pa.Array:
+    """The events as lines of CSV, in which some values are missing and some lines are truncated."""
     random = _random(seed, day, 1)
     columns = []
     for name in COLUMNS:
-        column = rows[name].combine_chunks()
-        lost = pa.array(random.random(len(column)) < _MISSING.get(name, 0.0))
-        columns.append(pc.if_else(lost, pa.scalar(""), column))
+        column = events[name].combine_chunks()
+        is_missing = pa.array(random.random(len(column)) < _MISSING.get(name, 0.0))
+        columns.append(pc.if_else(is_missing, pa.scalar(""), column))
     lines = pc.binary_join_element_wise(*columns, ",")
-    cut = pa.array(random.random(len(lines)) < _MALFORMED)
-    return pc.if_else(cut, pc.utf8_slice_codeunits(lines, 0, _MALFORMED_LENGTH), lines)
+    is_truncated = pa.array(random.random(len(lines)) < _MALFORMED)
+    return pc.if_else(is_truncated, pc.utf8_slice_codeunits(lines, 0, _MALFORMED_LENGTH), lines)
 
 
 def _random(seed: int, day: int, purpose: int) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""The simulation from end to end: nothing in, `dt` partitions of CSV out."""
+"""The simulation from end to end: writes `dt=YYYY-MM-DD` folders of CSV."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from rich.progress import track
 
 from afm_core.storage.publishing import staged
 from pipelines.console import messages
-from pipelines.simulation.day import COLUMNS, simulate_day, soiled_lines
+from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.world import World
 
 
@@ -20,24 +20,24 @@ class Simulation:
     first_day: date
     days: int
     events: int
-    """A day."""
+    """Events per day."""
     users: int
     apps: int
     seed: int
 
 
 def simulate(simulation: Simulation) -> int:
-    """Write `out/dt=YYYY-MM-DD/part-00000.csv` for each day, each day replaced whole. Returns the lines written.
+    """Write `out/dt=YYYY-MM-DD/part-00000.csv` for each day, atomically. Returns the number of lines.
 
-    Every day depends on the seed and its own number only, so more days leave the earlier ones as they were. Cost: a few
-    array passes a day; memory for one day.
+    A day depends only on the seed and its own number, so a simulation of more days writes the same earlier ones. Cost:
+    a few array passes per day; memory for one day.
     """
     world = World.create(simulation.users, simulation.apps, simulation.seed)
     header = ",".join(COLUMNS)
     days = range(simulation.days)
     for day in track(days, "simulate", console=messages, transient=True, disable=not messages.is_terminal):
         rows = simulate_day(world, simulation.first_day, day, simulation.events, simulation.seed)
-        lines = soiled_lines(rows, day, simulation.seed)
+        lines = csv_lines_with_dirt(rows, day, simulation.seed)
         today = simulation.first_day + timedelta(days=day)
         with staged(simulation.out / f"dt={today.isoformat()}") as stage:
             text = "\n".join([header, *lines.to_pylist()]) + "\n"

@@ -1,8 +1,7 @@
-"""The simulated world: users, apps, contexts, and the truth planted in them.
+"""The simulated world: users, apps, contexts, and the ground truth planted in them.
 
-Which app an event uses depends on three things only: the user's taste, the part of the day, and the place. So of all
-pairs of fields, (user, app), (app, daypart) and (app, place) carry signal; weekday, weather, device and network carry
-none.
+The app of an event depends only on the user's taste, the daypart and the place. Of all pairs of fields, only
+(user, app), (app, daypart) and (app, place) carry signal; weekday, weather, device and network carry none.
 """
 
 from dataclasses import dataclass
@@ -19,31 +18,31 @@ NETWORKS = ("wifi", "4g", "5g", "offline")
 DEVICES = ("a1", "a2", "b1", "b2", "c1", "c2", "d1")
 
 _TASTES = 8
-_OLD_SHARE = 0.85  # of users and apps that are there from the first day
-_ARRIVAL_DAYS = 30  # over which the others arrive
-_STRENGTH = {"taste": 1.6, "daypart": 1.6, "place": 1.6}  # of each planted pair, in log odds
+_INITIAL_SHARE = 0.85  # share of users and apps that exist from the first day
+_ARRIVAL_DAYS = 30  # the others arrive uniformly over these days
+_STRENGTH = {"taste": 1.6, "daypart": 1.6, "place": 1.6}  # of each planted pair, in log odds (standard deviation)
 
 
 @dataclass(frozen=True)
 class World:
-    """Everything that does not change from day to day."""
+    """Everything that stays the same from day to day."""
 
     taste: NDArray[np.int64]
-    """(users,) which group of users each belongs to."""
+    """(users,) group of users with the same taste."""
     device: NDArray[np.int64]
-    """(users,) which device each carries."""
+    """(users,) index into `DEVICES`."""
     activity: NDArray[np.float64]
-    """(users,) how often each uses an app; sums to 1."""
+    """(users,) share of the events; sums to 1."""
     user_arrival: NDArray[np.int64]
-    """(users,) first day."""
+    """(users,) first day on which the user exists."""
     app_arrival: NDArray[np.int64]
-    """(apps,) first day."""
+    """(apps,) first day on which the app exists."""
     log_odds: NDArray[np.float64]
     """(tastes x dayparts x places, apps) unnormalised log probability of each app."""
 
     @classmethod
     def create(cls, users: int, apps: int, seed: int) -> "World":
-        """The world of a seed."""
+        """Draw a world. The same arguments give the same world."""
         random = np.random.default_rng(np.random.SeedSequence([seed, 0]))
         popularity = -0.5 * np.log1p(random.permutation(apps))
         taste, daypart, place = (
@@ -62,7 +61,7 @@ class World:
         )
 
     def choose_users(self, day: int, events: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """(events,) users of a day, the more active more often."""
+        """(events,) users of a day, drawn by their activity."""
         weight = np.where(self.user_arrival <= day, self.activity, 0.0)
         cumulative = np.cumsum(weight)
         return np.searchsorted(cumulative / cumulative[-1], random.random(events), side="right")
@@ -77,7 +76,7 @@ class World:
     ) -> NDArray[np.int64]:
         """(events,) apps, drawn from the planted distribution of each event's taste, daypart and place.
 
-        One binary search an event: the cumulative distributions of all contexts stand one after another.
+        Cost: one binary search per event, in the concatenated cumulative distributions of all contexts.
         """
         available = np.where(self.app_arrival <= day, self.log_odds, -np.inf)
         weight = np.exp(available - available.max(axis=1, keepdims=True))
@@ -92,4 +91,4 @@ class World:
 
 def _arrivals(n: int, random: np.random.Generator) -> NDArray[np.int64]:
     late = random.integers(1, 1 + _ARRIVAL_DAYS, size=n)
-    return np.where(random.random(n) < _OLD_SHARE, 0, late)
+    return np.where(random.random(n) < _INITIAL_SHARE, 0, late)

@@ -180,7 +180,7 @@ def test_a_field_over_its_threshold_stops_the_job(prepared: Prepare) -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert "field item: unknown in" in lines[0]
-    assert "field hour: missing in 20 of 100 logs (20.00%), allowed is max_missing = 10.00%" in lines[1]
+    assert "field hour: missing in 20 of 100 events (20.00%), allowed is max_missing = 10.00%" in lines[1]
 
 
 def test_a_map_that_grows_keeps_its_ids(prepared: Prepare, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.simulation.day import COLUMNS, simulate_day, soiled_lines
+from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.world import PLANTED_PAIRS, World
 from tests.conftest import snapshot
@@ -62,7 +62,7 @@ def test_later_days_bring_values_that_were_never_seen(events: pd.DataFrame) -> N
 def test_dirt_has_the_declared_shares() -> None:
     world = World.create(users=300, apps=60, seed=4)
     rows = simulate_day(world, FIRST, 0, 50_000, 4)
-    lines = pd.Series(soiled_lines(rows, 0, 4).to_pylist())
+    lines = pd.Series(csv_lines_with_dirt(rows, 0, 4).to_pylist())
     columns = lines.str.count(",") + 1
     assert 0.001 < (columns < len(COLUMNS)).mean() < 0.003
     assert set(columns[columns >= len(COLUMNS)]) == {len(COLUMNS)}
