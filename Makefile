@@ -5,43 +5,43 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 DEMO := --config conf/demo.yaml
-# horovodrun puts the rank before every line; the demo is read by people.
+# horovodrun prefixes every line with the rank, which makes the demo hard to read.
 UNPREFIXED := sed -u -E 's/^\[[0-9]+\]<(stdout|stderr)>: ?//'
 
-help:  ## list what can be made
+help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 10
 
-setup:  ## create .venv with everything pinned, Horovod included; does nothing when that is done
+setup:  ## create .venv with pinned packages and Horovod; does nothing if it is up to date
 	@conf/setup/check_tools.sh
 	@conf/setup/install.sh
 
-demo: setup  ## simulated logs to scores, through every job
+demo: setup  ## run the whole pipeline on simulated logs, from preparation to scores
 	@$(BIN)/python jobs/simulate_logs.py --out runs/demo/logs
 	@$(BIN)/python jobs/prepare.py $(DEMO)
 	@$(BIN)/horovodrun -np 2 $(BIN)/python jobs/train.py $(DEMO) 2>&1 | $(UNPREFIXED)
 	@$(BIN)/python jobs/evaluate.py $(DEMO)
 	@$(BIN)/python jobs/score.py $(DEMO) --date 2026-01-15
 
-test: setup  ## every test that this machine can run
+test: setup  ## run every test that this machine can run, except those marked long
 	@$(BIN)/python -m pytest
 
-lint: setup  ## ruff, mypy, import-linter
+lint: setup  ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup  ## every benchmark against its peers; an hour
+bench: setup  ## run the benchmarks of training, scoring and recommendation; takes about an hour
 	@conf/setup/peers.sh
 	@$(BIN)/python -m tests.benchmarks.pair_attention
 	@$(BIN)/python -m tests.benchmarks.training
 	@$(BIN)/python -m tests.benchmarks.scoring
 	@$(BIN)/python -m tests.benchmarks.top_items
 
-dist: setup  ## the project as one file for spark-submit --py-files
+dist: setup  ## pack the project into one zip file for spark-submit --py-files
 	@$(BIN)/python conf/setup/dist.py dist/attentional_fm.zip
 
-check: lint test  ## what CI runs
+check: lint test  ## run lint and test, as CI does
 
-clean:  ## remove the environment and everything that jobs wrote
+clean:  ## remove the environments and everything the jobs wrote below runs/
 	rm -rf .venv .venv-peers runs

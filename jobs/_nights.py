@@ -19,11 +19,11 @@ M = TypeVar("M", bound=PublishedNight)
 def add_night_options(command: argparse.ArgumentParser) -> None:
     """Add --date, --from, --to and --missing."""
     which = command.add_mutually_exclusive_group(required=True)
-    which.add_argument("--date", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the night to process")
+    which.add_argument("--date", type=_night, metavar="YYYY-MM-DD", help="the night to process")
     which.add_argument(
         "--from",
         dest="first",
-        type=date.fromisoformat,
+        type=_night,
         metavar="YYYY-MM-DD",
         help="first of several nights, together with --to; published nights that are up to date are skipped",
     )
@@ -33,9 +33,7 @@ def add_night_options(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="all nights of the last N days that have logs but are not published",
     )
-    command.add_argument(
-        "--to", dest="last", type=date.fromisoformat, metavar="YYYY-MM-DD", help="last of several nights"
-    )
+    command.add_argument("--to", dest="last", type=_night, metavar="YYYY-MM-DD", help="last of several nights")
 
 
 def requested_nights(settings: Settings, arguments: argparse.Namespace, output: Path) -> list[date]:
@@ -45,13 +43,13 @@ def requested_nights(settings: Settings, arguments: argparse.Namespace, output: 
         output: folder of the published nights.
 
     Raises:
-        AfmError: --from without --to, or a last night before the first.
+        AfmError: --from without --to or --to without --from, or a last night before the first.
     """
-    if arguments.date is not None and arguments.last is None:
-        return [arguments.date]
+    if arguments.first is not None or arguments.last is not None:
+        return nights_between(arguments.first, arguments.last)
     if arguments.missing is not None:
         return missing_nights(settings.nightly.logs, output, arguments.missing)
-    return nights_between(arguments.first, arguments.last)
+    return [arguments.date]
 
 
 def require_any(nights: Sequence[date], arguments: argparse.Namespace) -> None:
@@ -67,3 +65,10 @@ def raise_errors(outcomes: Sequence[NightOutcome[M]]) -> None:
         raise FailedNightsError(errors)
     if all(outcome.skipped for outcome in outcomes):
         raise NothingToDoError("nothing to do: all nights are up to date with their logs, settings, software and model")
+
+
+def _night(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}, allowed are dates such as 2026-01-15") from None

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from afm_core.storage.atomic import replacing
-from pipelines.contracts import Contract, ContractError, check_frame
+from pipelines.contract_checks import Contract, ContractError, check_frame
 
 COMPRESSION = "zstd"
 

@@ -1,4 +1,4 @@
-"""Starting Spark, and turning its errors into one line."""
+"""Starting Spark, and turning its errors into one line each."""
 
 import os
 import re
@@ -23,16 +23,17 @@ Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
 _FIXED = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.csv.parser.columnPruning.enabled": "false",  # a line is malformed whichever columns are asked for
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # dt stays the text that names the folder
+    "spark.sql.csv.parser.columnPruning.enabled": "false",  # malformed lines must not depend on the columns read
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",  # dt stays the text in the folder's name
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.speculation": "false",
-    # Constraints on renamed columns double with every field that is encoded: 20 of them filled a 2 GiB heap.
+    # Constraints on renamed columns double with every encoded field: 20 fields filled a heap of 2 GiB.
     "spark.sql.constraintPropagation.enabled": "false",
 }
+_SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 _TRIES = 4
-_NO_ROOM = "No space left on device|Disk quota exceeded|File too large|Read-only file system"
-# The loop that Spark writes for many fields is longer than what Java compiles by itself; a night took a tenth longer.
+_DISK_FULL = "No space left on device|Disk quota exceeded|File too large|Read-only file system"
+# The code that Spark generates for many fields is longer than what Java compiles by default; nights took 10 % longer.
 _JAVA_OPTIONS = "-XX:+UseParallelGC -XX:-DontCompileHugeMethods"
 _ROWS_PER_PARTITION = 250_000
 _LOCAL_DEFAULTS = {
@@ -41,27 +42,45 @@ _LOCAL_DEFAULTS = {
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "2g",
-    "spark.sql.shuffle.partitions": str(max(2, os.cpu_count() or 2)),  # more where there are more rows: size_shuffles
+    _SHUFFLE_PARTITIONS: str(max(2, os.cpu_count() or 2)),  # `size_shuffles` raises it with the number of rows
 }
 
 
 @contextmanager
 def spark_session(name: str, log: Path, master: str = "local[*]") -> Iterator[SparkSession]:
-    """A Spark session for one job, stopped at the end.
+    """A Spark session for one job.
 
-    Under spark-submit, master and resources are those of its command line; alone, the job runs on `master`. There the
-    JVM's own messages go to the file `log`, so that the job's are not lost among them.
+    A session that is already running in this process is shared, and left running; otherwise one is started and stopped
+    at the end. Under spark-submit, master and resources are those of its command line; without it the job runs on
+    `master`, and the JVM's own messages go to the file `log`, so that the job's are not lost among them.
 
     Raises:
-        MachineError: Java is missing or too old.
+        MachineError: Java is missing or of an unsupported version.
         LogsError: Spark could not read the input.
     """
     with one_line_errors(log):
+        running = SparkSession.getActiveSession()
+        if running is not None:
+            with _unchanged_settings(running):
+                yield running
+            return
         spark = _start(name, log, master)
         try:
             yield spark
         finally:
             spark.stop()
+
+
+@contextmanager
+def _unchanged_settings(spark: SparkSession) -> Iterator[None]:
+    """Restore what a job may change in a session that it shares."""
+    partitions = spark.conf.get(_SHUFFLE_PARTITIONS)
+    try:
+        yield
+    finally:
+        spark.catalog.clearCache()
+        if partitions is not None:
+            spark.conf.set(_SHUFFLE_PARTITIONS, partitions)
 
 
 def _start(name: str, log: Path, master: str) -> SparkSession:
@@ -84,46 +103,48 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
 
 
 def _submitted_to() -> str | None:
-    """The master on the command line of spark-submit, or in its defaults."""
+    """The master on the command line of spark-submit, or in its defaults.
+
+    Uses `pyspark.java_gateway`, which is not a public interface of PySpark; checked with PySpark 4.0.
+    """
     gateway = launch_gateway()  # type: ignore[no-untyped-call]
     try:
-        found: str | None = gateway.jvm.System.getProperty("spark.master")
-        return found
+        master: str | None = gateway.jvm.System.getProperty("spark.master")
+        return master
     finally:
         gateway.close()
 
 
 def _with_retries(master: str) -> str:
-    """A local master under which a task is tried as often as on a cluster; by itself Spark gives up at the first."""
+    """The master with retries: on a local master Spark would give up at a task's first failure."""
     local = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master)
     return f"local[{local[1] or 1},{_TRIES}]" if local else master
 
 
 def size_shuffles(spark: SparkSession, rows: int) -> None:
-    """Let shuffles of so many rows have enough partitions for each to fit a task; never fewer than were set."""
-    key = "spark.sql.shuffle.partitions"
-    wanted = max(int(spark.conf.get(key) or 0), -(-rows // _ROWS_PER_PARTITION))
-    spark.conf.set(key, str(wanted))
+    """Give shuffles of this many rows enough partitions for each to fit a task; never fewer than were set."""
+    wanted = max(int(spark.conf.get(_SHUFFLE_PARTITIONS) or 0), -(-rows // _ROWS_PER_PARTITION))
+    spark.conf.set(_SHUFFLE_PARTITIONS, str(wanted))
 
 
-def map_in_arrow(rows: DataFrame, made: Callable[[Batches], Batches], schema: StructType | str) -> DataFrame:
-    """`mapInArrow`, for columns of any name: by itself PySpark takes what is before a dot for a struct."""
+def map_in_arrow(rows: DataFrame, function: Callable[[Batches], Batches], schema: StructType | str) -> DataFrame:
+    """`mapInArrow` for columns of any name: PySpark itself takes the part before a dot for a struct."""
     names = rows.columns
 
-    def named(batches: Batches) -> Batches:
-        return made(pa.RecordBatch.from_arrays(batch.columns, names=names) for batch in batches)
+    def with_names(batches: Batches) -> Batches:
+        return function(pa.RecordBatch.from_arrays(batch.columns, names=names) for batch in batches)
 
-    numbered = rows.toDF(*[f"_{at}" for at in range(len(names))])
-    return numbered.mapInArrow(named, schema)
+    numbered = rows.toDF(*[f"_{position}" for position in range(len(names))])
+    return numbered.mapInArrow(with_names, schema)
 
 
 def url(path: Path) -> str:
-    """`path` for Spark to write to: on this machine's file systems, whatever the cluster's default one is."""
+    """`path` as a URL for Spark to write to: a local path, whatever the cluster's default file system is."""
     return f"file://{path.absolute()}"
 
 
 def literal(path: Path) -> str:
-    """`path` for Spark to read: exactly that, although it may hold characters that Spark takes for a pattern."""
+    """`path` as a URL for Spark to read literally, even if it contains characters of a pattern."""
     return re.sub(r"([\\*?\[\]{}])", r"\\\1", url(path))
 
 
@@ -135,9 +156,9 @@ def check_java() -> None:
         where = f"JAVA_HOME is {home}, which holds no bin/java" if home else "Java not found"
         raise MachineError(f"{where}: Spark needs it; {_JAVA_HELP}")
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', answer)
-    if found is None or found.group(1) not in ("17", "21"):
-        version = found.group(1) if found else "unknown"
+    match = re.search(r'version "(\d+)', answer)
+    if match is None or match.group(1) not in ("17", "21"):
+        version = match.group(1) if match else "unknown"
         raise MachineError(f"Java {version} found at {java}: Spark needs 17 or 21; {_JAVA_HELP}")
 
 
@@ -146,48 +167,48 @@ def _stderr_into(log: Path) -> Iterator[None]:
     """Let processes started inside the block write their standard error into `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    ours = os.dup(2)
+    own_stderr = os.dup(2)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(ours, 2)
-        os.close(ours)
+        os.dup2(own_stderr, 2)
+        os.close(own_stderr)
 
 
 @contextmanager
 def one_line_errors(log: Path) -> Iterator[None]:
-    """Turn what Spark says of unreadable input into one line; an error of ours that a worker raised stays what it is.
+    """Turn an error of Spark into one line; an AfmError that a Python worker raised keeps its class.
 
     Raises:
         LogsError: Spark could not read the input.
-        MachineError: or write, for want of room.
-        AfmError: what a Python worker raised.
+        MachineError: Spark could not write because a disk is full.
+        AfmError: a Python worker raised it.
     """
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        ours = re.findall(r"^afm_core\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
-        if ours:
-            name, message = ours[-1]
-            raise _error_of_ours(name, message) from error
-        no_room = re.search(_NO_ROOM, str(error))
-        if no_room:
+        from_worker = re.findall(r"^afm_core\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
+        if from_worker:
+            name, message = from_worker[-1]
+            raise _worker_error(name, message) from error
+        disk_full = re.search(_DISK_FULL, str(error))
+        if disk_full:
             raise MachineError(
-                f"{no_room[0]}: Spark could not write; make room where the job writes and where Spark keeps temporary "
-                f"files, and run it again (Spark's own log: {log})"
+                f"{disk_full[0]}: Spark could not write; free space where the job writes and where Spark keeps "
+                f"temporary files, and run it again (Spark's own log: {log})"
             ) from error
         raise LogsError(f"{_essence(str(error))} (Spark's own log: {log})") from error
 
 
-def _error_of_ours(name: str, message: str) -> AfmError:
-    found: type[AfmError] = getattr(errors, name)
-    return found(message)
+def _worker_error(name: str, message: str) -> AfmError:
+    error: type[AfmError] = getattr(errors, name)
+    return error(message)
 
 
 def _essence(text: str) -> str:
-    """What happened, and to which file, out of a Spark error of many lines."""
+    """What happened and to which file, from a Spark error of many lines."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Invalid): ", line) and "spark" not in line]
     if python:
@@ -198,4 +219,4 @@ def _essence(text: str) -> str:
     file = re.search(r"reading file (\S+?)\.?\s", text)
     if file is None:
         return cause
-    return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair the file or take it away"
+    return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair or remove the file"

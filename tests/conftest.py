@@ -1,89 +1,45 @@
-"""What the tests share: settings of a small data set, and jobs run as a person would run them."""
+"""Fixtures that tests share; functions are in tests/support."""
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from pyspark.sql import SparkSession
 
-import jobs.compare
-import jobs.evaluate
-import jobs.export
-import jobs.prepare
-import jobs.promote
-import jobs.score
-import jobs.search
-import jobs.train
-from afm_core.settings import Settings, load_settings
+from afm_core.settings import load_settings
 from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.spark import spark_session
+from tests.support.config import DAYS, EVENTS, NIGHT, write_config
+from tests.support.jobs import Outcome, RunJob, exit_code, run_main
+from tests.support.small import Small
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it then
 
-# The JVMs of the tests live for seconds: the second compiler costs them more than it brings.
+# The JVMs of the tests' own processes live for seconds: the second compiler costs them more than it brings.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-DAYS, EVENTS = 4, 400
-NIGHT = "2026-01-04"
-FIELDS = ["user", "app", "daypart", "weekday", "place"]
-MAINS = {
-    "prepare": jobs.prepare,
-    "promote": jobs.promote,
-    "train": jobs.train,
-    "evaluate": jobs.evaluate,
-    "export": jobs.export,
-    "score": jobs.score,
-    "compare": jobs.compare,
-    "search": jobs.search,
-}
+
+@pytest.fixture(scope="session")
+def shared_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of a test run, on two threads. Jobs that run in this process share it."""
+    log = tmp_path_factory.mktemp("spark") / "spark.log"
+    with spark_session("tests", log, "local[2]") as session:
+        session.conf.set("spark.sql.shuffle.partitions", "2")
+        yield session
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def errors(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.startswith("error: ")]
-
-
-RunJob = Callable[..., Outcome]
-
-
-def write_config(folder: Path, source: Path, **overrides: object) -> Path:
-    """A settings file for simulated logs, everything else below `folder`; overrides are merged a section at a time."""
-    tree = {
-        "name": "small",
-        "logs": {"path": str(source), "keys": ["event_id"], "max_rejected": 0.01, "last_date": "2026-01-03"},
-        "fields": [{"name": "user", "min_count": 2}, {"name": "app", "min_count": 2}, *FIELDS[2:]],
-        "negatives": {"per_positive": 2, "replace": "app", "never_seen_by": "user"},
-        "dataset": {"path": str(folder / "dataset"), "rows_per_file": 256},
-        "model": {"name": "afm", "embedding_dim": 8, "attention_dim": 8, "pooled_dropout": 0.1, "attention_l2": 0.001},
-        "train": {"warm_start": {"model": "fm", "epochs": 2}, "batch_size": 64, "epochs": 2},
-        "run": {"path": str(folder / "run")},
-        "score": {"logs": str(source), "path": str(folder / "scores")},
-    }
-    for section, values in overrides.items():
-        tree[section] = {**tree.get(section, {}), **values} if isinstance(values, dict) else values
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "settings.yaml"
-    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-    return path
-
-
-def snapshot(folder: Path) -> dict[str, str]:
-    """Every file below `folder` and its digest; two equal snapshots mean that nothing was touched."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+@pytest.fixture
+def spark(shared_spark: SparkSession) -> Iterator[SparkSession]:
+    """The shared session, with nothing cached by other tests."""
+    shared_spark.catalog.clearCache()
+    partitions = shared_spark.conf.get("spark.sql.shuffle.partitions")
+    yield shared_spark
+    shared_spark.catalog.clearCache()
+    shared_spark.conf.set("spark.sql.shuffle.partitions", partitions or "2")
 
 
 @pytest.fixture(scope="session")
@@ -95,60 +51,37 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_job(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunJob:
-    """Run a job's main as its command line would, and return its exit code and what it printed."""
+def run_job(capfd: pytest.CaptureFixture[str], shared_spark: SparkSession) -> RunJob:
+    """Run a job as its command line would, and return its exit code and what it printed."""
 
     def run(name: str, config: Path, *arguments: str) -> Outcome:
-        monkeypatch.setattr("sys.argv", [f"jobs/{name}.py", "--config", str(config), *arguments])
         capfd.readouterr()
-        try:
-            MAINS[name].main()
-            code = 0
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
+        code = exit_code(name, config, *arguments)
         printed = capfd.readouterr()
         return Outcome(code, printed.out, printed.err)
 
     return run
 
 
-@dataclass(frozen=True)
-class Small:
-    """A small data set that went down the whole road once."""
-
-    folder: Path
-    config: Path
-    settings: Settings
-
-
 @pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory, logs: Path) -> Small:
-    """Prepared, trained and scored. Tests read it; those that write make their own."""
+def small(tmp_path_factory: pytest.TempPathFactory, logs: Path, shared_spark: SparkSession) -> Small:
+    """Prepared, trained, evaluated and scored. Tests read it; those that write make their own."""
     folder = tmp_path_factory.mktemp("small")
     config = write_config(folder, logs)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, *arguments in (("prepare",), ("train",), ("evaluate",), ("score", "--date", NIGHT)):
-            patch.setattr("sys.argv", [f"jobs/{name}.py", "--config", str(config), *arguments])
-            MAINS[name].main()
+    for name, *arguments in (("prepare",), ("train",), ("evaluate",), ("score", "--date", NIGHT)):
+        run_main(name, config, *arguments)
     return Small(folder, config, load_settings(config))
-
-
-@pytest.fixture
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A real Spark on two threads."""
-    with spark_session("test", tmp_path_factory.getbasetemp() / "spark.log", "local[2]") as session:
-        yield session
 
 
 @pytest.fixture(autouse=True)
 def _unranked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run alone even when something started them under horovodrun."""
+    """Tests run as a single process even when something started them under horovodrun."""
     for name in [name for name in os.environ if name.startswith("HOROVOD_")]:
         monkeypatch.delenv(name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

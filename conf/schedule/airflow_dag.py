@@ -1,4 +1,4 @@
-"""Airflow: score last night's logs every morning; put this file into the folder of the DAGs."""
+"""Airflow: score last night's logs every morning; put this file into Airflow's folder of DAGs."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ with DAG(
     max_active_runs=1,
     default_args={"retries": 6, "retry_delay": timedelta(minutes=20)},
 ) as dag:
-    # 3, nothing to do, is shown as skipped. 2 means that somebody must look: its retries end in the same line.
+    # Airflow shows exit code 3, nothing to do, as skipped. After exit code 2 the operator must act: retries fail too.
     BashOperator(
         task_id="score",
         cwd=PROJECT,

@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 
 from afm_core.features import CoOccurrence, FeatureMap, FieldIds
-from pipelines.contracts import PAIR_TABLE, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import PAIR_TABLE
 from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.spark import Batches, map_in_arrow
 

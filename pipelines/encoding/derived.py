@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import Crossed, FeatureMap, FieldIds, Frequency
-from pipelines.contracts import COUNT_TABLE, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import COUNT_TABLE
 
 COUNT_BUCKETS = 64
 """Half powers of two up to 2^32."""

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
-from pipelines.contracts import COUNT_TABLE, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import COUNT_TABLE
 from pipelines.encoding.co_occurrence import with_co_occurrences
 from pipelines.encoding.derived import with_counts, with_crossed
 from pipelines.encoding.feature_table import scan_feature_table

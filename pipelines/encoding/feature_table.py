@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from pipelines.contracts import COUNT_TABLE, FEATURE_TABLE, PAIR_TABLE, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import COUNT_TABLE, FEATURE_TABLE, PAIR_TABLE
 from pipelines.encoding.fitting import FittedFeatureMap
 from pipelines.parquet_files import write_sorted_table
 from pipelines.spark import literal

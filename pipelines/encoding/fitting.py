@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling
 from afm_core.features.field import SINGLE_ID
 from afm_core.storage.provenance import text_digest
-from pipelines.contracts import FEATURE_TABLE, check_frame
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import FEATURE_TABLE
 from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_rows import enumerated, known_values, new_values, old_features, special_rows

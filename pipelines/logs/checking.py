@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.settings import Settings
-from pipelines.contracts import REJECT_TABLE, check_frame, events
+from pipelines.contract_checks import check_frame
+from pipelines.contracts import REJECT_TABLE, events
 from pipelines.logs.columns import CORRUPT, FILE, column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.rules import REJECT, judge_logs

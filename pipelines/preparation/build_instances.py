@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.settings import Settings
-from pipelines.contracts import LABEL, WEIGHT, Contract, check_frame, instances
+from pipelines.contract_checks import Contract, check_frame
+from pipelines.contracts import LABEL, WEIGHT, instances
 from pipelines.encoding.co_occurrence import count_pairs
 from pipelines.encoding.derived import count_combinations, with_crossed
 from pipelines.encoding.encoder import Encoding, encode_values, with_counted_fields

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from afm_core.errors import BusyError
+from afm_core.errors import BusyError, MachineError
 
 LOCK = "_lock"
 
@@ -26,6 +26,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds the lock; the message names it.
+        MachineError: the file system does not support flock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
@@ -34,6 +35,11 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(f"{path}: held by {_holder(file)}; retry when it has ended") from error
+        except OSError as error:
+            raise MachineError(
+                f"{path}: cannot be locked ({error.strerror}), so two runs could write there at once; use a file "
+                "system that supports flock, such as a local disk or NFSv4"
+            ) from error
         _write_holder(file)
         try:
             yield

@@ -1,21 +1,19 @@
 """Scoring one night: its logs and a bundle in, its scores published as a whole."""
 
-import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle
-from afm_core.errors import EmptyLogsError
-from afm_core.settings import Settings, write_settings
+from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance
-from afm_core.storage.publishing import staged
 from pipelines import phases
-from pipelines.contracts import REJECT_TABLE, Contract, scores
+from pipelines.contract_checks import Contract
+from pipelines.contracts import REJECT_TABLE, scores
 from pipelines.logs.checking import CheckedLogs, check_counted
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
@@ -23,8 +21,8 @@ from pipelines.logs.rules import judge_logs
 from pipelines.scoring.monitoring.checks import WrittenScores, read_back, refuse_if_out_of_limits
 from pipelines.scoring.monitoring.drift import SCORE_DRIFT, drifted, score_shift
 from pipelines.scoring.monitoring.ledger import NightFigures
-from pipelines.scoring.night_dates import night_folder
 from pipelines.scoring.night_task import Night
+from pipelines.scoring.published_night import publish_night, read_published
 from pipelines.scoring.worker.explanations import require_explainable
 from pipelines.scoring.worker.input_rows import WorkerColumns, prepare_rows
 from pipelines.scoring.worker.task import scoring_task
@@ -33,8 +31,7 @@ from pipelines.scoring.worker.writer import write_empty, write_parts
 from pipelines.spark import url
 from pipelines.spark_stages import Stages
 
-# Spark does not read names that begin with an underscore as data.
-MANIFEST_FILE, SETTINGS_FILE, _REJECTS_FOLDER = "_manifest.json", "_settings.yaml", "_rejects"
+_REJECTS_FOLDER = "_rejects"
 
 
 class NightManifest(BaseModel):
@@ -88,7 +85,7 @@ class NightScoring:
 
     settings: Settings
     explain: int = 0
-    """Number of interactions, the most weighted ones, to add to each row; 0 for none."""
+    """Number of interactions to add to each row, those of the largest weights; 0 for none."""
 
     @property
     def output(self) -> Path:
@@ -97,7 +94,7 @@ class NightScoring:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The option of the command line that changes the scores' columns."""
+        """The command-line option that changes the columns of the scores."""
         return {"explain": self.explain}
 
     def check_bundle(self, bundle: Bundle) -> None:
@@ -118,21 +115,15 @@ class NightScoring:
         """
         columns, stages = LogColumns.of(self.settings, labelled=False), Stages(spark)
         contract = scores(columns.score_keys, explained=self.explain > 0)
-        try:
-            with staged(night_folder(self.output, night.date)) as stage:
-                try:
-                    manifest = self._write(spark, night, columns, contract, stages, stage)
-                except EmptyLogsError:
-                    shutil.rmtree(stage)  # files that were begun
-                    write_empty(contract, stage)
-                    manifest = _manifest(night, stages)
-                (stage / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-                write_settings(self.settings, stage / SETTINGS_FILE)
-                phases.reached(phases.ABOUT_TO_PUBLISH, stage)
-        finally:
-            spark.catalog.clearCache()
-        phases.reached(phases.PUBLISHED, self.output)
-        return manifest
+        return publish_night(
+            spark,
+            self.settings,
+            self.output,
+            night.date,
+            contract,
+            write=lambda stage: self._write(spark, night, columns, contract, stages, stage),
+            describe_empty=lambda: _manifest(night, stages),
+        )
 
     def _write(
         self, spark: SparkSession, night: Night, columns: LogColumns, contract: Contract, stages: Stages, stage: Path
@@ -167,7 +158,7 @@ class NightScoring:
     def _checked_manifest(
         self, night: Night, stages: Stages, checked: CheckedLogs, written: WrittenScores, counters: NightCounters
     ) -> NightManifest:
-        """Hold the night against the limits of the settings, and describe it."""
+        """Compare the night with the limits of the settings, and describe it."""
         limits, shifts = self.settings.nightly, counters.shifts
         of_score = score_shift(night.bundle.drift_baseline.scores, written.cumulative, written.rows)
         shifts |= {SCORE_DRIFT: of_score} if of_score else {}
@@ -189,11 +180,7 @@ class NightScoring:
 
 def read_manifest(scores: Path, night: date) -> NightManifest | None:
     """The manifest of a published night; None where there is none, or one of an incompatible version."""
-    try:
-        text = (night_folder(scores, night) / MANIFEST_FILE).read_text(encoding="utf-8")
-        return NightManifest.model_validate_json(text)
-    except (OSError, ValidationError):
-        return None
+    return read_published(scores, night, NightManifest)
 
 
 def _manifest(night: Night, stages: Stages, **content: Any) -> NightManifest:

@@ -24,6 +24,8 @@ from pipelines.scoring.night_freshness import UP_TO_DATE, night_provenance, what
 from pipelines.scoring.night_task import Manifest, Night, NightTask, PublishedNight
 from pipelines.spark import one_line_errors
 
+PROCESSED_AGAIN = "processed again"
+
 # The same numbers added in another order; bfloat16 products may be float32 on another processor.
 _TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2}
 
@@ -37,7 +39,7 @@ class NightOutcome(Generic[Manifest]):
     """None where nothing was published."""
     error: AfmError | None
     reason: str
-    """How its inputs differ from those of what was published before."""
+    """Why it was processed: how its inputs differ from those of what was published before; or why it was skipped."""
     skipped: bool = False
     """Whether it was left as it was, because it is up to date."""
 
@@ -62,15 +64,14 @@ def run_nights(
         BundleError: no complete bundle, one of other fields than the settings', or one whose frozen rows score
             differently than in its training.
     """
-    outcomes = []
     with locked(task.output):
         bundle = _open_bundle(settings)
         _require_same_scores(bundle)
         task.check_bundle(bundle)
         phases.reached(phases.BUNDLE_CHECKED, bundle)
-        for night in nights:
-            outcome = _run_night(spark, settings, night, task, bundle, skip_up_to_date=skip_up_to_date)
-            outcomes.append(outcome)
+        outcomes = [
+            _run_night(spark, settings, night, task, bundle, skip_up_to_date=skip_up_to_date) for night in nights
+        ]
         plot_ledger(task.output, settings.nightly.drift)
     return outcomes
 
@@ -93,6 +94,7 @@ def _run_night(
         reason = what_changed(before.made_from if before else None, provenance)
         if skip_up_to_date and reason == UP_TO_DATE:
             return NightOutcome(night, before, None, reason, skipped=True)
+        reason = PROCESSED_AGAIN if reason == UP_TO_DATE else reason
         with one_line_errors(settings.run.path / "spark.log"):
             manifest = task.process(spark, Night(night, logs, bundle, provenance))
     except AfmError as failure:

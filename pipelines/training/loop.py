@@ -13,6 +13,7 @@ from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.models import AFM, AnyModel, penalty
 from afm_core.settings import Settings
+from pipelines import phases
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import Stretches
 from pipelines.training.communicator import Communicator
@@ -23,6 +24,21 @@ from pipelines.training.training_logger import Epoch
 from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate
 
 _STEPS_BETWEEN_QUESTIONS = 8  # asking all ranks whether one was told to stop costs a round trip
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """What `phases.STEP_DONE` is about."""
+
+    model: str
+    global_step: int
+    rank: int
+    interruption: Interruption
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a signal has asked the training to stop."""
+        return bool(self.interruption)
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, interruption: I
             _step(state, context)
             state.step, state.remaining = first + at + 1, plan.rest(at + 1)
             state.rows, state.loss, state.terms = state.rows + rows, state.loss + loss, state.terms + terms
+            phases.reached(phases.STEP_DONE, StepDone(settings.model.name, state.global_step, ranks.rank, interruption))
             advance(rows, loss / max(1, terms))
             _checkpoint_if_due(state, context, interruption)
     seconds = time.monotonic() - start

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from afm_core.bundle import FrozenRows, read_bundle, verify_bundle, write_bundle
 from afm_core.errors import BundleError
 from afm_core.models import EncodedBatch
-from tests.conftest import Small
+from tests.support.small import Small
 
 
 @pytest.fixture

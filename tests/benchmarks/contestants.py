@@ -1,4 +1,4 @@
-"""One contestant of the pair attention benchmark, in a process of its own: `python contestants.py NAME`.
+"""One contestant of the pair attention benchmark, in its own process: `python -m tests.benchmarks.contestants NAME`.
 
 Answers a JSON line for each it reads: {"m", "k", "rows", "task": "training" or "inference", "seconds", "threads"}.
 It runs in our environment or in the peers'; what only one of them has is imported where it is used.
@@ -7,18 +7,15 @@ It runs in our environment or in the peers'; what only one of them has is import
 import json
 import resource
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-FEATURES = 5382  # Frappe's, divided between the fields: small, which favours those whose optimiser passes over all
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+from tests.benchmarks.measuring import DEVICE, Step, peak_mib, rate
 
-Step = Callable[[], object]
+FEATURES = 5382  # Frappe's, divided between the fields: small, which favours those whose optimiser passes over all
 
 
 class Shape(NamedTuple):
@@ -183,37 +180,6 @@ CONTESTANTS: dict[str, Callable[[Shape], tuple[nn.Module, dict[str, Step]]]] = {
     "matrix products, bfloat16": lambda shape: limit(shape, torch.bfloat16),
     "matrix products, float32": lambda shape: limit(shape, torch.float32),
 }
-
-
-def rate(step: Step, rows: int, seconds: float) -> float:
-    """Rows a second, over at least so many seconds."""
-    count, start = 0, time.perf_counter()
-    while True:
-        step()
-        count += 1
-        if DEVICE.type == "cuda":
-            torch.cuda.synchronize()
-        elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            return count * rows / elapsed
-
-
-def peak_mib(step: Step) -> float:
-    """How much more memory than before the process, or the GPU, held at some moment of a step."""
-    if DEVICE.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    step()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 class Prepared:

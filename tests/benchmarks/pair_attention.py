@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks.contestants import CONTESTANTS, Shape
+from tests.support.files import ROOT
 
 HERE = Path(__file__).parent
 PEERS = Path(".venv-peers/bin/python")
@@ -39,8 +40,8 @@ class Worker:
         environment = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": str(threads)}
         self.name = name
         self.common = {"threads": threads, "seconds": seconds, "memory": int(0.85 * _free_memory())}
-        command = [str(python), str(HERE / "contestants.py"), name]
-        self.process = subprocess.Popen(command, text=True, env=environment, **pipes)
+        command = [str(python), "-m", "tests.benchmarks.contestants", name]
+        self.process = subprocess.Popen(command, text=True, cwd=ROOT, env=environment, **pipes)
 
     def ask(self, shape: Shape, task: str) -> dict[str, float]:
         assert self.process.stdin is not None
@@ -49,7 +50,7 @@ class Worker:
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
-            raise SystemExit(f"error: {self.name} stopped at {shape}; run contestants.py by hand to see why")
+            raise SystemExit(f"error: {self.name} stopped at {shape}; run tests.benchmarks.contestants to see why")
         return json.loads(answer)
 
 

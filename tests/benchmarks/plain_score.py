@@ -25,6 +25,7 @@ from afm_core.models import EncodedBatch
 from afm_core.settings import load_settings
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.logs.checking import check_logs
+from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.scoring.night_dates import night_folder
 from pipelines.spark import spark_session, url
@@ -60,7 +61,8 @@ with spark_session("plain", out.with_suffix(".log")) as spark:
         for batch in batches:
             yield pd.Series(scores_of(loaded, batch))
 
-    logs = check_logs(read_logs(spark, settings, folder), settings, folder).accepted
+    log_columns = LogColumns.of(settings, labelled=False)
+    logs = check_logs(read_logs(spark, settings.logs, log_columns, folder), settings, log_columns, folder).accepted
     kept = logs.select("*", *[F.col(name).alias(f"_key_{name}") for name in columns])
     encoded = encode(kept, Encoding(bundle.feature_map, bundle.path))
     keys = [F.col(f"_key_{name}").alias(name) for name in columns]

@@ -24,8 +24,8 @@ from pipelines.dataset import MANIFEST_FILE
 from pipelines.spark import _LOCAL_DEFAULTS
 from tests.benchmarks.spark_costs import MIB, SparkCosts, Watch, read_event_log, size_of
 from tests.benchmarks.wide_logs import FIELDS, RARE, write_wide_logs
+from tests.support.files import ROOT
 
-ROOT = Path(__file__).parents[2]
 LOG4J = ROOT / "pipelines" / "log4j2.properties"
 CORES, HEAP = 2, "2g"
 BASE = 1_000_000

@@ -26,8 +26,8 @@ from afm_core.inference.pair_tables import BATCH_ROWS
 from afm_core.models import EncodedBatch
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.wide_logs import write_wide_logs
+from tests.support.files import ROOT
 
-ROOT = Path(__file__).parents[2]
 NIGHT = "2026-01-01"
 FIELDS = ("user", "item", *[f"context_{at:02}" for at in range(8)])
 TRAINING = 100_000

@@ -28,8 +28,8 @@ from pipelines.feeding.shard_plan import ShardPlan
 from tests.benchmarks.report import Table, write_report
 from tests.benchmarks.steps import PARTS
 from tests.benchmarks.wide_logs import FIELDS, write_wide_logs
+from tests.support.files import ROOT
 
-ROOT = Path(__file__).parents[2]
 BATCH = 4096
 ROUNDS, VOCABULARY_ROUNDS = 5, 3
 FEED_ROWS = 300_000

@@ -9,7 +9,10 @@ from afm_core.errors import SettingsError
 from afm_core.models import REGISTRY
 from afm_core.settings import load_settings
 from pipelines.experiments.search_log import read_trials
-from tests.conftest import RunJob, Small, snapshot, write_config
+from tests.support.config import write_config
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 ENTRIES = {name: {"model": {"name": name, "layers": [8], "pair_buckets": 1000}} for name in REGISTRY}
 ENTRIES |= {"sum": {"model": {"attention": False}, "train": {"epochs": 1}, "paper_rmse": 0.3385}}

@@ -1,42 +1,64 @@
 """Same input, settings and seed: same dataset, whatever the partitions, the processes and the retries."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
+import pipelines.preparation.build_instances
 import pipelines.preparation.dataset_files
+import pipelines.preparation.fit_logs
 import pipelines.preparation.prepare
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.preparation.prepare import prepare
+from tests.support.config import write_config
+from tests.support.decoding import assert_same_dataset
+from tests.support.files import ROOT
+from tests.support.small import Small
+
+ON_MASTER = """
+import sys
+from pathlib import Path
+from afm_core.settings import load_settings
+from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
-from tests.conftest import Small, write_config
+
+config, master = Path(sys.argv[1]), sys.argv[2]
+with spark_session("determinism", config.parent / "spark.log", master) as spark:
+    assert spark.sparkContext.master.startswith(master.rstrip("]")), spark.sparkContext.master
+    prepare(spark, load_settings(config))
+"""
 
 
-def prepared(small: Small, folder: Path, master: str) -> Dataset:
+def prepared(small: Small, folder: Path, spark: SparkSession) -> Dataset:
     settings = load_settings(write_config(folder, small.settings.logs.path))
-    with spark_session("determinism", folder / "spark.log", master) as spark:
-        prepare(spark, settings)
+    prepare(spark, settings)
     return Dataset.open(settings.dataset.path)
 
 
-def assert_same(one: Dataset, other: Dataset) -> None:
-    assert one.manifest.digest == other.manifest.digest
-    assert one.manifest.feature_map == other.manifest.feature_map
-    for split in ("train", "valid", "test"):
-        tables = [pq.read_table(dataset.path / split).sort_by("row_key") for dataset in (one, other)]
-        assert tables[0].num_rows > 0
-        assert tables[0].equals(tables[1])
-        assert [file.read_bytes() for file in one.files(split)] == [file.read_bytes() for file in other.files(split)]
-
-
-@pytest.mark.parametrize("master", ["local[1]", "local[2]", "local-cluster[2,1,1024]"])
+@pytest.mark.parametrize(
+    "master",
+    [pytest.param("local[1]", marks=pytest.mark.long), "local-cluster[2,1,1024]"],
+)
 def test_rows_are_identical_on_any_master(small: Small, tmp_path: Path, master: str) -> None:
-    assert_same(prepared(small, tmp_path, master), Dataset.open(small.settings.dataset.path))
+    """In a process of its own: this is about starting Spark. All other tests compare with two threads."""
+    config = write_config(tmp_path, small.settings.logs.path)
+    subprocess.run([sys.executable, "-c", ON_MASTER, str(config), master], check=True, cwd=ROOT, timeout=300)
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), small.dataset)
+
+
+def test_rows_are_identical_whatever_the_partitions(small: Small, tmp_path: Path, spark: SparkSession) -> None:
+    spark.conf.set("spark.sql.shuffle.partitions", "5")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "4096")
+    try:
+        assert_same_dataset(prepared(small, tmp_path, spark), small.dataset)
+    finally:
+        spark.conf.unset("spark.sql.files.maxPartitionBytes")
 
 
 def fails_once(marker: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -54,23 +76,27 @@ def fails_once(marker: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa
     return stage
 
 
-@pytest.mark.parametrize("stage", ["read_logs", "with_negatives"])
+@pytest.mark.parametrize(
+    ("module", "stage"),
+    [(pipelines.preparation.fit_logs, "read_logs"), (pipelines.preparation.build_instances, "with_negatives")],
+    ids=["read_logs", "with_negatives"],
+)
 def test_a_task_that_fails_and_is_retried_changes_nothing(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    small: Small, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, module: object, stage: str
 ) -> None:
-    original, marker = getattr(pipelines.preparation.prepare, stage), tmp_path / "failed"
+    original, marker = getattr(module, stage), tmp_path / "failed"
 
     def failing(*arguments: object, **options: object) -> DataFrame:
         frame = original(*arguments, **options)
         return frame.mapInArrow(fails_once(marker), frame.schema)
 
-    monkeypatch.setattr(pipelines.preparation.prepare, stage, failing)
-    assert_same(prepared(small, tmp_path, "local[2,3]"), Dataset.open(small.settings.dataset.path))
+    monkeypatch.setattr(module, stage, failing)
+    assert_same_dataset(prepared(small, tmp_path, spark), small.dataset)
     assert marker.exists(), "nothing failed, so nothing was tested"
 
 
 def test_a_writer_that_dies_after_a_file_and_is_retried_changes_nothing(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Small, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marker = tmp_path / "failed"
 
@@ -84,17 +110,17 @@ def test_a_writer_that_dies_after_a_file_and_is_retried_changes_nothing(
             raise RuntimeError("this task was made to fail once")
 
     monkeypatch.setattr(pipelines.preparation.dataset_files, "_FileWriter", DyingWriter)
-    assert_same(prepared(small, tmp_path, "local[2,3]"), Dataset.open(small.settings.dataset.path))
+    assert_same_dataset(prepared(small, tmp_path, spark), small.dataset)
     assert marker.exists(), "nothing failed, so nothing was tested"
 
 
 def test_a_preparation_that_dies_leaves_the_old_dataset_and_the_rerun_repairs(
-    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Small, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared(small, tmp_path, "local[2]")
+    prepared(small, tmp_path, spark)
     with monkeypatch.context() as patch:
         patch.setattr(pipelines.preparation.prepare, "write_splits", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            prepared(small, tmp_path, "local[2]")
-    assert_same(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
-    assert_same(prepared(small, tmp_path, "local[2]"), Dataset.open(small.settings.dataset.path))
+            prepared(small, tmp_path, spark)
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), small.dataset)
+    assert_same_dataset(prepared(small, tmp_path, spark), small.dataset)

@@ -12,7 +12,8 @@ from afm_core.bundle import Bundle, read_bundle
 from afm_core.exporting import INPUTS, OUTPUT, export_onnx
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import REGISTRY, EncodedBatch, Shape, build_model
-from tests.conftest import RunJob, Small
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 
 def scores_of(file: Path, batch: EncodedBatch) -> np.ndarray:

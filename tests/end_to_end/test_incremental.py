@@ -7,17 +7,19 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 import torch
+from pyspark.sql import SparkSession
 
 from afm_core.bundle import read_bundle
 from pipelines.simulation.simulate import Simulation, simulate
-from tests.conftest import MAINS, RunJob, write_config
+from tests.support.config import write_config
+from tests.support.jobs import RunJob, run_main
 
 DAYS, EPOCHS = 8, 9
 FIELDS = ["user", "app", "daypart", "weekday", "place"]
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def week(tmp_path_factory: pytest.TempPathFactory, shared_spark: SparkSession) -> Path:
     """Settings of eight days, with a bundle of the first seven in `before` and the dataset of all eight."""
     folder = tmp_path_factory.mktemp("week")
     simulate(Simulation(folder / "logs", date(2026, 1, 1), DAYS, 1200, users=300, apps=60, seed=5))
@@ -27,10 +29,8 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
     seven = ["logs.last_date=2026-01-07", f"dataset.path={folder}/seven", f"run.path={folder}/before"]
     older = [part for text in seven for part in ("--set", text)]
     extend = ["--extend", f"{folder}/before/bundle/features.parquet"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, arguments in (("prepare", older), ("train", older), ("prepare", extend)):
-            patch.setattr("sys.argv", [f"jobs/{name}.py", "--config", str(config), *arguments])
-            MAINS[name].main()
+    for name, arguments in (("prepare", older), ("train", older), ("prepare", extend)):
+        run_main(name, config, *arguments)
     return config
 
 

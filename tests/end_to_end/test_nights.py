@@ -14,7 +14,10 @@ from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
 from pipelines.scoring.lock import locked
 from pipelines.scoring.monitoring.ledger import read_ledger
 from pipelines.scoring.night import read_manifest
-from tests.conftest import RunJob, Small, snapshot, write_config
+from tests.support.config import write_config
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 HEADER = "event_id,user,app,daypart,weekday,place"
 
@@ -39,8 +42,7 @@ def nights(small: Small, tmp_path: Path) -> Path:
 
 
 def config_for(folder: Path, small: Small, nights: Path, **score: object) -> Path:
-    run = {"path": str(small.settings.run.path)}
-    return write_config(folder, nights, run=run, score={"max_unknown": 0.9, **score})
+    return small.scoring_config(folder, nights, score={"max_unknown": 0.9, **score})
 
 
 def test_a_range_of_nights_is_published_but_for_the_odd_one(
@@ -60,7 +62,9 @@ def test_a_range_of_nights_is_published_but_for_the_odd_one(
     rows = read_ledger(scores)
     outcomes = {row.night.day: row.outcome for row in rows}
     assert outcomes == {1: "published", 2: "empty", 3: "empty", 4: "refused", 5: "failed"}
-    assert all(row.scored + row.rejected == row.rows_in for row in rows if row.outcome == "published")
+    assert all(
+        row.figures.scored + row.figures.rejected == row.figures.rows_in for row in rows if row.outcome == "published"
+    )
 
     before = snapshot(scores / "dt=2026-02-01")
     allowed = run_job("score", config, "--missing", "14", "--set", "score.max_unknown=1")
@@ -87,7 +91,7 @@ def test_a_backfill_leaves_alone_what_would_be_the_same(
     before = {night.name: snapshot(night) for night in scores.glob("dt=*")}
     found = run_job("score", config, *both, "--set", "score.drift.warn=0.2")
     assert found.code == 3
-    assert found.out.count("as it was") == 2
+    assert found.out.count("up to date") == 2
     assert {night.name: snapshot(night) for night in scores.glob("dt=*")} == before
 
     file = nights / "dt=2026-02-01" / "part.csv"
@@ -95,10 +99,10 @@ def test_a_backfill_leaves_alone_what_would_be_the_same(
     file.write_text(f"{file.read_text()}\nanother,{first.partition(',')[2]}\n")
     found = run_job("score", config, *both)
     assert found.code == 0
-    assert (found.out.count("other logs"), found.out.count("as it was")) == (1, 1)
+    assert (found.out.count("logs changed"), found.out.count("up to date")) == (1, 1)
     assert "another" in pq.read_table(scores / "dt=2026-02-01")["event_id"].to_pylist()
     found = run_job("score", config, *both, "--set", "score.max_unknown=0.95")
-    assert found.out.count("other settings") == 2
+    assert found.out.count("settings changed") == 2
 
 
 def test_a_mean_score_out_of_bounds_leaves_what_was_published(
@@ -164,6 +168,12 @@ def test_nights_that_cannot_be_meant_are_one_line(small: Small, nights: Path, tm
     assert "give both" in run_job("score", config, "--from", "2026-02-01").errors[0]
     backwards = run_job("score", config, "--from", "2026-02-02", "--to", "2026-02-01")
     assert "the last night is before the first" in backwards.errors[0]
+    only_last = run_job("score", config, "--date", "2026-02-01", "--to", "2026-02-02")
+    assert "give both" in only_last.errors[0]
+    for option, text in (("--date", "yesterday"), ("--missing", "0"), ("--missing", "many")):
+        impossible = run_job("score", config, option, text)
+        assert impossible.code == 2
+        assert f"argument {option}: found {text!r}, allowed are" in impossible.err
 
 
 def test_every_row_says_why(small: Small, nights: Path, tmp_path: Path, run_job: RunJob) -> None:

@@ -8,8 +8,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
-from tests.support.ranks import finish, needs_horovod, start
+from tests.support.config import NIGHT, write_config
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
+from tests.support.processes import finish
+from tests.support.ranks import needs_horovod, start_ranks
+from tests.support.small import Small
 
 BUCKET = "prepared"
 URL = f"s3://{BUCKET}/small/dataset"
@@ -50,13 +54,13 @@ def config_for(folder: Path, small: Small, dataset: str, **train: object) -> Pat
 def test_a_training_from_a_bucket_is_that_from_the_disk(
     bucket: object, small: Small, tmp_path: Path, run_job: RunJob
 ) -> None:
-    places = {"disk": small.settings.dataset.path.as_uri(), "bucket": URL}
-    for name, dataset in places.items():
+    paths = {"disk": small.settings.dataset.path.as_uri(), "bucket": URL}
+    for name, dataset in paths.items():
         config = config_for(tmp_path / name, small, dataset)
         for job, *arguments in (("train",), ("evaluate",), ("score", "--date", NIGHT)):
             found = run_job(job, config, *arguments)
             assert found.code == 0, found.err
-    weights = [snapshot(tmp_path / name / "run" / "bundle") for name in places]
+    weights = [snapshot(tmp_path / name / "run" / "bundle") for name in paths]
     assert weights[0]["weights.safetensors"] == weights[1]["weights.safetensors"]
     assert weights[0]["features.parquet"] == weights[1]["features.parquet"]
     planned = run_job("train", config_for(tmp_path / "plan", small, URL), "--dry-run")
@@ -67,7 +71,7 @@ def test_a_training_from_a_bucket_is_that_from_the_disk(
 @needs_horovod
 def test_two_ranks_read_from_a_bucket(bucket: object, small: Small, tmp_path: Path) -> None:
     config = config_for(tmp_path, small, URL)
-    finish(start(config))
+    finish(start_ranks(config))
     assert (tmp_path / "run" / "bundle").is_dir()
 
 

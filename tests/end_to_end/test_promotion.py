@@ -14,7 +14,10 @@ from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.train import frozen_rows
-from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
+from tests.support.config import NIGHT, write_config
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 
 @pytest.fixture

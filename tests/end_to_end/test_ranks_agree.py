@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import Small
-from tests.support.ranks import HOROVODRUN, ROOT, config_for, finish, needs_horovod, start
+from tests.support.files import ROOT
+from tests.support.processes import finish
+from tests.support.ranks import HOROVODRUN, TRAIN, needs_horovod, start_ranks
+from tests.support.small import Small
 
 pytestmark = needs_horovod
 
@@ -21,7 +23,7 @@ def alone(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 def on_global_batches(small: Small, ranks: int, out: Path, exchange: str = "rows") -> dict:
-    script = [sys.executable, str(ROOT / "tests" / "end_to_end" / "global_batches.py")]
+    script = [sys.executable, str(ROOT / "tests" / "support" / "global_batches.py")]
     script += [str(small.config), str(out), exchange]
     command = [str(HOROVODRUN), "-np", str(ranks), *script] if ranks > 1 else script
     subprocess.run(command, check=True, capture_output=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -43,8 +45,10 @@ def test_the_same_global_batches_give_the_same_gradients_and_losses(
 
 
 def test_memory_does_not_grow_with_the_epochs(small: Small, tmp_path: Path) -> None:
-    config = config_for(tmp_path, small, epochs=20, patience=20, ema_decay=0.0, batch_size=64)
-    finish(start(config))
+    config = small.training_config(
+        tmp_path, {**TRAIN, "epochs": 20, "patience": 20, "ema_decay": 0.0, "batch_size": 64}
+    )
+    finish(start_ranks(config))
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     third, last = (history[at]["resident_mib"] for at in (2, 19))
     assert len(last) == 2

@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,8 +12,10 @@ import torch
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from tests.conftest import RunJob, Small, write_config
-from tests.support.training_gate import ROOT, Gate
+from tests.support.jobs import RunJob
+from tests.support.processes import finish, start_job
+from tests.support.small import Small
+from tests.support.training_gate import Gate
 
 TRAIN = {
     "warm_start": {"model": "fm", "epochs": 2},
@@ -27,25 +28,22 @@ TRAIN = {
     "schedule": "cosine",
     "ema_decay": 0.9,
 }
+KILL_POINTS = [
+    ("fm", 161),
+    ("afm", 203),
+    *[pytest.param(*point, marks=pytest.mark.long) for point in (("fm", 9), ("afm", 8), ("afm", 351))],
+]
 OF_THE_MACHINE = {"rows_per_second", "feed_wait", "resident_mib"}
 
 
 def config_for(folder: Path, small: Small, **train: object) -> Path:
-    dataset = {"path": str(small.settings.dataset.path), "rows_per_file": 256}
-    model = {"pooled_dropout": 0.3}
-    return write_config(folder, small.settings.logs.path, dataset=dataset, train={**TRAIN, **train}, model=model)
-
-
-def start(config: Path, *arguments: str, gate: Gate | None = None) -> subprocess.Popen[str]:
-    job = gate.command() if gate else [sys.executable, str(ROOT / "jobs" / "train.py")]
-    command = [*job, "--config", str(config), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return small.training_config(folder, {**TRAIN, **train}, model={"pooled_dropout": 0.3})
 
 
 def at_step(config: Path, model: str, step: int) -> subprocess.Popen[str]:
     """A training that waits after a step."""
     gate = Gate(config.parent / "gate", model, step)
-    process = start(config, gate=gate)
+    process = start_job("train", config, fault=gate.fault)
     gate.wait(process)
     return process
 
@@ -58,8 +56,7 @@ def checkpoints(config: Path) -> list[Path]:
 def straight(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbs."""
     config = config_for(tmp_path_factory.mktemp("straight"), small)
-    process = start(config)
-    assert process.wait(timeout=300) == 0
+    finish(start_job("train", config))
     return config
 
 
@@ -78,7 +75,7 @@ def assert_same_outcome(config: Path, straight: Path) -> None:
     assert states[0]["sha256"] == states[1]["sha256"], "weights, optimiser, average and best, bit for bit"
 
 
-@pytest.mark.parametrize(("model", "step"), [("fm", 9), ("fm", 161), ("afm", 8), ("afm", 203), ("afm", 351)])
+@pytest.mark.parametrize(("model", "step"), KILL_POINTS)
 def test_a_killed_training_goes_on_bit_for_bit(
     small: Small, straight: Path, tmp_path: Path, model: str, step: int
 ) -> None:
@@ -87,10 +84,7 @@ def test_a_killed_training_goes_on_bit_for_bit(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not load_settings(config).run.bundle.exists()
-    again = start(config, "--resume", "auto")
-    out, _ = again.communicate(timeout=300)
-    assert again.returncode == 0, out
-    assert "goes on in epoch" in out
+    assert "goes on in epoch" in finish(start_job("train", config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
 
@@ -104,7 +98,7 @@ def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_first(
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code, out
     assert "a checkpoint was written, --resume auto goes on from it" in out
-    assert start(config, "--resume", "auto").wait(timeout=300) == 0
+    finish(start_job("train", config, "--resume", "auto"))
     assert_same_outcome(config, straight)
 
 

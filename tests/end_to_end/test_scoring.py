@@ -14,8 +14,10 @@ from afm_core.settings.run import RunSettings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.scoring.night import NightManifest
-from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
-from tests.pipelines.test_preparation import decoded
+from tests.support.config import NIGHT, write_config
+from tests.support.decoding import decoded
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 
 def read_night(scores: Path, night: str = NIGHT) -> pd.DataFrame:
@@ -75,7 +77,7 @@ def test_every_accepted_log_of_the_night_has_one_score(small: Small) -> None:
 
 
 def test_rerunning_a_night_replaces_it_whole(run_job: RunJob, small: Small, tmp_path: Path) -> None:
-    config = write_config(tmp_path, small.settings.nightly.logs, run={"path": str(small.settings.run.path)})
+    config = small.scoring_config(tmp_path)
     assert run_job("score", config, "--date", NIGHT).code == 0
     first = read_night(tmp_path / "scores").sort_values("event_id", ignore_index=True)
     stray = tmp_path / "scores" / f"dt={NIGHT}" / "part-stray.parquet"
@@ -116,12 +118,3 @@ def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
 )
 def test_the_effective_settings_lie_beside_every_output(small: Small, name: str) -> None:
     assert f"name: {small.settings.name}" in (small.folder / name).read_text()
-
-
-def test_dry_runs_write_nothing(run_job: RunJob, small: Small) -> None:
-    before = snapshot(small.folder)
-    for name, *arguments in (("prepare",), ("train", "--ranks", "2"), ("evaluate",), ("score", "--date", NIGHT)):
-        outcome = run_job(name, small.config, "--dry-run", *arguments)
-        assert outcome.code == 0
-        assert "would" in outcome.out
-    assert snapshot(small.folder) == before

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pyspark.sql import SparkSession
 
 from afm_core.bundle import read_bundle
 from afm_core.errors import SettingsError
@@ -15,19 +16,19 @@ from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
-from tests.conftest import MAINS, NIGHT, RunJob, Small, write_config
+from tests.support.config import NIGHT, write_config
+from tests.support.jobs import RunJob, run_main
+from tests.support.small import Small
 
 BY_POSITIVE = {"train": 0.7, "valid": 0.2, "test": 0.1, "by": "positive"}
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory, logs: Path) -> Path:
+def together(tmp_path_factory: pytest.TempPathFactory, logs: Path, shared_spark: SparkSession) -> Path:
     """A dataset split by positive."""
     folder = tmp_path_factory.mktemp("together")
     config = write_config(folder, logs, split=BY_POSITIVE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["jobs/prepare.py", "--config", str(config)])
-        MAINS["prepare"].main()
+    run_main("prepare", config)
     return load_settings(config).dataset.path
 
 

@@ -1,7 +1,6 @@
 """Two real Horovod processes."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +10,12 @@ import pytest
 import torch
 
 from afm_core.bundle import read_bundle
-from tests.conftest import Small, write_config
+from tests.support.config import write_config
+from tests.support.files import ROOT
+from tests.support.ranks import HOROVODRUN, needs_horovod
+from tests.support.small import Small
 
-ROOT = Path(__file__).parents[2]
-HOROVODRUN = shutil.which("horovodrun", path=str(Path(sys.executable).parent))
-
-pytestmark = pytest.mark.skipif(HOROVODRUN is None, reason="Horovod is not installed; make setup builds it")
+pytestmark = needs_horovod
 
 
 def two_ranks(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -25,7 +24,7 @@ def two_ranks(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Small, tmp_path: Path) -> None:
-    found = two_ranks(ROOT / "tests" / "end_to_end" / "epoch_keys.py", small.config, 1, tmp_path)
+    found = two_ranks(ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
     assert found.returncode == 0, found.stderr
     ranks = [(tmp_path / f"rank-{rank}").read_text().splitlines() for rank in range(2)]
     assert len(ranks[0]) == len(ranks[1]), "one step each, or a rank waits for ever"

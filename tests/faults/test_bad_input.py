@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import NIGHT, RunJob, Small, snapshot, write_config
+from tests.support.config import NIGHT, write_config
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
+from tests.support.small import Small
 
 HEADER = "user,app\n"
 GOOD = "".join(f"u{row % 9},a{row % 7}\n" for row in range(100))

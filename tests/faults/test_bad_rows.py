@@ -1,6 +1,5 @@
 """Every kind of damage that logs come with: parsed right, quarantined with a reason, or stopped with one clear line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,35 +13,28 @@ from afm_core.features import Tags
 from afm_core.settings import Settings, load_settings
 from pipelines.logs.checking import CheckedLogs, check_logs
 from pipelines.logs.columns import column
-from pipelines.logs.reading import read_logs, wanted_columns
+from pipelines.logs.log_columns import LogColumns
+from pipelines.logs.reading import read_logs
 from pipelines.logs.values import label_value, tag_values, timestamp
-from pipelines.spark import one_line_errors, spark_session
-from tests.conftest import write_config
+from pipelines.spark import one_line_errors
 from tests.faults.bad_lines import LINES
 from tests.faults.bad_rows import Case
 from tests.faults.bad_values import VALUES
+from tests.support.config import write_config
 
 CASES = {**LINES, **VALUES}
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One Spark for all cases."""
-    with spark_session("bad rows", tmp_path_factory.getbasetemp() / "spark.log", "local[2]") as session:
-        session.conf.set("spark.sql.shuffle.partitions", "1")
-        yield session
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_bad_rows(session: SparkSession, tmp_path: Path, case: Case) -> None:
+def test_bad_rows(spark: SparkSession, tmp_path: Path, case: Case) -> None:
     settings = written(case, tmp_path)
     if case.error:
         with pytest.raises(LogsError) as caught:
-            judged(session, settings, case, tmp_path)
+            judged(spark, settings, case, tmp_path)
         assert case.error in str(caught.value)
         assert "\n" not in str(caught.value)
         return
-    checked = judged(session, settings, case, tmp_path)
+    checked = judged(spark, settings, case, tmp_path)
     rows = shown(checked.accepted, settings).collect()
     accepted = [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows]
     rejects = checked.rejects.collect()
@@ -72,13 +64,13 @@ def written(case: Case, folder: Path) -> Settings:
     )
 
 
-def judged(session: SparkSession, settings: Settings, case: Case, folder: Path) -> CheckedLogs:
-    session.catalog.clearCache()
+def judged(spark: SparkSession, settings: Settings, case: Case, folder: Path) -> CheckedLogs:
     with one_line_errors(folder / "spark.log"):
-        raw = read_logs(session, settings, labelled=True)
+        columns = LogColumns.of(settings, labelled=True)
+        raw = read_logs(spark, settings.logs, columns)
         if case.meanwhile:
             case.meanwhile(folder / "logs")
-        return check_logs(raw, settings, settings.logs.path, labelled=True)
+        return check_logs(raw, settings, columns, settings.logs.path)
 
 
 def shown(accepted: DataFrame, settings: Settings) -> DataFrame:
@@ -91,4 +83,4 @@ def shown(accepted: DataFrame, settings: Settings) -> DataFrame:
             meanings[declared.of] = timestamp(column(declared.of)).cast("string")
     if settings.label.column:
         meanings[settings.label.column] = label_value(settings.label)
-    return accepted.select(*[meanings.get(name, column(name)) for name in wanted_columns(settings, labelled=True)])
+    return accepted.select(*[meanings.get(name, column(name)) for name in LogColumns.of(settings, labelled=True).names])

@@ -9,18 +9,19 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines import phases
 from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
-from tests.conftest import Small, snapshot, write_config
-from tests.support.nights import Reader, WritingGate, contents, finish, job, write_great_night
+from tests.support.config import write_config
+from tests.support.files import snapshot
+from tests.support.nights import Reader, published_scores, write_large_night
+from tests.support.processes import WorkerGate, finish, start_job
+from tests.support.small import Small
 
-DIE = "import os, signal\ndie = lambda *a, **k: os.killpg(0, signal.SIGKILL)\n"
-PHASES = {
-    "after the files": DIE + "import pipelines.scoring.night as at; at.read_back = die",
-    "before it is published": DIE + "import afm_core.storage.publishing as at; at.replace_folder = die",
-    "before its row": DIE + "import pipelines.scoring.run as at; at.write_entry = die",
-    "within its row": DIE
-    + "import pipelines.scoring.monitoring.ledger as at, types\n"
-    + "at.pq = types.SimpleNamespace(write_table=lambda t, path: (path.write_bytes(b'PAR1'), die()))",
+KILLS = {
+    "after the files": ("kill", phases.FILES_WRITTEN),
+    "before it is published": ("kill", phases.ABOUT_TO_PUBLISH),
+    "before its row": ("kill", phases.PUBLISHED),
+    "within its row": ("truncate", phases.LEDGER_FILE_BEGUN),
 }
 
 
@@ -29,7 +30,7 @@ def config(small: Small, tmp_path: Path) -> Path:
     """Settings with a bundle of their own and a small and a great night, both to be scored by two tasks."""
     shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
     for night, copies in (("2026-03-01", 1), ("2026-03-02", 60)):
-        write_great_night(small, tmp_path / "nights" / f"dt={night}", copies)
+        write_large_night(small, tmp_path / "nights" / f"dt={night}", copies)
     return write_config(tmp_path, tmp_path / "nights")
 
 
@@ -46,28 +47,28 @@ def python_workers(driver: int) -> list[psutil.Process]:
 
 def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: Path) -> None:
     night, scores = ("--date", "2026-03-02"), tmp_path / "scores"
-    finish(job("score", config, *night))
-    expected, before = contents(scores), snapshot(scores / "dt=2026-03-02")
+    finish(start_job("score", config, *night))
+    expected, before = published_scores(scores), snapshot(scores / "dt=2026-03-02")
     reader = Reader(scores)
     reader.start()
 
-    gate = WritingGate(tmp_path / "first")
-    process = job("score", config, *night, gate=gate)
+    gate = WorkerGate(tmp_path / "first")
+    process = start_job("score", config, *night, python_path=gate.folder)
     gate.wait(process, 1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert snapshot(scores / "dt=2026-03-02") == before
     assert list(scores.glob(".staging-*/**/_unfinished/*.parquet"))
 
-    gate = WritingGate(tmp_path / "second")
-    process = job("score", config, *night, gate=gate)
+    gate = WorkerGate(tmp_path / "second")
+    process = start_job("score", config, *night, python_path=gate.folder)
     gate.wait(process, 2)
     victims = python_workers(process.pid)
     victims[0].kill()
     gate.open()
     finish(process)
     assert "Python worker exited unexpectedly" in (tmp_path / "run" / "spark.log").read_text()
-    assert contents(scores) == expected
+    assert published_scores(scores) == expected
     assert not list(scores.glob(".staging-*"))
     reader.stop()
     assert [entry.outcome for entry in read_ledger(scores)] == ["published", "published"]
@@ -76,21 +77,21 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
 @pytest.mark.long
 def test_the_driver_is_killed_at_every_step_after_the_files(config: Path, tmp_path: Path) -> None:
     night, scores = ("--date", "2026-03-01"), tmp_path / "scores"
-    finish(job("score", config, *night))
-    expected, before = contents(scores), snapshot(scores / "dt=2026-03-01")
+    finish(start_job("score", config, *night))
+    expected, before = published_scores(scores), snapshot(scores / "dt=2026-03-01")
     reader = Reader(scores)
     reader.start()
-    for phase, deadly in PHASES.items():
-        process = job("score", config, *night, first=deadly)
+    for moment, fault in KILLS.items():
+        process = start_job("score", config, *night, fault=fault)
         finish(process, -signal.SIGKILL)
-        assert contents(scores) == expected, phase
+        assert published_scores(scores) == expected, moment
         is_published = snapshot(scores / "dt=2026-03-01") != before
-        assert is_published == ("row" in phase)
+        assert is_published == ("row" in moment)
         before = snapshot(scores / "dt=2026-03-01")
         assert len(read_ledger(scores)) == 1, "its row is written last"
-    finish(job("score", config, *night))
+    finish(start_job("score", config, *night))
     reader.stop()
-    assert contents(scores) == expected
+    assert published_scores(scores) == expected
     assert not list(scores.glob(".staging-*"))
     assert len(read_ledger(scores)) == 2
     assert len(list((scores / LEDGER).glob("[!.]*.parquet"))) == 2
@@ -101,13 +102,8 @@ def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
     config: Path, small: Small, tmp_path: Path, then: str
 ) -> None:
     other = small.settings.run.warm_start_bundle
-    first = (
-        "import shutil, pipelines.scoring.run as at\nlook = at._require_same_scores\n"
-        "def take_away(bundle):\n    look(bundle)\n    shutil.rmtree(bundle.path)\n"
-        + (f"    shutil.copytree({str(other)!r}, bundle.path)\n" if then == "another" else "")
-        + "at._require_same_scores = take_away"
-    )
-    out = finish(job("score", config, "--date", "2026-03-01", first=first), 75)
+    fault = ("remove-bundle", str(other)) if then == "another" else ("remove-bundle",)
+    out = finish(start_job("score", config, "--date", "2026-03-01", fault=fault), 75)
     (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
     assert "was scoring; run the night again" in line
     assert "Traceback" not in out
@@ -118,11 +114,10 @@ def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
 def test_a_full_disk_leaves_what_was_published(config: Path, tmp_path: Path) -> None:
     """A limit on the size of files, which the scores of the great night outgrow, but not Spark's library of zstd."""
     scores = tmp_path / "scores"
-    finish(job("score", config, "--date", "2026-03-02"))
+    finish(start_job("score", config, "--date", "2026-03-02"))
     before = snapshot(scores / "dt=2026-03-02")
-    limit = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (1_100_000, 1_100_000))"
-    out = finish(job("score", config, "--date", "2026-03-02", first=limit), 2)
+    fault = ("limit-file-size", "1100000")
+    out = finish(start_job("score", config, "--date", "2026-03-02", fault=fault), 2)
     (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
     assert "File too large" in line
     assert "Traceback" not in out
@@ -134,7 +129,7 @@ def test_a_damaged_log_keeps_its_own_night_back_only(config: Path, tmp_path: Pat
     scores, damaged = tmp_path / "scores", tmp_path / "nights" / "dt=2026-02-28" / "part.csv.gz"
     damaged.parent.mkdir()
     damaged.write_bytes(b"\x1f\x8b\x08\x00" + b"no more than its first bytes are gzip's")
-    out = finish(job("score", config, "--from", "2026-02-28", "--to", "2026-03-01"), 2)
+    out = finish(start_job("score", config, "--from", "2026-02-28", "--to", "2026-03-01"), 2)
     (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
     assert "part.csv.gz" in line
     assert [path.name for path in scores.glob("dt=*")] == ["dt=2026-03-01"]

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.dataset import Dataset
-from tests.conftest import Small, write_config
-from tests.support.nights import finish, job
-from tests.support.ranks import TRAIN, wait_for_steps
+from tests.support.config import write_config
+from tests.support.processes import finish, start_job
+from tests.support.ranks import TRAIN, wait_for_checkpoint
+from tests.support.small import Small
 
-FROM_DISK = "import pipelines.training.train as at; at.fits_in_memory = lambda *a: False"
+FROM_DISK = ("read-from-disk",)
 
 
 @pytest.mark.parametrize("fault", ["deleted", "truncated"])
@@ -18,8 +19,8 @@ def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp
     shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     dataset = {"path": str(tmp_path / "dataset"), "rows_per_file": 256}
     config = write_config(tmp_path, small.settings.logs.path, dataset=dataset, train={**TRAIN, "epochs": 40})
-    process = job("train", config, first=FROM_DISK)
-    wait_for_steps(config, 30, process)
+    process = start_job("train", config, fault=FROM_DISK)
+    wait_for_checkpoint(config, 30, process)
     file = Dataset.open(tmp_path / "dataset").files("train")[0]
     content = file.read_bytes()
     file.unlink() if fault == "deleted" else file.write_bytes(content[:200])
@@ -28,5 +29,5 @@ def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp
     assert f"{file.name}: not a whole Parquet file" in line
     assert "--resume auto" in line
     file.write_bytes(content)
-    again = job("train", config, "--resume", "auto", "--set", "train.epochs=40", first=FROM_DISK)
+    again = start_job("train", config, "--resume", "auto", "--set", "train.epochs=40", fault=FROM_DISK)
     assert "goes on in epoch" in finish(again)

@@ -9,42 +9,43 @@ import pytest
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from tests.conftest import Small
-from tests.support.ranks import at_step, config_for, finish, needs_horovod, process_of, start, steps
+from tests.support.processes import finish
+from tests.support.ranks import TRAIN, checkpoint_steps, needs_horovod, rank_process, ranks_at_step, start_ranks
+from tests.support.small import Small
 
 pytestmark = needs_horovod
 BOTH_HERE = ("--network-interface", "lo", "-np", "2", "--min-np", "1", "--max-np", "2")
 
 
 def test_a_rank_that_is_killed_ends_the_others_by_name_and_resuming_repairs(small: Small, tmp_path: Path) -> None:
-    config = config_for(tmp_path, small, stall_seconds=30)
-    process, gate = at_step(config, 35)
-    os.kill(process_of(config, 1), signal.SIGKILL)
+    config = small.training_config(tmp_path, {**TRAIN, "stall_seconds": 30})
+    process, gate = ranks_at_step(config, 35)
+    os.kill(rank_process(config, 1), signal.SIGKILL)
     gate.open()
     out, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "rank 0 of 2 cannot go on: rank 1 (process" in out, out
     assert "is gone; start again with --resume auto" in out
-    assert "goes on in epoch" in finish(start(config, "--resume", "auto"))
+    assert "goes on in epoch" in finish(start_ranks(config, "--resume", "auto"))
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
 def test_a_rank_that_is_stopped_for_a_while_is_waited_for(small: Small, tmp_path: Path, seconds: int) -> None:
-    config = config_for(tmp_path, small)
-    process, gate = at_step(config, 35)
-    stopped = process_of(config, 1)
+    config = small.training_config(tmp_path, TRAIN)
+    process, gate = ranks_at_step(config, 35)
+    stopped = rank_process(config, 1)
     os.kill(stopped, signal.SIGSTOP)
     gate.open()
     time.sleep(seconds)
-    assert steps(config)[-1] == 30, "rank 0 went on alone"
+    assert checkpoint_steps(config)[-1] == 30, "rank 0 went on alone"
     os.kill(stopped, signal.SIGCONT)
     finish(process)
 
 
 def test_a_rank_that_stays_away_too_long_ends_the_training_by_name(small: Small, tmp_path: Path) -> None:
-    config = config_for(tmp_path, small, stall_seconds=5)
-    process, gate = at_step(config, 35)
-    stopped = process_of(config, 1)
+    config = small.training_config(tmp_path, {**TRAIN, "stall_seconds": 5})
+    process, gate = ranks_at_step(config, 35)
+    stopped = rank_process(config, 1)
     os.kill(stopped, signal.SIGSTOP)
     gate.open()
     began = time.monotonic()
@@ -70,33 +71,27 @@ def hosts(tmp_path: Path) -> Path:
 
 
 def test_elastic_ranks_survive_the_death_of_one(small: Small, tmp_path: Path, hosts: Path) -> None:
-    config = config_for(tmp_path, small, epochs=3)
-    process, gate = at_step(config, 35, ranks=(*BOTH_HERE, "--host-discovery-script", str(hosts)))
-    os.kill(process_of(config, 1), signal.SIGKILL)
+    config = small.training_config(tmp_path, {**TRAIN, "epochs": 3})
+    process, gate = ranks_at_step(config, 35, ranks=(*BOTH_HERE, "--host-discovery-script", str(hosts)))
+    os.kill(rank_process(config, 1), signal.SIGKILL)
     gate.open()
     out = finish(process)
     assert "a rank is gone; the others go on from the last checkpoint" in out, out
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
-    rows = small_rows(small)
+    rows = small.dataset.manifest.splits["train"].rows
     assert [epoch["rows"] for epoch in epochs] == [rows] * 3, "every row once an epoch"
     assert [len(epoch["resident_mib"]) for epoch in epochs] == [1, 1, 1], "the first epoch ended with one rank"
 
 
 def test_elastic_ranks_let_in_another(small: Small, tmp_path: Path, hosts: Path) -> None:
-    config = config_for(tmp_path, small, epochs=3)
+    config = small.training_config(tmp_path, {**TRAIN, "epochs": 3})
     (tmp_path / "hosts").write_text("localhost:1\n")
     alone = ("--network-interface", "lo", "-np", "1", "--min-np", "1", "--max-np", "2")
-    process, gate = at_step(config, 35, 1, ranks=(*alone, "--host-discovery-script", str(hosts)))
+    process, gate = ranks_at_step(config, 35, 1, ranks=(*alone, "--host-discovery-script", str(hosts)))
     (tmp_path / "hosts").write_text("localhost:1\n127.0.0.1:1\n")
     gate.wait_until_told(process)
     gate.open()
     finish(process)
     epochs = read_bundle(load_settings(config).run.bundle).metrics["epochs"]
-    assert [epoch["rows"] for epoch in epochs] == [small_rows(small)] * 3
+    assert [epoch["rows"] for epoch in epochs] == [small.dataset.manifest.splits["train"].rows] * 3
     assert [len(epoch["resident_mib"]) for epoch in epochs] == [2, 2, 2], "the first epoch ended with both"
-
-
-def small_rows(small: Small) -> int:
-    from pipelines.dataset import Dataset
-
-    return Dataset.open(small.settings.dataset.path).manifest.splits["train"].rows

@@ -12,8 +12,9 @@ import pytest
 from afm_core.settings import load_settings
 from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
 from pipelines.simulation.simulate import Simulation, simulate
-from tests.conftest import write_config
-from tests.support.nights import Reader, contents, finish, job
+from tests.support.config import write_config
+from tests.support.nights import Reader, published_scores
+from tests.support.processes import finish, start_job
 
 TRAINED, NIGHTS, EVENTS = 10, 30, 1500
 KILLS = 5
@@ -41,13 +42,13 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     score = {"drift": {"ignore": ["weekday"]}}
     config = write_config(folder, folder / "logs", logs=trained, model=looked_up, score=score)
     for name in ("prepare", "train"):
-        finish(job(name, config))
+        finish(start_job(name, config))
     return config
 
 
 @pytest.fixture(scope="module")
 def undisturbed(month: Path) -> Path:
-    finish(job("score", month, "--missing", str(NIGHTS)))
+    finish(start_job("score", month, "--missing", str(NIGHTS)))
     return load_settings(month).nightly.path
 
 
@@ -57,20 +58,20 @@ def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path
     dice, reader, killed = random.Random(7), Reader(scores), 0
     reader.start()
     for _ in range(KILLS):
-        process = job("score", month, *arguments)
+        process = start_job("score", month, *arguments)
         try:
             process.communicate(timeout=dice.uniform(10, 30))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             killed += 1
-    last = job("score", month, *arguments)
+    last = start_job("score", month, *arguments)
     out, _ = last.communicate()
     reader.stop()
     assert last.returncode in (0, 3), out
     assert killed >= 2, "the runs ended before anybody killed them"
-    assert contents(scores) == contents(undisturbed)
-    assert len(contents(scores)) == NIGHTS
+    assert published_scores(scores) == published_scores(undisturbed)
+    assert len(published_scores(scores)) == NIGHTS
     published = [entry.night for entry in read_ledger(scores) if entry.outcome == "published"]
     assert len(published) == len(set(published)), "a published night was scored again"
     assert len(published) >= NIGHTS - killed, "only a run that died between publishing and its row leaves none"
@@ -79,7 +80,9 @@ def test_all_nights_end_right_whatever_was_killed(month: Path, undisturbed: Path
 def test_a_shift_is_seen_on_its_night_in_its_field_only(undisturbed: Path) -> None:
     entries = {entry.night: entry for entry in read_ledger(undisturbed)}
     assert len(entries) == NIGHTS
-    assert entries[SHIFTED].drifted == ["place"]
-    alarms = {night: entry.drifted for night, entry in entries.items() if entry.drifted and night != SHIFTED}
+    assert entries[SHIFTED].figures.drifted == ["place"]
+    alarms = {
+        night: entry.figures.drifted for night, entry in entries.items() if entry.figures.drifted and night != SHIFTED
+    }
     assert len(alarms) <= 1, alarms
     assert (undisturbed / LEDGER / "trend.png").stat().st_size > 10_000

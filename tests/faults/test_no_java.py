@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NIGHT, Small
-
-ROOT = Path(__file__).parents[2]
+from tests.support.config import NIGHT
+from tests.support.files import ROOT
+from tests.support.small import Small
 
 
 @pytest.mark.parametrize("job", [["prepare", "--force"], ["score", "--date", NIGHT]], ids=["prepare", "score"])

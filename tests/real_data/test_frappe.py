@@ -11,12 +11,12 @@ from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
-from tests.pipelines.test_preparation import decoded
+from tests.support.decoding import decoded
+from tests.support.files import ROOT
 from tests.support.ranks import HOROVODRUN, needs_horovod
 
-ROOT = Path(__file__).parents[2]
-PLACES = [ROOT / "data" / "frappe" / "frappe.csv", ROOT.parent / "shared" / "data" / "frappe" / "frappe.csv"]
-LOGS = next((path for path in PLACES if path.exists()), None)
+PATHS = [ROOT / "data" / "frappe" / "frappe.csv", ROOT.parent / "shared" / "data" / "frappe" / "frappe.csv"]
+LOGS = next((path for path in PATHS if path.exists()), None)
 
 pytestmark = [
     pytest.mark.real_data,

@@ -8,9 +8,9 @@ import pytest
 from afm_core.settings import load_settings
 from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
-from tests.pipelines.test_preparation import decoded
+from tests.support.decoding import decoded
+from tests.support.files import ROOT
 
-ROOT = Path(__file__).parents[2]
 TAGS = Path("data") / "movielens_tags" / "tags.dat"
 LOGS = next((path for path in (ROOT / TAGS, ROOT.parent / "shared" / TAGS) if path.exists()), None)
 

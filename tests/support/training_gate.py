@@ -1,32 +1,31 @@
 """A step of a training at which it waits for the test: what happens there happens at a known step on any machine."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).parents[2]
-
 
 @dataclass(frozen=True)
 class Gate:
+    """The trainings of `model` wait after `step`, with their weights updated and no checkpoint of the step written."""
+
     folder: Path
     model: str
     step: int
 
-    def command(self) -> list[str]:
-        """jobs/train.py with the gate in it; its arguments follow."""
+    @property
+    def fault(self) -> tuple[str, ...]:
+        """For tests.support.processes."""
         self.folder.mkdir(parents=True)
-        script = str(ROOT / "tests" / "end_to_end" / "gated_train.py")
-        return [sys.executable, script, str(self.folder), self.model, str(self.step)]
+        return ("wait", str(self.folder), self.model, str(self.step))
 
     def arrived(self, rank: int) -> Path:
         return self.folder / f"arrived-{rank}"
 
     @property
-    def open_for_reading(self) -> Path:
+    def opened(self) -> Path:
         return self.folder / "open"
 
     @property
@@ -34,13 +33,13 @@ class Gate:
         return self.folder / "told"
 
     def wait(self, process: subprocess.Popen[str], ranks: int = 1) -> None:
-        """Until all ranks are here."""
-        here = [self.arrived(rank) for rank in range(ranks)]
-        wait_for(lambda: all(sign.exists() for sign in here), f"{self.model} is at step {self.step}", process)
+        """Until all ranks have arrived."""
+        arrivals = [self.arrived(rank) for rank in range(ranks)]
+        wait_for(lambda: all(path.exists() for path in arrivals), f"{self.model} is at step {self.step}", process)
 
     def wait_until_told(self, process: subprocess.Popen[str]) -> None:
         """Until Horovod has told a rank of other hosts."""
         wait_for(self.told.exists, "a rank was told of other hosts", process)
 
     def open(self) -> None:
-        self.open_for_reading.touch()
+        self.opened.touch()

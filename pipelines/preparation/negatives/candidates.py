@@ -15,7 +15,7 @@ from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from afm_core.features import FeatureMap
 from afm_core.settings.data import NegativesSettings
-from pipelines.contracts import Contract
+from pipelines.contract_checks import Contract
 from pipelines.parquet_files import write_sorted_table
 from pipelines.preparation.negatives.sampler import Contexts, popularity_weights
 from pipelines.spark import literal

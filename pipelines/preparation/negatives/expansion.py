@@ -11,7 +11,8 @@ from pyspark.sql.types import IntegerType, StructField, StructType
 
 from afm_core.labels import NEGATIVE
 from afm_core.settings.data import NegativesSettings
-from pipelines.contracts import LABEL, ROW_KEY, Contract, check_batch
+from pipelines.contract_checks import Contract, check_batch
+from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.preparation.negatives.candidates import LoadedNegativeCandidates, NegativeCandidates, context_key
 from pipelines.preparation.negatives.sampler import Unseen, draw_unseen
 from pipelines.preparation.row_keys import GROUP, WITNESS

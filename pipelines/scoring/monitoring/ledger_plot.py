@@ -18,18 +18,33 @@ _LABELLED = 5  # fields with a label; more lines cannot be told apart
 
 
 def plot_ledger(nights: Path, limits: DriftSettings) -> Path | None:
-    """Plot the last published nights, each as its last run left it. None where there are fewer than two."""
+    """Plot the last published nights, each as its last run left it. None where there are fewer than two.
+
+    Recommendations have rows only: no mean score, unknown values or drift.
+    """
     last = {entry.night: entry for entry in read_ledger(nights) if entry.outcome == "published"}
     entries = [last[night] for night in sorted(last)][-_NIGHTS:]
     if len(entries) < 2:
         return None
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    rows, mean, unknown, drift = figure.subplots(4, 1, sharex=True)
-    days = _days(entries)
-    scored = [entry.figures.scored or 0 for entry in entries]
-    rows.plot(days, scored, ".-")
-    rows.set(ylabel="rows scored", ylim=(0, 1.1 * max(1, *scored)))
-    mean.plot(days, [entry.figures.mean_score for entry in entries], ".-")
+    has_scores = any(entry.figures.mean_score is not None for entry in entries)
+    figure = Figure(figsize=(8, 9 if has_scores else 3), layout="constrained")
+    rows, *others = figure.subplots(4 if has_scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    written = [entry.figures.scored or 0 for entry in entries]
+    rows.plot(_days(entries), written, ".-")
+    rows.set(ylabel="rows written", ylim=(0, 1.1 * max(1, *written)))
+    if has_scores:
+        _plot_scores(others, entries, limits)
+    figure.autofmt_xdate()
+    path = nights / LEDGER / PLOT
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)
+    return path
+
+
+def _plot_scores(axes: Sequence[Axes], entries: Sequence[LedgerEntry], limits: DriftSettings) -> None:
+    """Plot mean score, unknown values and drift, each on axes of its own."""
+    days, (mean, unknown, drift) = _days(entries), axes
+    mean.plot(days, np.array([entry.figures.mean_score for entry in entries], dtype=np.float64), ".-")
     mean.set(ylabel="mean score")
     _plot_fields(unknown, days, [entry.figures.unknown for entry in entries])
     unknown.set(ylabel="missing or unseen", ylim=(0, None))
@@ -40,11 +55,6 @@ def plot_ledger(nights: Path, limits: DriftSettings) -> Path | None:
     drift.set(ylabel="drift (PSI)", ylim=(0, None))
     if limits.warn is not None:
         drift.axhline(limits.warn, color="grey", linestyle="--", linewidth=1)
-    figure.autofmt_xdate()
-    path = nights / LEDGER / PLOT
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=120)
-    return path
 
 
 def _plot_fields(axes: Axes, days: NDArray[np.datetime64], values: Sequence[Mapping[str, float]]) -> None:

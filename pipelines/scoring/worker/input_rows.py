@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
 from afm_core.features import Categorical, FeatureMap, FieldIds, Numeric
-from pipelines.contracts import Contract, check_frame, rows_to_score
+from pipelines.contract_checks import Contract, check_frame
+from pipelines.contracts import rows_to_score
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.encoding.worker_encoder import looked_up_in_workers

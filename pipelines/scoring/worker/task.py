@@ -12,7 +12,8 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import ReplacedBundleError
-from pipelines.contracts import MODEL, SCORE, check_batch
+from pipelines.contract_checks import check_batch
+from pipelines.contracts import MODEL, SCORE
 from pipelines.encoding.worker_encoder import WorkerEncoder
 from pipelines.scoring.worker.explanations import RowExplainer
 from pipelines.scoring.worker.input_rows import IS_REJECTED, WorkerColumns

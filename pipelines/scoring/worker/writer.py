@@ -15,7 +15,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame
 
 from pipelines import phases
-from pipelines.contracts import Contract, check_batch
+from pipelines.contract_checks import Contract, check_batch
 from pipelines.parquet_files import COMPRESSION
 from pipelines.spark import Batches, map_in_arrow
 

@@ -9,7 +9,7 @@ from afm_core.features import Categorical, FeatureMap, Numeric
 from afm_core.inference.scorer import Scorer
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import REGISTRY, EncodedBatch
-from tests.afm_core.test_models import N_IDS, random_model
+from tests.support.models import N_IDS, random_model
 
 NAMES, SIZES = ("user", "app", "price", "daypart", "place"), (6, 5, 1, 3, 2)
 LOOKED_UP = FeatureMap.lay_out([Categorical(name=name) for name in NAMES], SIZES)

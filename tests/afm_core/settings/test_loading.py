@@ -6,9 +6,8 @@ import yaml
 from afm_core.errors import SettingsError
 from afm_core.settings import Settings, load_settings, read_settings, settings_reference, write_settings
 from afm_core.settings.renamed_keys import RENAMED_KEYS
-from tests.conftest import write_config
-
-ROOT = Path(__file__).parents[2]
+from tests.support.config import write_config
+from tests.support.files import ROOT
 
 
 @pytest.fixture

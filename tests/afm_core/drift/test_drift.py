@@ -13,7 +13,7 @@ from afm_core.drift.stability_index import Shift, population_shift
 from afm_core.settings.score import DriftSettings
 from pipelines.dataset import Dataset
 from pipelines.scoring.monitoring.drift import drifted
-from tests.conftest import Small
+from tests.support.small import Small
 
 
 def test_the_index_is_the_sum_over_bins() -> None:

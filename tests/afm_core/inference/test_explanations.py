@@ -6,7 +6,7 @@ import torch
 from afm_core.inference.explanations import explain, mean_attention
 from afm_core.models import AFM, EncodedBatch, Shape
 from afm_core.settings.model import ModelSettings
-from tests.afm_core.test_models import random_batch, random_model
+from tests.support.models import random_batch, random_model
 
 
 def test_pairs_of_a_field_with_several_columns_are_summed() -> None:

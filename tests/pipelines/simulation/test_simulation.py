@@ -8,7 +8,7 @@ import pytest
 from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.simulation.world import PLANTED_PAIRS, World
-from tests.conftest import snapshot
+from tests.support.files import snapshot
 
 FIRST = date(2026, 1, 1)
 

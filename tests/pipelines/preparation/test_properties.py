@@ -15,9 +15,8 @@ from pyspark.sql import SparkSession
 from afm_core.features import FeatureMap
 from afm_core.settings import load_settings
 from pipelines.preparation.prepare import prepare
-from pipelines.spark import spark_session
-from tests.conftest import write_config
-from tests.pipelines.test_preparation import decoded
+from tests.support.config import write_config
+from tests.support.decoding import decoded
 
 COLUMNS = ["user", "app", "daypart", "price", "genres"]
 FIELDS = [
@@ -35,12 +34,6 @@ VALUES = {
     "genres": st.sampled_from(["a|b", "b", "", "c|c|a|b", "|"]),
 }
 ROWS = st.lists(st.tuples(*[VALUES[name] for name in COLUMNS]), min_size=40, max_size=120)
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory):
-    with spark_session("properties", tmp_path_factory.mktemp("properties") / "spark.log", "local[2]") as spark:
-        yield spark
 
 
 def write_files(rows: list[tuple[str, ...]], cuts: list[int], folder: Path) -> None:
@@ -85,7 +78,7 @@ def check(config: Path, rows: list[tuple[str, ...]], manifest: Any, dataset: Pat
 )
 @given(rows=ROWS, cuts=st.lists(st.integers(0, 200), max_size=3), order=st.randoms(use_true_random=False))
 def test_any_logs_in_any_order_and_any_files(
-    session: SparkSession, tmp_path_factory: pytest.TempPathFactory, rows, cuts, order
+    shared_spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, rows, cuts, order
 ) -> None:
     good = [("u1", "a1", "am", "1", "a|b"), ("u2", "a2", "pm", "2.5", "b")]  # no column is empty throughout
     rows = [*rows, *good]
@@ -100,10 +93,11 @@ def test_any_logs_in_any_order_and_any_files(
             fields=FIELDS,
             split={"by": "user"},
         )
-        session.conf.set("spark.sql.shuffle.partitions", str(3 * attempt))
-        manifest = prepare(session, load_settings(config))
+        shared_spark.conf.set("spark.sql.shuffle.partitions", str(3 * attempt))
+        manifest = prepare(shared_spark, load_settings(config))
         check(config, rows, manifest, folder / "dataset")
         digests.append((manifest.digest, manifest.feature_map))
         order.shuffle(rows)
         cuts = cuts[1:]
+    shared_spark.conf.set("spark.sql.shuffle.partitions", "2")
     assert digests[0] == digests[1]

@@ -16,21 +16,10 @@ from pipelines.dataset import Dataset, Manifest
 from pipelines.encoding.digest import digest
 from pipelines.encoding.indexing import index_within_groups
 from pipelines.preparation.prepare import prepare
-from tests.conftest import Small, snapshot, write_config
-
-
-def instances(dataset: Path) -> pd.DataFrame:
-    splits = [pq.read_table(dataset / name).to_pandas().assign(split=name) for name in ("train", "valid", "test")]
-    return pd.concat(splits, ignore_index=True)
-
-
-def decoded(dataset: Path) -> pd.DataFrame:
-    """Instances with values in the place of ids; unknown ids become None."""
-    value = pq.read_table(dataset / "features.parquet").to_pandas().set_index("id")["value"]
-    frame = instances(dataset)
-    for name in FeatureMap.read(dataset / "features.parquet").id_columns:
-        frame[name] = frame[name].map(value).where(lambda column: column.notna(), None)
-    return frame
+from tests.support.config import write_config
+from tests.support.decoding import decoded, instances
+from tests.support.files import snapshot
+from tests.support.small import Small
 
 
 def raw_logs(small: Small) -> pd.DataFrame:

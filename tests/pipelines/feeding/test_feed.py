@@ -11,7 +11,7 @@ from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan, Stretches
-from tests.conftest import Small
+from tests.support.small import Small
 
 
 def feed(dataset: Dataset, rank: int = 0, size: int = 1, seed: int | None = 1, split: str = "train") -> Feed:

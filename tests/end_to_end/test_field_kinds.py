@@ -9,16 +9,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
-import jobs.prepare
-import jobs.score
-import jobs.train
 from afm_core.bundle import read_bundle
 from afm_core.features import FeatureMap
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
 from pipelines.scoring.night import read_manifest
+from tests.support.jobs import run_main
 
 FIELDS = [
     "user",
@@ -81,14 +80,8 @@ class Prepared:
         return self.rows[field] == self.feature_map[field].unknown_id
 
 
-def run(job, config: Path, *arguments: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["job", "--config", str(config), *arguments])
-        job.main()
-
-
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(tmp_path_factory: pytest.TempPathFactory, shared_spark: SparkSession) -> Prepared:
     folder = tmp_path_factory.mktemp("kinds")
     logs = simulated_logs()
     night = folder / "logs" / "dt=2026-03-27"
@@ -107,7 +100,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         "score": {"logs": str(folder / "logs"), "path": str(folder / "scores")},
     }
     config.write_text(yaml.safe_dump(tree))
-    run(jobs.prepare, config)
+    run_main("prepare", config)
     feature_map = Dataset.open(folder / "dataset").feature_map
     parts = [pq.read_table(folder / "dataset" / split).to_pandas().assign(split=split) for split in SPLITS]
     return Prepared(folder, config, logs, pd.concat(parts, ignore_index=True), feature_map)
@@ -247,8 +240,8 @@ def test_fields_that_belong_together_are_replaced_together(prepared: Prepared) -
 
 
 def test_training_and_scoring_see_the_same_rows(prepared: Prepared) -> None:
-    run(jobs.train, prepared.config)
-    run(jobs.score, prepared.config, "--date", "2026-03-27")
+    run_main("train", prepared.config)
+    run_main("score", prepared.config, "--date", "2026-03-27")
     scores = pq.read_table(prepared.folder / "scores" / "dt=2026-03-27").to_pandas()
     assert len(scores) == len(prepared.logs)
     settings = load_settings(prepared.config)
@@ -263,14 +256,14 @@ def test_training_and_scoring_see_the_same_rows(prepared: Prepared) -> None:
 
 def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> None:
     if not (prepared.folder / "run" / "bundle").exists():
-        run(jobs.train, prepared.config)
+        run_main("train", prepared.config)
     dearer = prepared.logs.assign(price=prepared.logs["price"] * 20)
     lonely = prepared.logs.assign(user="u2", ip="10.0.0.7")
     for day, logs in (("01", prepared.logs), ("02", dearer), ("03", lonely)):
         night = prepared.folder / "logs" / f"dt=2026-04-{day}"
         night.mkdir()
         logs.to_csv(night / "logs.csv", index=False)
-    run(jobs.score, prepared.config, "--from", "2026-04-01", "--to", "2026-04-03")
+    run_main("score", prepared.config, "--from", "2026-04-01", "--to", "2026-04-03")
     scores = load_settings(prepared.config).nightly.path
     usual, dear, alone = (read_manifest(scores, date(2026, 4, day)) for day in (1, 2, 3))
     assert usual
@@ -288,7 +281,7 @@ def test_drift_of_every_kind_is_seen_in_its_field_only(prepared: Prepared) -> No
 
 def test_a_column_that_is_empty_all_night_is_named(prepared: Prepared, capsys: pytest.CaptureFixture[str]) -> None:
     if not (prepared.folder / "run" / "bundle").exists():
-        run(jobs.train, prepared.config)
+        run_main("train", prepared.config)
     empty = {"01": "age", "02": "genres", "03": "ip", "04": "ts"}
     for day, name in empty.items():
         night = prepared.folder / "logs" / f"dt=2026-05-{day}"
@@ -298,7 +291,7 @@ def test_a_column_that_is_empty_all_night_is_named(prepared: Prepared, capsys: p
     nearly.mkdir()
     prepared.logs.assign(age=[30, *[None] * (len(prepared.logs) - 1)]).to_csv(nearly / "logs.csv", index=False)
     with pytest.raises(SystemExit):
-        run(jobs.score, prepared.config, "--from", "2026-05-01", "--to", "2026-05-06")
+        run_main("score", prepared.config, "--from", "2026-05-01", "--to", "2026-05-06")
     said = capsys.readouterr().err
     for name in empty.values():
         assert f"column {name} is absent or empty in all {len(prepared.logs)} rows" in said

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from afm_core.kernels import pair_attention, pair_indices
 from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, build_model, penalty
 from afm_core.settings.model import ModelSettings
-from tests.afm_core.loops import LOOPS
+from tests.afm_core.models.loops import LOOPS
 
 N_IDS = 23
 

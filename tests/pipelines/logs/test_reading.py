@@ -2,7 +2,7 @@
 
 import gzip
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 from afm_core.errors import LogsError
 from afm_core.settings import Settings, load_settings
 from pipelines.logs.checking import check_logs
+from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
-from pipelines.spark import one_line_errors, spark_session
-from tests.conftest import write_config
+from pipelines.spark import one_line_errors
+from tests.support.config import write_config
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 FIELDS = ["user", "app", {"name": "price", "kind": "numeric"}, {"name": "tags", "kind": "tags"}]
@@ -33,14 +34,6 @@ def all_rows(*days: str) -> Rows:
     return sorted((row for day in days or DAYS for row in day_rows(day)), key=repr)
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    folder = tmp_path_factory.mktemp("catalogue")
-    with spark_session("logs", folder / "spark.log", "local[2]") as session:
-        session.conf.set("spark.sql.shuffle.partitions", "1")
-        yield session
-
-
 @pytest.fixture
 def days(tmp_path: Path) -> Path:
     """CSV, a file a day in dt= folders."""
@@ -51,10 +44,12 @@ def days(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def read(session: SparkSession, settings: Settings, night: Path | None = None) -> Rows:
-    session.catalog.clearCache()
+def read(spark: SparkSession, settings: Settings, night: Path | None = None) -> Rows:
+    columns = LogColumns.of(settings, labelled=False)
     with one_line_errors(Path("spark.log")):
-        checked = check_logs(read_logs(session, settings, night), settings, night or settings.logs.path)
+        checked = check_logs(
+            read_logs(spark, settings.logs, columns, night), settings, columns, night or settings.logs.path
+        )
     assert checked.rejected == {}
     return sorted((tuple(row) for row in checked.accepted.collect()), key=repr)
 
@@ -103,39 +98,39 @@ FORMATS: dict[str, tuple[Callable[[Path, Rows], None], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_gives_the_same_rows(session: SparkSession, tmp_path: Path, name: str) -> None:
+def test_every_format_gives_the_same_rows(spark: SparkSession, tmp_path: Path, name: str) -> None:
     write, logs = FORMATS[name]
     for day in DAYS:
         folder = tmp_path / "logs" / f"dt={day}"
         folder.mkdir(parents=True)
         write(folder / f"part.{name.removesuffix('.gz')}", day_rows(day))
-    assert read(session, settings_of(tmp_path, tmp_path / "logs", **logs)) == all_rows()
+    assert read(spark, settings_of(tmp_path, tmp_path / "logs", **logs)) == all_rows()
     dates = {"first_date": DAYS[1], "last_date": DAYS[1]}
-    assert read(session, settings_of(tmp_path, tmp_path / "logs", **logs, **dates)) == all_rows(DAYS[1])
+    assert read(spark, settings_of(tmp_path, tmp_path / "logs", **logs, **dates)) == all_rows(DAYS[1])
 
 
 @pytest.mark.parametrize("is_view", [True, False])
-def test_a_table_of_the_catalogue(session: SparkSession, days: Path, tmp_path: Path, is_view: bool) -> None:
-    frame = session.read.option("header", True).option("escape", '"').csv(str(days))
+def test_a_table_of_the_catalogue(spark: SparkSession, days: Path, tmp_path: Path, is_view: bool) -> None:
+    frame = spark.read.option("header", True).option("escape", '"').csv(str(days))
     if is_view:
         frame.createOrReplaceTempView("logs")
     else:
-        session.sql(f"CREATE DATABASE afm LOCATION '{tmp_path / 'warehouse'}'")
+        spark.sql(f"CREATE DATABASE afm LOCATION '{tmp_path / 'warehouse'}'")
         frame.write.partitionBy("dt").saveAsTable("afm.logs", path=str(tmp_path / "warehouse" / "logs"))
     name = "logs" if is_view else "afm.logs"
     try:
-        assert read(session, settings_of(tmp_path, name, format="table")) == all_rows()
+        assert read(spark, settings_of(tmp_path, name, format="table")) == all_rows()
         dates = settings_of(tmp_path, name, format="table", first_date=DAYS[0], last_date=DAYS[1])
-        assert read(session, dates) == all_rows(*DAYS[:2])
+        assert read(spark, dates) == all_rows(*DAYS[:2])
     finally:
-        session.sql("DROP VIEW logs" if is_view else "DROP DATABASE afm CASCADE")
+        spark.sql("DROP VIEW logs" if is_view else "DROP DATABASE afm CASCADE")
         shutil.rmtree("spark-warehouse", ignore_errors=True)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "no.such.table", "not a name"])
-def test_no_such_table(session: SparkSession, tmp_path: Path, name: str) -> None:
+def test_no_such_table(spark: SparkSession, tmp_path: Path, name: str) -> None:
     with pytest.raises(LogsError, match=f"^{name}: no such table in Spark's catalogue"):
-        read(session, settings_of(tmp_path, name, format="table"))
+        read(spark, settings_of(tmp_path, name, format="table"))
 
 
 @pytest.mark.parametrize(
@@ -157,45 +152,45 @@ def test_no_such_table(session: SparkSession, tmp_path: Path, name: str) -> None
     ],
 )
 def test_folders_files_patterns_and_dates(
-    session: SparkSession, days: Path, tmp_path: Path, pattern: str, logs: dict[str, str], expected: tuple[str, ...]
+    spark: SparkSession, days: Path, tmp_path: Path, pattern: str, logs: dict[str, str], expected: tuple[str, ...]
 ) -> None:
-    assert read(session, settings_of(tmp_path, days / pattern, **logs)) == all_rows(*expected)
+    assert read(spark, settings_of(tmp_path, days / pattern, **logs)) == all_rows(*expected)
 
 
-def test_a_pattern_of_files_without_days(session: SparkSession, tmp_path: Path) -> None:
+def test_a_pattern_of_files_without_days(spark: SparkSession, tmp_path: Path) -> None:
     for day in DAYS:
         write_csv(tmp_path / f"logs-{day}.csv", day_rows(day))
-    assert read(session, settings_of(tmp_path, tmp_path / "logs-2026-01-0[13].csv")) == all_rows(DAYS[0], DAYS[2])
+    assert read(spark, settings_of(tmp_path, tmp_path / "logs-2026-01-0[13].csv")) == all_rows(DAYS[0], DAYS[2])
     with pytest.raises(LogsError, match="logs-x: no logs there"):
-        read(session, settings_of(tmp_path, tmp_path / "logs-x"))
+        read(spark, settings_of(tmp_path, tmp_path / "logs-x"))
 
 
 @pytest.mark.parametrize("name", ["a[1] {x,y} *?", "100 %20", "day=x[1]", "ü # & é"])
 @pytest.mark.parametrize("path", ["{}", "{}/dt=2026-01-02", "{}/dt=2026-01-02/part.csv"])
 def test_a_path_that_exists_is_no_pattern(
-    session: SparkSession, days: Path, tmp_path: Path, name: str, path: str
+    spark: SparkSession, days: Path, tmp_path: Path, name: str, path: str
 ) -> None:
     days.rename(tmp_path / name)
     expected = DAYS if path == "{}" else DAYS[1:2]
-    assert read(session, settings_of(tmp_path, tmp_path / path.format(name))) == all_rows(*expected)
+    assert read(spark, settings_of(tmp_path, tmp_path / path.format(name))) == all_rows(*expected)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_night_knows_its_day_whatever_the_training_logs_are(session: SparkSession, tmp_path: Path, name: str) -> None:
+def test_a_night_knows_its_day_whatever_the_training_logs_are(spark: SparkSession, tmp_path: Path, name: str) -> None:
     write, logs = FORMATS[name]
     night = tmp_path / "nights" / f"dt={DAYS[0]}"
     night.mkdir(parents=True)
     write(night / f"part.{name.removesuffix('.gz')}", day_rows(DAYS[0]))
     fields = [*FIELDS, {"name": "weekday", "kind": "time", "of": "dt", "part": "weekday"}]
     settings = settings_of(tmp_path, tmp_path / "gone" / "*.csv", fields, **logs, last_date="2025-01-01")
-    assert read(session, settings, night) == [(*row, DAYS[0]) for row in all_rows(DAYS[0])]
+    assert read(spark, settings, night) == [(*row, DAYS[0]) for row in all_rows(DAYS[0])]
 
 
-def test_the_folder_says_the_day_where_the_file_says_another(session: SparkSession, tmp_path: Path) -> None:
+def test_the_folder_says_the_day_where_the_file_says_another(spark: SparkSession, tmp_path: Path) -> None:
     folder = tmp_path / "logs" / f"dt={DAYS[0]}"
     folder.mkdir(parents=True)
     (folder / "part.csv").write_text("user,dt,app\nu1,1999-01-01,a1\n")
     settings = settings_of(
         tmp_path, tmp_path / "logs", ["user", "app", {"name": "day", "column": "dt"}], last_date=DAYS[0]
     )
-    assert read(session, settings) == [("u1", "a1", DAYS[0])]
+    assert read(spark, settings) == [("u1", "a1", DAYS[0])]

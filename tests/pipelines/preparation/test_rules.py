@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from pyspark.sql import SparkSession
 
 import pipelines.encoding.encoder
@@ -19,41 +18,25 @@ from afm_core.features import keeps_ids
 from afm_core.settings import load_settings
 from pipelines.dataset import Manifest
 from pipelines.preparation.prepare import prepare
-from pipelines.spark import spark_session
-from tests.conftest import RunJob, snapshot
-from tests.pipelines.test_preparation import decoded
+from tests.support.config import write_minimal_config
+from tests.support.decoding import decoded
+from tests.support.files import snapshot
+from tests.support.jobs import RunJob
 
 Prepare = Callable[..., tuple[Manifest, pd.DataFrame]]
 
 
-@pytest.fixture(scope="module")
-def shared_spark(tmp_path_factory: pytest.TempPathFactory):
-    with spark_session("rules", tmp_path_factory.mktemp("rules") / "spark.log", "local[2]") as session:
-        yield session
-
-
-def config_for(folder: Path, logs: pd.DataFrame, **sections: Any) -> Path:
+def config_for(folder: Path, events: pd.DataFrame, **sections: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    logs.to_csv(folder / "logs.csv", index=False)
-    tree = {
-        "name": "rules",
-        "logs": {"path": str(folder / "logs.csv")},
-        "fields": ["user", "item", "hour"],
-        "dataset": {"path": str(folder / "dataset"), "rows_per_file": 1000},
-        "run": {"path": str(folder / "run")},
-        "score": {"logs": str(folder), "path": str(folder / "scores")},
-        **sections,
-    }
-    path = folder / "settings.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return path
+    events.to_csv(folder / "logs.csv", index=False)
+    return write_minimal_config(folder, folder / "logs.csv", **{"fields": ["user", "item", "hour"], **sections})
 
 
 @pytest.fixture
-def prepared(shared_spark: SparkSession, tmp_path: Path) -> Prepare:
+def prepared(spark: SparkSession, tmp_path: Path) -> Prepare:
     def run(logs: pd.DataFrame, extend: Path | None = None, **sections: Any) -> tuple[Manifest, pd.DataFrame]:
         config = config_for(tmp_path, logs, **sections)
-        manifest = prepare(shared_spark, load_settings(config), extend)
+        manifest = prepare(spark, load_settings(config), extend)
         return manifest, decoded(tmp_path / "dataset")
 
     return run
