@@ -42,7 +42,7 @@ _CONTENT = (_WEIGHTS, _SETTINGS, FEATURES_FILE, _METRICS, _CARD, _CERTIFICATE)
 
 
 class FrozenRows(NamedTuple):
-    """Encoded rows that a bundle stores with their scores, so that whoever loads it can check that it scores alike."""
+    """Encoded rows that a bundle stores with their scores, to check that a reader computes the same scores."""
 
     ids: NDArray[np.int32]
     """(N, F) ids."""

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -13,6 +15,13 @@ def test_imports_keep_their_directions() -> None:
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
     assert re.search(r"Contracts: [1-9]\d* kept, 0 broken\.", found.stdout)
+
+
+@pytest.mark.parametrize("job", ["train", "evaluate", "compare", "search", "export", "promote"])
+def test_jobs_without_spark_do_not_import_it(job: str) -> None:
+    code = f"import sys, jobs.{job}; sys.exit('pyspark' in sys.modules)"
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, f"jobs.{job} imports pyspark {outcome.stderr}"
 
 
 def test_no_module_outgrows_its_room() -> None:

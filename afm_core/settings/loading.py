@@ -77,9 +77,9 @@ def _override(tree: dict[str, Any], text: str) -> str | None:
 
 def _explain(path: Path, detail: ErrorDetails) -> str:
     location = [str(part) for part in detail["loc"]]
-    key = ".".join(part for at, part in enumerate(location) if not (at == 2 and location[0] == "fields"))
+    key = ".".join(part for depth, part in enumerate(location) if not (depth == 2 and location[0] == "fields"))
     if detail["type"] == "extra_forbidden":
-        known = list(_keys_at(location[:-1]))
+        known = list(_allowed_keys(location[:-1]))
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5) or _nearest_elsewhere(location[-1])
         hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
         return f"{path}: {key}: unknown key; {hint}"
@@ -93,7 +93,7 @@ def _explain(path: Path, detail: ErrorDetails) -> str:
     return f"{path}: {key}: found {detail['input']!r}; {message[0].lower() + message[1:]}"
 
 
-def _keys_at(location: Iterable[str]) -> Iterable[str]:
+def _allowed_keys(location: Iterable[str]) -> Iterable[str]:
     """Keys that the tree allows at `location`; positions in a list are skipped."""
     sections: list[type[BaseModel]] = [Settings]
     for part in location:

@@ -70,13 +70,20 @@ def _keys_of_kinds(prefix: str, sections: Sequence[type[BaseModel]]) -> Iterator
     shared = {name: info for section in reversed(sections) for name, info in section.model_fields.items()}
     for name, info in shared.items():
         if name != "kind" and uses[name, info.description] > 1:
-            yield f"{prefix}.{name}", info
+            kinds = [kind_of(section) for section in sections if _has_key(section, name, info)]
+            of_kinds = f" (kinds {', '.join(map(str, kinds))})" if len(kinds) < len(sections) else ""
+            yield f"{prefix}.{name}{of_kinds}", info
     for section in sections:
         kind = kind_of(section)
         yield f"{prefix} of kind {kind}", FieldInfo(default="", description=inspect.cleandoc(section.__doc__ or ""))
         for name, info in section.model_fields.items():
             if name != "kind" and uses[name, info.description] == 1:
                 yield f"{prefix} {kind}.{name}", info
+
+
+def _has_key(section: type[BaseModel], name: str, info: FieldInfo) -> bool:
+    key = section.model_fields.get(name)
+    return key is not None and key.description == info.description
 
 
 def _default(info: FieldInfo) -> str:

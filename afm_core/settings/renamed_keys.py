@@ -33,10 +33,11 @@ def renamed_key_problems(tree: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(variant, Mapping) and _contains(variant, old.split(".")):
                 yield f"compare.{name}.{old}: renamed; use {new}"
     space = _mapping(_mapping(tree, "search"), "space")
-    yield from (f"search.space.{key}: renamed; use {RENAMED_KEYS[key]}" for key in space if key in RENAMED_KEYS)
+    searchable = {old: new for old, new in RENAMED_KEYS.items() if old.startswith(("model.", "train."))}
+    yield from (f"search.space.{key}: renamed; use {searchable[key]}" for key in space if key in searchable)
     for name, study in _mapping(tree, "studies").items():
         key = study.get("key") if isinstance(study, Mapping) else None
-        if key in RENAMED_KEYS:
+        if isinstance(key, str) and key in RENAMED_KEYS:
             yield f"studies.{name}.key: {key} was renamed; use {RENAMED_KEYS[key]}"
     fields = tree.get("fields")
     for field in fields if isinstance(fields, list) else []:
@@ -46,7 +47,7 @@ def renamed_key_problems(tree: Mapping[str, Any]) -> Iterator[str]:
 
 def _field_problems(field: Mapping[str, Any]) -> Iterator[str]:
     name, kind = field.get("name"), field.get("kind")
-    if kind in RENAMED_KINDS:
+    if isinstance(kind, str) and kind in RENAMED_KINDS:
         yield f"fields: {name}: kind: {kind} was renamed; use {RENAMED_KINDS[kind]}"
     for old, new in RENAMED_FIELD_KEYS.items():
         if old in field:

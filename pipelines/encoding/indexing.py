@@ -6,9 +6,7 @@ from itertools import accumulate
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-_POSITION_BITS = (
-    33  # monotonically_increasing_id: the partition is in the bits above, the position in the partition in these
-)
+_POSITION_BITS = 33  # of monotonically_increasing_id; the number of the partition is in the bits above
 
 
 @dataclass(frozen=True)

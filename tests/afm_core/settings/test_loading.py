@@ -139,3 +139,30 @@ def test_settings_without_a_score_section_load_and_say_so_when_it_is_needed(tmp_
     settings = load_settings(tmp_path / "unscored.yaml")
     with pytest.raises(SettingsError, match="score: required by this job and not found"):
         _ = settings.nightly
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "studies={s: {model: fm, key: [train.accumulate], values: [1, 2]}}",
+        "fields=[user, app, {name: g, kind: [count]}]",
+        "search.space={negatives.alpha: {low: 0, high: 1}}",
+    ],
+)
+def test_what_cannot_have_been_a_renamed_key_is_reported_as_any_wrong_value(config: Path, override: str) -> None:
+    lines = problems(config, override)
+    assert lines
+    assert not [line for line in lines if "renamed" in line]
+
+
+def test_settings_that_an_earlier_version_wrote_name_the_new_keys(config: Path) -> None:
+    tree = yaml.safe_load(config.read_text())
+    tree["train"]["overshoot"] = 0.5
+    config.write_text(yaml.safe_dump(tree))
+    with pytest.raises(SettingsError, match=r"train\.overshoot: renamed; use train\.overshoot_penalty"):
+        read_settings(config)
+
+
+def test_help_names_the_kinds_of_a_key_that_not_all_kinds_have() -> None:
+    lines = settings_reference(("fields",)).splitlines()
+    assert any(line.startswith("  fields[].buckets (kinds ") and "hashed, crossed" in line for line in lines)
