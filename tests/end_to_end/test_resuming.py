@@ -115,7 +115,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
     (newest / "state.safetensors").write_bytes(content[: len(content) // 2])
     again = run_job("train", config, "--resume", "auto")
     assert again.code == 0, again.err
-    assert f"{newest.name} is not whole" in " ".join(again.err.split())
+    assert f"{newest.name} is damaged" in " ".join(again.err.split())
     assert_same_outcome(config, straight)
 
 
