@@ -20,7 +20,7 @@ LOGS = next((path for path in PATHS if path.exists()), None)
 
 pytestmark = [
     pytest.mark.real_data,
-    pytest.mark.skipif(LOGS is None, reason="data/frappe/frappe.csv is absent; docs/results.md says where to get it"),
+    pytest.mark.skipif(LOGS is None, reason="data/frappe/frappe.csv is absent; see docs/results.md"),
 ]
 
 

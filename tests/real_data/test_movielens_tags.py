@@ -16,7 +16,7 @@ LOGS = next((path for path in (ROOT / TAGS, ROOT.parent / "shared" / TAGS) if pa
 
 pytestmark = [
     pytest.mark.real_data,
-    pytest.mark.skipif(LOGS is None, reason="data/movielens_tags/tags.dat is absent; docs/results.md says where to get it"),
+    pytest.mark.skipif(LOGS is None, reason="data/movielens_tags/tags.dat is absent; see docs/results.md"),
 ]
 
 
