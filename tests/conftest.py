@@ -13,6 +13,7 @@ from afm_core.settings import load_settings
 from pipelines.simulation.simulate import Simulation, simulate
 from pipelines.spark import spark_session
 from tests.support.config import DAYS, EVENTS, NIGHT, write_config
+from tests.support.field_kinds import Prepared, prepare_every_kind
 from tests.support.jobs import Outcome, RunJob, exit_code, run_main
 from tests.support.small import Small
 
@@ -71,6 +72,12 @@ def small(tmp_path_factory: pytest.TempPathFactory, logs: Path, shared_spark: Sp
     for name, *arguments in (("prepare",), ("train",), ("evaluate",), ("score", "--date", NIGHT)):
         run_main(name, config, *arguments)
     return Small(folder, config, load_settings(config))
+
+
+@pytest.fixture(scope="session")
+def kinds(tmp_path_factory: pytest.TempPathFactory, shared_spark: SparkSession) -> Prepared:
+    """A dataset with every kind of field. Tests add nights, each on days of its own."""
+    return prepare_every_kind(tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.fixture(autouse=True)
