@@ -73,7 +73,7 @@ def test_old_ids_keep_their_vectors_and_the_optimiser_its_memory(week: Path, run
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("model.embedding_dim=6", "W is (8, 8) there and (8, 6) here"),
+        ("model.embedding_dim=6", "W is (8, 8) in the bundle and (8, 6) in this training"),
         ("model.name=fm", "only one of the models has W, b, h, p"),
         ("train.optimizer=adagrad", "its optimiser has"),
     ],

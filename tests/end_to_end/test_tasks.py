@@ -115,8 +115,8 @@ def test_ranking_on_another_split_is_refused(small: Small, tmp_path: Path, run_j
         load_settings(write_config(tmp_path, small.settings.logs.path, train=train))
     config = config_for(tmp_path, small, small.settings.dataset.path, task="ranking")
     assert run_job("train", config).errors == [
-        f"error: {small.settings.dataset.path}: split by random, but ranking needs each positive beside its negatives; "
-        "prepare again with split.by: positive"
+        f"error: {small.settings.dataset.path}: split by random, but ranking needs each positive in the split "
+        "of its negatives; prepare again with split.by: positive"
     ]
 
 

@@ -26,7 +26,7 @@ def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp
     file.unlink() if fault == "deleted" else file.write_bytes(content[:200])
     out = finish(process, 2)
     (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
-    assert f"{file.name}: not a whole Parquet file" in line
+    assert f"{file.name}: not a complete Parquet file" in line
     assert "--resume auto" in line
     file.write_bytes(content)
     again = start_job("train", config, "--resume", "auto", "--set", "train.epochs=40", fault=FROM_DISK)

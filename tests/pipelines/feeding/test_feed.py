@@ -70,7 +70,7 @@ def test_a_file_that_breaks_in_mid_epoch_is_named(small: Small, tmp_path: Path, 
     next(batches)
     last = dataset.files("train")[-1]
     last.unlink() if fault == "deleted" else last.write_bytes(last.read_bytes()[:200])
-    with pytest.raises(DatasetError, match=rf"{last.name}: not a whole Parquet file.*--resume auto"):
+    with pytest.raises(DatasetError, match=rf"{last.name}: not a complete Parquet file.*--resume auto"):
         list(batches)
 
 
@@ -139,7 +139,7 @@ def test_a_missing_file_is_named(copy: Dataset) -> None:
 def test_a_truncated_file_is_named(copy: Dataset) -> None:
     file = copy.files("train")[0]
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(DatasetError, match=r"part-000000\.parquet: not a whole Parquet file"):
+    with pytest.raises(DatasetError, match=r"part-000000\.parquet: not a complete Parquet file"):
         feed(copy)
 
 
