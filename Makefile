@@ -8,6 +8,9 @@ DEMO := --config conf/demo.yaml
 # horovodrun prefixes every line with the rank, which makes the demo hard to read.
 UNPREFIXED := sed -u -E 's/^\[[0-9]+\]<(stdout|stderr)>: ?//'
 
+# Each process has a Spark of its own. Threads of torch that spin while they wait would take the other's cores.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 10
 
@@ -23,7 +26,7 @@ demo: setup  ## run the whole pipeline on simulated logs, from preparation to sc
 	@$(BIN)/python jobs/score.py $(DEMO) --date 2026-01-15
 
 test: setup  ## run every test that this machine can run, except those marked long
-	@$(BIN)/python -m pytest
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest $(PARALLEL)
 
 lint: setup  ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .

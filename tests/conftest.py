@@ -15,6 +15,7 @@ from pipelines.spark import spark_session
 from tests.support.config import DAYS, EVENTS, NIGHT, write_config
 from tests.support.field_kinds import Prepared, prepare_every_kind
 from tests.support.jobs import Outcome, RunJob, exit_code, run_main
+from tests.support.once import made_once
 from tests.support.small import Small
 
 if not torch.cuda.is_available():
@@ -43,14 +44,6 @@ def spark(shared_spark: SparkSession) -> Iterator[SparkSession]:
     shared_spark.conf.set("spark.sql.shuffle.partitions", partitions or "2")
 
 
-@pytest.fixture(scope="session")
-def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four days of simulated logs: three to learn from, the last to score."""
-    out = tmp_path_factory.mktemp("logs")
-    simulate(Simulation(out, date(2026, 1, 1), DAYS, EVENTS, users=60, apps=40, seed=1))
-    return out
-
-
 @pytest.fixture
 def run_job(capfd: pytest.CaptureFixture[str], shared_spark: SparkSession) -> RunJob:
     """Run a job as its command line would, and return its exit code and what it printed."""
@@ -65,12 +58,26 @@ def run_job(capfd: pytest.CaptureFixture[str], shared_spark: SparkSession) -> Ru
 
 
 @pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four days of simulated logs: three to learn from, the last to score."""
+    return made_once(
+        tmp_path_factory,
+        "logs",
+        lambda folder: simulate(Simulation(folder, date(2026, 1, 1), DAYS, EVENTS, users=60, apps=40, seed=1)),
+    )
+
+
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, logs: Path, shared_spark: SparkSession) -> Small:
-    """Prepared, trained, evaluated and scored. Tests read it; those that write make their own."""
-    folder = tmp_path_factory.mktemp("small")
-    config = write_config(folder, logs)
-    for name, *arguments in (("prepare",), ("train",), ("evaluate",), ("score", "--date", NIGHT)):
-        run_main(name, config, *arguments)
+    """Prepared, trained, evaluated and scored. Tests in several processes read it; those that write make their own."""
+
+    def make(folder: Path) -> None:
+        config = write_config(folder, logs)
+        for name, *arguments in (("prepare",), ("train",), ("evaluate",), ("score", "--date", NIGHT)):
+            run_main(name, config, *arguments)
+
+    folder = made_once(tmp_path_factory, "small", make)
+    config = folder / "settings.yaml"
     return Small(folder, config, load_settings(config))
 
 
