@@ -104,7 +104,7 @@ def score_on(cluster: Cluster, config: Path, kill: bool) -> Rows:
 def night_config(small: Small, tmp_path: Path) -> Path:
     config = write_config(tmp_path, tmp_path / "nights")
     shutil.copytree(small.settings.run.bundle, tmp_path / "run" / "bundle")
-    write_large_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=60)
+    write_large_night(small, tmp_path / "nights" / f"dt={NIGHT}", copies=20)
     return config
 
 

@@ -41,10 +41,8 @@ def prepared(small: Small, folder: Path, spark: SparkSession) -> Dataset:
     return Dataset.open(settings.dataset.path)
 
 
-@pytest.mark.parametrize(
-    "master",
-    [pytest.param("local[1]", marks=pytest.mark.long), "local-cluster[2,1,1024]"],
-)
+@pytest.mark.long  # test_cluster.py prepares on a cluster whose executor is killed, all other tests on two threads
+@pytest.mark.parametrize("master", ["local[1]", "local-cluster[2,1,1024]"])
 def test_rows_are_identical_on_any_master(small: Small, tmp_path: Path, master: str) -> None:
     """In a process of its own: this is about starting Spark. All other tests compare with two threads."""
     config = write_config(tmp_path, small.settings.logs.path)
@@ -78,7 +76,10 @@ def fails_once(marker: Path) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa
 
 @pytest.mark.parametrize(
     ("module", "stage"),
-    [(pipelines.preparation.fit_logs, "read_logs"), (pipelines.preparation.build_instances, "with_negatives")],
+    [
+        pytest.param(pipelines.preparation.fit_logs, "read_logs", marks=pytest.mark.long),
+        (pipelines.preparation.build_instances, "with_negatives"),
+    ],
     ids=["read_logs", "with_negatives"],
 )
 def test_a_task_that_fails_and_is_retried_changes_nothing(

@@ -30,7 +30,9 @@ def on_global_batches(small: Small, ranks: int, out: Path, exchange: str = "rows
     return torch.load(out)
 
 
-@pytest.mark.parametrize(("ranks", "exchange"), [(2, "auto"), (2, "rows"), (4, "rows")])
+@pytest.mark.parametrize(
+    ("ranks", "exchange"), [(2, "auto"), (2, "rows"), pytest.param(4, "rows", marks=pytest.mark.long)]
+)
 def test_the_same_global_batches_give_the_same_gradients_and_losses(
     small: Small, alone: dict, tmp_path: Path, ranks: int, exchange: str
 ) -> None:
