@@ -1,5 +1,6 @@
 """Same input, settings and seed: same dataset, whatever the partitions, the processes and the retries."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -118,7 +119,7 @@ def test_a_writer_that_dies_after_a_file_and_is_retried_changes_nothing(
 def test_a_preparation_that_dies_leaves_the_old_dataset_and_the_rerun_repairs(
     small: Small, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared(small, tmp_path, spark)
+    shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     with monkeypatch.context() as patch:
         patch.setattr(pipelines.preparation.prepare, "write_splits", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):

@@ -12,8 +12,8 @@ import torch
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from tests.support.jobs import RunJob
-from tests.support.processes import finish, start_job
+from tests.support.jobs import RunJob, run_main
+from tests.support.processes import start_job
 from tests.support.small import Small
 from tests.support.training_gate import Gate
 
@@ -56,7 +56,7 @@ def checkpoints(config: Path) -> list[Path]:
 def straight(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbs."""
     config = config_for(tmp_path_factory.mktemp("straight"), small)
-    finish(start_job("train", config))
+    run_main("train", config)
     return config
 
 
@@ -77,14 +77,16 @@ def assert_same_outcome(config: Path, straight: Path) -> None:
 
 @pytest.mark.parametrize(("model", "step"), KILL_POINTS)
 def test_a_killed_training_goes_on_bit_for_bit(
-    small: Small, straight: Path, tmp_path: Path, model: str, step: int
+    small: Small, straight: Path, tmp_path: Path, run_job: RunJob, model: str, step: int
 ) -> None:
     config = config_for(tmp_path, small)
     process = at_step(config, model, step)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not load_settings(config).run.bundle.exists()
-    assert "continues in epoch" in finish(start_job("train", config, "--resume", "auto"))
+    again = run_job("train", config, "--resume", "auto")
+    assert again.code == 0, again.err
+    assert "continues in epoch" in again.out + again.err
     assert_same_outcome(config, straight)
 
 
@@ -98,7 +100,7 @@ def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_first(
     out, _ = process.communicate(timeout=60)
     assert process.returncode == code, out
     assert "a checkpoint was written; continue with --resume auto" in out
-    finish(start_job("train", config, "--resume", "auto"))
+    run_main("train", config, "--resume", "auto")
     assert_same_outcome(config, straight)
 
 

@@ -13,6 +13,7 @@ from pipelines import phases
 from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
 from tests.support.config import write_config
 from tests.support.files import snapshot
+from tests.support.jobs import RunJob, run_main
 from tests.support.nights import Reader, published_scores, write_large_night
 from tests.support.processes import WorkerGate, finish, start_job
 from tests.support.small import Small
@@ -47,7 +48,7 @@ def python_workers(driver: int) -> list[psutil.Process]:
 
 def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: Path) -> None:
     night, scores = ("--date", "2026-03-02"), tmp_path / "scores"
-    finish(start_job("score", config, *night))
+    run_main("score", config, *night)
     expected, before = published_scores(scores), snapshot(scores / "dt=2026-03-02")
     reader = Reader(scores)
     reader.start()
@@ -125,12 +126,13 @@ def test_a_full_disk_leaves_what_was_published(config: Path, tmp_path: Path) -> 
     assert not list(scores.glob(".staging-*"))
 
 
-def test_a_damaged_log_keeps_its_own_night_back_only(config: Path, tmp_path: Path) -> None:
+def test_a_damaged_log_keeps_its_own_night_back_only(config: Path, tmp_path: Path, run_job: RunJob) -> None:
     scores, damaged = tmp_path / "scores", tmp_path / "nights" / "dt=2026-02-28" / "part.csv.gz"
     damaged.parent.mkdir()
     damaged.write_bytes(b"\x1f\x8b\x08\x00" + b"no more than its first bytes are gzip's")
-    out = finish(start_job("score", config, "--from", "2026-02-28", "--to", "2026-03-01"), 2)
-    (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
+    outcome = run_job("score", config, "--from", "2026-02-28", "--to", "2026-03-01")
+    assert outcome.code == 2
+    (line,) = outcome.errors
     assert "part.csv.gz" in line
     assert [path.name for path in scores.glob("dt=*")] == ["dt=2026-03-01"]
     assert [entry.outcome for entry in read_ledger(scores)] == ["failed", "published"]
