@@ -34,11 +34,11 @@ def test_systemd_accepts_its_units(tmp_path: Path) -> None:
         for path in unit:
             text = path.read_text().replace("/opt/attentional-fm", str(tmp_path))
             (tmp_path / path.name).write_text(text)
-    found = subprocess.run(
+    completed = subprocess.run(
         ["systemd-analyze", "verify", *map(str, tmp_path.glob("attentional*"))], capture_output=True, text=True
     )
-    assert found.returncode == 0, found.stderr
-    ours = [line for line in found.stderr.splitlines() if "attentional-fm" in line]
+    assert completed.returncode == 0, completed.stderr
+    ours = [line for line in completed.stderr.splitlines() if "attentional-fm" in line]
     assert not ours
 
 

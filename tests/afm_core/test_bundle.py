@@ -45,12 +45,12 @@ def test_a_changed_or_missing_file_is_refused_by_name(bundle: Path, name: str) -
 
 
 def test_frozen_rows_show_a_model_that_scores_otherwise_than_it_did(bundle: Path) -> None:
-    found = read_bundle(bundle)
+    opened = read_bundle(bundle)
     assert len(load_file(bundle / "certificate.safetensors")["ids"]) == 64, "the first batch of the validation split"
-    assert found.certificate_error() == 0.0
+    assert opened.certificate_error() == 0.0
     with torch.no_grad():
-        found.model.factors.bias += 0.01
-    assert found.certificate_error() == pytest.approx(0.01, rel=1e-3)
+        opened.model.factors.bias += 0.01
+    assert opened.certificate_error() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_an_edited_checksum_is_refused(bundle: Path) -> None:
@@ -72,5 +72,5 @@ def test_a_bundle_loads_without_spark_petastorm_or_horovod(bundle: Path) -> None
         f"read_bundle(Path({str(bundle)!r})); "
         "print([name for name in ('pyspark', 'petastorm', 'horovod') if name in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "[]"

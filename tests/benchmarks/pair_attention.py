@@ -149,8 +149,8 @@ def main() -> None:
             f"{ours['inference']:,.0f} rows/s; of DeepCTR-Torch: {ratios}; about {left / 60:.0f} min left",
             flush=True,
         )
-        found = [{**shape._asdict(), "figures": figures} for shape, figures in results]
-        (options.out / "pair_attention.json").write_text(json.dumps({"machine": machine, "results": found}, indent=1))
+        content = [{**shape._asdict(), "figures": figures} for shape, figures in results]
+        (options.out / "pair_attention.json").write_text(json.dumps({"machine": machine, "results": content}, indent=1))
         (options.out / "pair_attention.md").write_text(markdown(machine, results))
     for worker in workers:
         worker.process.kill()

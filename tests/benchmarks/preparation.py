@@ -239,8 +239,8 @@ def main() -> None:
         if not options.keep:
             shutil.rmtree(folder)
         screen.print(columns(f"largest Spark stages, {rows:,} rows", *largest_stages(results[-1])))
-        found = {"machine": machine, "results": [asdict(figures) for figures in results]}
-        (options.out / "preparation.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        content = {"machine": machine, "results": [asdict(figures) for figures in results]}
+        (options.out / "preparation.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         (options.out / "preparation.md").write_text(markdown(machine, results), encoding="utf-8")
         screen.print(columns("preparation", *table(results)))
 

@@ -35,5 +35,5 @@ def write_report(out: Path, name: str, title: str, tables: list[Table]) -> None:
         screen.print(columns(*table))
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{name}.md").write_text("\n".join(text), encoding="utf-8")
-    found = {"machine": machine(), "tables": [table._asdict() for table in tables]}
-    (out / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    content = {"machine": machine(), "tables": [table._asdict() for table in tables]}
+    (out / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -60,11 +60,11 @@ def settings_for(folder: Path, rows: int, size: int) -> Path:
 def timed(*arguments: object) -> float:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
     )
-    if found.returncode:
-        raise SystemExit(f"error: {arguments[0]} ended with {found.returncode}\n{found.stderr[-2000:]}")
+    if completed.returncode:
+        raise SystemExit(f"error: {arguments[0]} ended with {completed.returncode}\n{completed.stderr[-2000:]}")
     return time.perf_counter() - start
 
 
@@ -81,25 +81,25 @@ def rates_alone(folder: Path) -> tuple[float, float]:
     columns = [field.ids(random.integers(field.size, size=ALONE)) for field in bundle.feature_map.fields]
     ids = torch.from_numpy(np.stack(columns, axis=1).astype(np.int64))
     pieces = [EncodedBatch.of_ids(piece) for piece in ids.split(BATCH_ROWS)]
-    found = []
+    rates = []
     for score in (bundle.calibrated_model.score, bundle.scorer.batch):
         with torch.inference_mode():
             for _ in range(5):  # afterwards the scorer's tables are made
                 deque(map(score, pieces), maxlen=0)
             start = time.perf_counter()
             deque(map(score, pieces), maxlen=0)
-            found.append(ALONE / (time.perf_counter() - start))
-    return found[0], found[1]
+            rates.append(ALONE / (time.perf_counter() - start))
+    return rates[0], rates[1]
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
-    made.add_argument("--plain", type=int, default=10_000_000, help="rows of the night that the plain UDF scores")
-    made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    made.add_argument("--work", type=Path, help="folder for the logs")
-    made.add_argument("--size", type=int, default=64, help="k and t")
-    arguments = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--plain", type=int, default=10_000_000, help="rows of the night that the plain UDF scores")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--work", type=Path, help="folder for the logs")
+    parser.add_argument("--size", type=int, default=64, help="k and t")
+    arguments = parser.parse_args()
     size, name = arguments.size, "scoring" if arguments.size == 64 else f"scoring_{arguments.size}"
     lines, stages = [], []
     with tempfile.TemporaryDirectory(dir=arguments.work) as made_folder:

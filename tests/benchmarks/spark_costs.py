@@ -146,10 +146,10 @@ def _family(pid: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (stat := _stat(int(entry.name))):
             children.setdefault(int(stat[1]), []).append(int(entry.name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found
+    family = [pid]
+    for parent in family:
+        family += children.get(parent, [])
+    return family
 
 
 def _stat(pid: int) -> list[str]:
@@ -169,5 +169,5 @@ def _text(pid: int, name: str) -> str:
 
 
 def _memory(pid: int, file: str, key: str) -> int:
-    found = [line.split()[1] for line in _text(pid, file).splitlines() if line.startswith(f"{key}:")]
-    return int(found[0]) * 1024 if found else 0
+    values = [line.split()[1] for line in _text(pid, file).splitlines() if line.startswith(f"{key}:")]
+    return int(values[0]) * 1024 if values else 0

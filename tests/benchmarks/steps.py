@@ -35,13 +35,13 @@ def draw_ids(random: np.random.Generator, rows: int, n_ids: int) -> torch.Tensor
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--config", type=Path, required=True)
-    made.add_argument("--ids", type=int, required=True)
-    made.add_argument("--steps", type=int, required=True)
-    made.add_argument("--out", type=Path, required=True)
-    made.add_argument("--set", action="append", default=[], dest="overrides")
-    arguments = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--ids", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    arguments = parser.parse_args()
     settings = load_settings(arguments.config, arguments.overrides)
 
     def work(ranks: Communicator, _: bool) -> None:

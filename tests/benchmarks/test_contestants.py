@@ -11,8 +11,8 @@ SMALL = Shape(3, 16, 8)
 @pytest.mark.parametrize("name", ["ours", "ours, float32", "plain torch", "matrix products, float32"])
 def test_a_contestant_learns_and_predicts(name: str) -> None:
     prepared = Prepared(name)
-    found = [prepared.measure(SMALL, task, seconds=0.0) for task in ("training", "inference")]
-    assert all(answer["rate"] > 0 for answer in found)
+    answers = [prepared.measure(SMALL, task, seconds=0.0) for task in ("training", "inference")]
+    assert all(answer["rate"] > 0 for answer in answers)
 
 
 def test_the_report_names_ratios_and_what_did_not_fit() -> None:

@@ -14,9 +14,9 @@ from tests.support.ranks import needs_horovod
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_step_and_its_parts_are_measured(tmp_path: Path, ranks: int) -> None:
     sizes = {"model__embedding_dim": 4, "model__attention_dim": 4, "train__batch_size": 64}
-    found = training.measure_steps(tmp_path, ranks, 3, 1000, **sizes)
-    assert set(found) == {"model", "exchange", "optimiser", "step"}
-    assert all(seconds > 0 for seconds in found.values())
+    seconds_by_part = training.measure_steps(tmp_path, ranks, 3, 1000, **sizes)
+    assert set(seconds_by_part) == {"model", "exchange", "optimiser", "step"}
+    assert all(seconds > 0 for seconds in seconds_by_part.values())
 
 
 def test_candidates_are_compared_with_every_pair(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,13 +43,13 @@ def queries(users: int) -> Tensor:
 @torch.inference_mode()
 def brute_force(model: AnyModel, rows: Tensor, items: Tensor) -> Tensor:
     """(Q, BEST) places of the items with the greatest outputs."""
-    found = []
+    best = []
     for row in rows:
         pairs = row.repeat(len(items), 1)
         pairs[:, SLOT] = items
         outputs = torch.cat([model(EncodedBatch.of_ids(pairs[at : at + ROWS])) for at in range(0, len(pairs), ROWS)])
-        found.append(outputs.argsort(descending=True, stable=True)[:BEST])
-    return torch.stack(found)
+        best.append(outputs.argsort(descending=True, stable=True)[:BEST])
+    return torch.stack(best)
 
 
 def measure(name: str, users: int) -> dict[str, float]:
@@ -70,10 +70,10 @@ def measure(name: str, users: int) -> dict[str, float]:
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--users", type=int, default=USERS)
-    made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    arguments = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    arguments = parser.parse_args()
     header = ["", "ours, users/s", "the model on every pair, users/s", "ratio"]
     rows = []
     for name in ("afm", "fm"):

@@ -38,12 +38,12 @@ PEER = "Petastorm: make_batch_reader and BatchedDataLoader"
 
 
 def main() -> None:
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    made.add_argument("--rows", type=int, default=FEED_ROWS, help="logs behind the files of the feed")
-    made.add_argument("--steps", type=int, default=60)
-    made.add_argument("--vocabularies", type=int, nargs="+", default=VOCABULARIES)
-    arguments = made.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--rows", type=int, default=FEED_ROWS, help="logs behind the files of the feed")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--vocabularies", type=int, nargs="+", default=VOCABULARIES)
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tables = [
             feed_table(Path(folder), arguments.rows),
@@ -156,8 +156,8 @@ def vocabulary_table(folder: Path, steps: int, vocabularies: tuple[int, ...]) ->
             [measure_steps(folder, ranks, steps, ids, **sizes)["step"] for ids in vocabularies]
             for _ in range(VOCABULARY_ROUNDS)
         ]
-        found = [min(times) for times in zip(*rounds, strict=True)]
-        lines.append([f"{ranks}", *(f"{1e3 * step:.1f} ms" for step in found), f"{found[-1] / found[0]:.2f}"])
+        fastest = [min(times) for times in zip(*rounds, strict=True)]
+        lines.append([f"{ranks}", *(f"{1e3 * step:.1f} ms" for step in fastest), f"{fastest[-1] / fastest[0]:.2f}"])
     header = ["ranks", *(f"{ids:,} ids" for ids in vocabularies), "last / first"]
     return Table(f"A step against the vocabulary: AFM, ten fields, k = t = 16, {BATCH:,} rows", header, lines)
 

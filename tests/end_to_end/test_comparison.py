@@ -58,8 +58,8 @@ def test_seeds_give_mean_and_spread_and_a_study_does_not_read_the_test_split(
     small: Small, tmp_path: Path, run_job: RunJob
 ) -> None:
     config = config_of(small, tmp_path, compare=FEW, seeds=[1, 2], studies=STUDY)
-    found = run_job("compare", config, "--studies")
-    assert found.code == 0, found.err
+    outcome = run_job("compare", config, "--studies")
+    assert outcome.code == 0, outcome.err
     run = load_settings(config).run.path
     results = json.loads((run / "compare.json").read_text())
     assert [(one["name"], one["seed"]) for one in results] == [("afm", 1), ("afm", 2), ("fm", 1), ("fm", 2)]
@@ -89,9 +89,9 @@ def test_a_search_that_was_cut_short_goes_on_as_if_it_had_not_been(
             assert run_job("search", config, "--set", "search.trials=1").code == 0
             with (folder / "searches" / "small.jsonl").open("a") as log:
                 log.write('{"name": "fm", "numb')
-        found = run_job("search", config)
-        assert found.code == 0, found.err
-        assert "best on the validation split" in found.out
+        outcome = run_job("search", config)
+        assert outcome.code == 0, outcome.err
+        assert "best on the validation split" in outcome.out
         trials = read_trials(folder / "searches" / "small.jsonl")
         outcomes.append(sorted((one.name, one.number, tuple(one.drawn.items()), one.valid) for one in trials))
     assert outcomes[0] == outcomes[1]

@@ -31,9 +31,9 @@ def rows(bundle: Bundle, n: int) -> EncodedBatch:
 
 def test_the_job_writes_what_onnxruntime_scores_alike(small: Small, tmp_path: Path, run_job: RunJob) -> None:
     file = tmp_path / "served" / "model.onnx"
-    found = run_job("export", small.config, "--out", str(file))
-    assert found.code == 0, found.err
-    assert "ids, values, mask: (rows, 5) int64, float32, bool" in found.out
+    outcome = run_job("export", small.config, "--out", str(file))
+    assert outcome.code == 0, outcome.err
+    assert "ids, values, mask: (rows, 5) int64, float32, bool" in outcome.out
     bundle = read_bundle(small.settings.run.bundle)
     for n in (1, 2, 1000):
         batch = rows(bundle, n)

@@ -44,8 +44,8 @@ def test_a_third_of_the_epochs_is_enough(week: Path, run_job: RunJob) -> None:
     scratch = run_job("train", week)
     assert scratch.code == 0, scratch.err
     third = ("--set", f"train.epochs={EPOCHS // 3}", "--set", f"run.path={folder}/after")
-    found = run_job("train", week, "--from", f"{folder}/before/bundle", *third)
-    assert found.code == 0, found.err
+    outcome = run_job("train", week, "--from", f"{folder}/before/bundle", *third)
+    assert outcome.code == 0, outcome.err
     ours, theirs = (read_bundle(folder / run / "bundle").metrics["valid"] for run in ("after", "run"))
     assert ours <= 1.01 * theirs
     first = json.loads((folder / "after" / "history.jsonl").read_text().splitlines()[0])["train"]
@@ -57,8 +57,8 @@ def test_old_ids_keep_their_vectors_and_the_optimiser_its_memory(week: Path, run
     folder = week.parent
     still = [f"run.path={folder}/still", "train.epochs=1", "train.learning_rate=1e-12"]
     arguments = [part for text in still for part in ("--set", text)]
-    found = run_job("train", week, "--from", f"{folder}/before/bundle", *arguments)
-    assert found.code == 0, found.err
+    outcome = run_job("train", week, "--from", f"{folder}/before/bundle", *arguments)
+    assert outcome.code == 0, outcome.err
     before, after = (read_bundle(folder / run / "bundle") for run in ("before", "still"))
     old, new = (bundle.model.state_dict() for bundle in (before, after))
     n_old = before.feature_map.n_ids
@@ -81,15 +81,15 @@ def test_old_ids_keep_their_vectors_and_the_optimiser_its_memory(week: Path, run
 def test_another_model_is_refused_by_name(week: Path, run_job: RunJob, override: str, reason: str) -> None:
     folder = week.parent
     out = ("--set", f"run.path={folder}/refused")
-    found = run_job("train", week, "--from", f"{folder}/before/bundle", "--set", override, *out)
-    assert found.code == 2
-    assert reason in found.errors[0]
+    outcome = run_job("train", week, "--from", f"{folder}/before/bundle", "--set", override, *out)
+    assert outcome.code == 2
+    assert reason in outcome.errors[0]
 
 
 def test_a_dataset_that_does_not_keep_the_ids_is_refused(week: Path, run_job: RunJob) -> None:
     folder = week.parent
     out = ("--set", f"run.path={folder}/refused", "--set", f"dataset.path={folder}/seven")
     assert run_job("train", week, *out, "--set", "train.epochs=1").code == 0
-    found = run_job("train", week, "--from", f"{folder}/run/bundle", *out)
-    assert found.code == 2
-    assert "prepare with --extend" in found.errors[0]
+    outcome = run_job("train", week, "--from", f"{folder}/run/bundle", *out)
+    assert outcome.code == 2
+    assert "prepare with --extend" in outcome.errors[0]

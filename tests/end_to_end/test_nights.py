@@ -49,12 +49,12 @@ def test_a_range_of_nights_is_published_but_for_the_odd_one(
     small: Small, nights: Path, tmp_path: Path, run_job: RunJob
 ) -> None:
     config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
-    found = run_job("score", config, "--from", "2026-02-01", "--to", "2026-02-05")
-    assert found.code == 2
-    odd, absent = found.errors
+    outcome = run_job("score", config, "--from", "2026-02-01", "--to", "2026-02-05")
+    assert outcome.code == 2
+    odd, absent = outcome.errors
     assert "night 2026-02-04: 100.0% of user missing or unseen, allowed is score.max_unknown = 90.0%" in odd
     assert "no logs for 2026-02-05; the nights there are 2026-02-01 to 2026-02-04" in absent
-    assert "not published" in found.out
+    assert "not published" in outcome.out
     assert [path.name for path in sorted(scores.glob("dt=*"))] == [f"dt=2026-02-0{day}" for day in (1, 2, 3)]
     assert pq.read_table(scores / "dt=2026-02-01").num_rows > 300
     assert pq.read_table(scores / "dt=2026-02-02").schema.names == ["event_id", "score", "model"]
@@ -89,20 +89,20 @@ def test_a_backfill_leaves_alone_what_would_be_the_same(
     both = ("--from", "2026-02-01", "--to", "2026-02-02")
     assert run_job("score", config, *both).code == 0
     before = {night.name: snapshot(night) for night in scores.glob("dt=*")}
-    found = run_job("score", config, *both, "--set", "score.drift.warn=0.2")
-    assert found.code == 3
-    assert found.out.count("up to date") == 2
+    outcome = run_job("score", config, *both, "--set", "score.drift.warn=0.2")
+    assert outcome.code == 3
+    assert outcome.out.count("up to date") == 2
     assert {night.name: snapshot(night) for night in scores.glob("dt=*")} == before
 
     file = nights / "dt=2026-02-01" / "part.csv"
     first = file.read_text().splitlines()[1]
     file.write_text(f"{file.read_text()}\nanother,{first.partition(',')[2]}\n")
-    found = run_job("score", config, *both)
-    assert found.code == 0
-    assert (found.out.count("logs changed"), found.out.count("up to date")) == (1, 1)
+    outcome = run_job("score", config, *both)
+    assert outcome.code == 0
+    assert (outcome.out.count("logs changed"), outcome.out.count("up to date")) == (1, 1)
     assert "another" in pq.read_table(scores / "dt=2026-02-01")["event_id"].to_pylist()
-    found = run_job("score", config, *both, "--set", "score.max_unknown=0.95")
-    assert found.out.count("settings changed") == 2
+    outcome = run_job("score", config, *both, "--set", "score.max_unknown=0.95")
+    assert outcome.out.count("settings changed") == 2
 
 
 def test_a_mean_score_out_of_bounds_leaves_what_was_published(
@@ -111,9 +111,9 @@ def test_a_mean_score_out_of_bounds_leaves_what_was_published(
     config, scores = config_for(tmp_path, small, nights), tmp_path / "scores"
     assert run_job("score", config, "--date", "2026-02-01").code == 0
     before = snapshot(scores / "dt=2026-02-01")
-    found = run_job("score", config, "--date", "2026-02-01", "--set", "score.mean_score_range=[0.9, 1.0]")
-    assert found.code == 2
-    assert "allowed is score.mean_score_range = +0.9 to +1" in found.errors[0]
+    outcome = run_job("score", config, "--date", "2026-02-01", "--set", "score.mean_score_range=[0.9, 1.0]")
+    assert outcome.code == 2
+    assert "allowed is score.mean_score_range = +0.9 to +1" in outcome.errors[0]
     assert snapshot(scores / "dt=2026-02-01") == before
 
 
@@ -126,9 +126,9 @@ def test_scores_that_are_not_numbers_are_not_published(
     with torch.no_grad():
         bundle.model.factors.linear.weight[unknown] = float("nan")
     write_copy(bundle, tmp_path / "run" / "bundle", user=bundle.feature_map["user"].ranges[0].first)
-    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-04")
-    assert found.code == 2
-    assert "50 of 50 scores are not numbers" in found.errors[0]
+    outcome = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-04")
+    assert outcome.code == 2
+    assert "50 of 50 scores are not numbers" in outcome.errors[0]
     assert not list((tmp_path / "scores").glob("dt=*"))
 
 
@@ -138,10 +138,10 @@ def test_a_bundle_that_scores_otherwise_than_when_it_was_trained_is_refused(
     bundle = read_bundle(small.settings.run.bundle)
     write_copy(bundle, tmp_path / "run" / "bundle", user=3)
     monkeypatch.setattr("afm_core.models.factors.LinearPart.first_order", lambda self, batch: self.bias + 0.25)
-    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01")
-    assert found.code == 2
-    assert "scores of its frozen rows differ by up to" in found.errors[0]
-    assert "allowed is 1e-06 (float32)" in found.errors[0]
+    outcome = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01")
+    assert outcome.code == 2
+    assert "scores of its frozen rows differ by up to" in outcome.errors[0]
+    assert "allowed is 1e-06 (float32)" in outcome.errors[0]
 
 
 def write_copy(bundle: Bundle, path: Path, user: int) -> None:
@@ -157,10 +157,10 @@ def test_a_second_run_ends_in_one_line_and_may_be_tried_again(
 ) -> None:
     config = config_for(tmp_path, small, nights)
     with locked(tmp_path / "scores"):
-        found = run_job("score", config, "--date", "2026-02-02")
-    assert found.code == 75
-    assert len(found.errors) == 1
-    assert "held by process" in found.errors[0]
+        outcome = run_job("score", config, "--date", "2026-02-02")
+    assert outcome.code == 75
+    assert len(outcome.errors) == 1
+    assert "held by process" in outcome.errors[0]
 
 
 def test_nights_that_cannot_be_meant_are_one_line(small: Small, nights: Path, tmp_path: Path, run_job: RunJob) -> None:
@@ -184,13 +184,13 @@ def test_every_row_says_why(small: Small, nights: Path, tmp_path: Path, run_job:
     fields = ["user", "app", "daypart", "weekday", "place"]
     assert len(scored) > 300
     for row in scored:
-        found = row["interactions"]
-        assert len(found) == 10
-        assert sum(one["weight"] for one in found) == pytest.approx(1.0, abs=1e-5)
-        total = row["first_order"] + sum(one["contribution"] for one in found)
+        actual = row["interactions"]
+        assert len(actual) == 10
+        assert sum(one["weight"] for one in actual) == pytest.approx(1.0, abs=1e-5)
+        total = row["first_order"] + sum(one["contribution"] for one in actual)
         assert min(1.0, max(-1.0, total)) == pytest.approx(row["score"], abs=1e-5)
-        assert {(one["left_field"], one["right_field"]) for one in found} == set(itertools.combinations(fields, 2))
-        for one in found:
+        assert {(one["left_field"], one["right_field"]) for one in actual} == set(itertools.combinations(fields, 2))
+        for one in actual:
             assert one["left_value"] in (logs.loc[row["event_id"], one["left_field"]], None)
 
 
@@ -200,6 +200,6 @@ def test_a_model_that_cannot_say_why_is_refused_by_name(
     run = tmp_path / "run"
     run.mkdir()
     (run / "bundle").symlink_to(small.settings.run.warm_start_bundle)
-    found = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01", "--explain", "3")
-    assert found.code == 2
-    assert "holds a fm; --explain needs an afm" in found.errors[0]
+    outcome = run_job("score", write_config(tmp_path, nights), "--date", "2026-02-01", "--explain", "3")
+    assert outcome.code == 2
+    assert "holds a fm; --explain needs an afm" in outcome.errors[0]

@@ -58,8 +58,8 @@ def test_a_training_from_a_bucket_is_that_from_the_disk(
     for name, dataset in paths.items():
         config = config_for(tmp_path / name, small, dataset)
         for job, *arguments in (("train",), ("evaluate",), ("score", "--date", NIGHT)):
-            found = run_job(job, config, *arguments)
-            assert found.code == 0, found.err
+            outcome = run_job(job, config, *arguments)
+            assert outcome.code == 0, outcome.err
     weights = [snapshot(tmp_path / name / "run" / "bundle") for name in paths]
     assert weights[0]["weights.safetensors"] == weights[1]["weights.safetensors"]
     assert weights[0]["features.parquet"] == weights[1]["features.parquet"]

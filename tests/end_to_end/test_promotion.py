@@ -56,9 +56,9 @@ def test_the_first_bundle_is_promoted_and_scores(config: Path, tmp_path: Path, r
     before = run_job("score", config, "--date", NIGHT)
     assert before.code == 2
     assert "no complete bundle" in before.errors[0], "nothing was promoted yet"
-    found = run_job("promote", config)
-    assert found.code == 0, found.err
-    assert "nothing to compare with" in found.out
+    outcome = run_job("promote", config)
+    assert outcome.code == 0, outcome.err
+    assert "nothing to compare with" in outcome.out
     assert snapshot(tmp_path / "run" / "current") == snapshot(tmp_path / "run" / "bundle")
     assert run_job("score", config, "--date", NIGHT).code == 0
 
@@ -72,9 +72,9 @@ def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
     assert again.code == 0, "an equal bundle is as good"
     assert "against" in again.out
     spoil(config, 0.5)
-    found = run_job("promote", config)
-    assert found.code == 2
-    (line,) = found.errors
+    outcome = run_job("promote", config)
+    assert outcome.code == 2
+    (line,) = outcome.errors
     assert "not promoted: AUC" in line
     assert "allowed is at least" in line
     assert snapshot(tmp_path / "run" / "current") == kept
@@ -100,9 +100,9 @@ def test_every_limit_can_refuse(config: Path, run_job: RunJob, limit: str, reaso
     )
     assert run_job("promote", config, *wide).code == 0
     spoil(config, 0.5)
-    found = run_job("promote", config, *wide, "--set", limit)
-    assert found.code == 2
-    assert f"not promoted: {reason}" in found.errors[0]
+    outcome = run_job("promote", config, *wide, "--set", limit)
+    assert outcome.code == 2
+    assert f"not promoted: {reason}" in outcome.errors[0]
 
 
 def test_a_map_that_knows_too_little_of_the_validation_split_is_refused(
@@ -118,9 +118,9 @@ def test_a_map_that_knows_too_little_of_the_validation_split_is_refused(
         changed = table.set_column(at, table.schema.field("user"), pa.array(users))
         pq.write_table(changed, path, compression="zstd", row_group_size=len(table))
     of_it = ("--set", f"dataset.path={dataset}")
-    found = run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.4")
-    assert found.code == 2
-    assert "not promoted: unknown share 0.50" in found.errors[0]
-    assert "allowed is at most 0.4" in found.errors[0]
+    outcome = run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.4")
+    assert outcome.code == 2
+    assert "not promoted: unknown share 0.50" in outcome.errors[0]
+    assert "allowed is at most 0.4" in outcome.errors[0]
     assert not (tmp_path / "run" / "current").exists()
     assert run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.6").code == 0

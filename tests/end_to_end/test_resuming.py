@@ -124,10 +124,10 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_is_used(
 def test_a_checkpoint_of_other_settings_is_refused_by_name(
     small: Small, straight: Path, tmp_path: Path, run_job: RunJob
 ) -> None:
-    found = run_job("train", straight, "--resume", "auto", "--set", "train.learning_rate=0.5")
-    assert found.code == 2
-    assert "train.learning_rate was 0.01, is 0.5" in found.errors[0]
-    assert len(found.errors) == 1
+    outcome = run_job("train", straight, "--resume", "auto", "--set", "train.learning_rate=0.5")
+    assert outcome.code == 2
+    assert "train.learning_rate was 0.01, is 0.5" in outcome.errors[0]
+    assert len(outcome.errors) == 1
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
@@ -138,12 +138,12 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
     before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        found = run_job("train", config)
+        outcome = run_job("train", config)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert found.code == 2
-    (line,) = found.errors
+    assert outcome.code == 2
+    (line,) = outcome.errors
     assert "the checkpoint could not be written" in line
     assert [path.parent.name for path in checkpoints(config)] == ["afm", "afm", "fm", "fm"]
     assert not list(load_settings(config).run.checkpoints.glob("*/.staging*"))
@@ -153,9 +153,9 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
 
 def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_path: Path, run_job: RunJob) -> None:
     config = config_for(tmp_path, small, optimizer="sgd", learning_rate=1e9, schedule="constant", ema_decay=0.0)
-    found = run_job("train", config)
-    assert found.code == 2
-    (line,) = found.errors
+    outcome = run_job("train", config)
+    assert outcome.code == 2
+    (line,) = outcome.errors
     assert "the loss is not finite in epoch 1" in line
     named = json.loads((tmp_path / "run" / "diverged-rank-0.json").read_text())
     stored = pq.read_table(small.settings.dataset.path / "train", columns=["row_key"])["row_key"].to_pylist()

@@ -81,14 +81,14 @@ def test_classification_gives_calibrated_probabilities(
     assert (valid.score >= 0).all()
     assert (valid.score <= 1).all()
     assert valid.score.mean() == pytest.approx((valid.label > 0).mean(), abs=0.005), "on the rows it was fitted on"
-    found = run_job("evaluate", config)
-    assert found.code == 0, found.err
+    outcome = run_job("evaluate", config)
+    assert outcome.code == 0, outcome.err
     metrics = json.loads((tmp_path / "run" / "evaluation.json").read_text())["metrics"]["afm"]
     assert 0.5 < metrics["auc"] <= 1.0
     assert 0.7 < metrics["calibration_ratio"] < 1.4
     assert metrics["normalised_entropy"] < 1.0
     assert {"hit_rate_at_5", "ndcg_at_10", "list_auc", "average_precision"} < set(metrics)
-    assert "NDCG@10 by user" in found.out
+    assert "NDCG@10 by user" in outcome.out
     assert run_job("score", config, "--date", NIGHT).code == 0
     scores = pq.read_table(tmp_path / "scores" / f"dt={NIGHT}")["score"].to_numpy()
     assert 0 <= scores.min() < scores.max() <= 1

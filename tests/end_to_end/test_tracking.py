@@ -16,10 +16,10 @@ def test_every_model_is_a_run_with_its_epochs(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     warm = {"model": "fm", "epochs": 1}
-    found = run_job(
+    outcome = run_job(
         "train", small.training_config(tmp_path, {**TRAIN, "warm_start": warm}), "--set", "run.mlflow=nights"
     )
-    assert found.code == 0, found.err
+    assert outcome.code == 0, outcome.err
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("nights").experiment_id])
     assert {run.info.run_name: run.info.status for run in runs} == {"fm": "FINISHED", "afm": "FINISHED"}
@@ -33,6 +33,6 @@ def test_a_server_that_is_away_is_one_line(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    found = run_job("train", small.training_config(tmp_path, TRAIN), "--set", "run.mlflow=nights")
-    assert (found.code, len(found.errors)) == (2, 1)
-    assert "MLflow at http://127.0.0.1:9 cannot be used" in found.errors[0]
+    outcome = run_job("train", small.training_config(tmp_path, TRAIN), "--set", "run.mlflow=nights")
+    assert (outcome.code, len(outcome.errors)) == (2, 1)
+    assert "MLflow at http://127.0.0.1:9 cannot be used" in outcome.errors[0]

@@ -24,8 +24,8 @@ def two_ranks(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Small, tmp_path: Path) -> None:
-    found = two_ranks(ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
-    assert found.returncode == 0, found.stderr
+    completed = two_ranks(ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
+    assert completed.returncode == 0, completed.stderr
     ranks = [(tmp_path / f"rank-{rank}").read_text().splitlines() for rank in range(2)]
     assert len(ranks[0]) == len(ranks[1]), "one step each, or a rank waits for ever"
     seen = [int(key) for lines in ranks for line in lines for key in line.split()]
@@ -36,9 +36,9 @@ def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Smal
 def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: Path) -> None:
     """The ranks agree bit for bit at the end, or the job fails; and the result is as good as one rank's."""
     config = write_config(tmp_path, small.settings.logs.path, dataset={"path": str(small.settings.dataset.path)})
-    found = two_ranks(ROOT / "jobs" / "train.py", "--config", config)
-    assert found.returncode == 0, found.stderr
-    assert "2 rank(s)" in found.stdout
+    completed = two_ranks(ROOT / "jobs" / "train.py", "--config", config)
+    assert completed.returncode == 0, completed.stderr
+    assert "2 rank(s)" in completed.stdout
     ours, alone = read_bundle(tmp_path / "run" / "bundle"), read_bundle(small.settings.run.bundle)
     assert ours.metrics["valid"] == pytest.approx(alone.metrics["valid"], abs=0.03)
     steps = {epoch["steps"] for epoch in ours.metrics["epochs"]}
@@ -72,11 +72,11 @@ run_on_ranks(load_settings(Path(sys.argv[1])), work)
 def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(small: Small, tmp_path: Path, how: str) -> None:
     script = tmp_path / "disagree.py"
     script.write_text(DISAGREE)
-    found = two_ranks(script, small.config, how)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.count("before False") == 2
-    assert found.stdout.count("after True") == 2
-    assert found.stdout.count("gradient [3.0, 3.0, 3.0] [2.0, 1.0]") == 2
+    completed = two_ranks(script, small.config, how)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.count("before False") == 2
+    assert completed.stdout.count("after True") == 2
+    assert completed.stdout.count("gradient [3.0, 3.0, 3.0] [2.0, 1.0]") == 2
 
 
 def test_alone_is_reproducible_bit_for_bit(small: Small, tmp_path: Path) -> None:

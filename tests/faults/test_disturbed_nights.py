@@ -37,13 +37,13 @@ def config(small: Small, tmp_path: Path) -> Path:
 
 def python_workers(driver: int) -> list[psutil.Process]:
     """The processes that score: children of PySpark's daemon, which looks the same."""
-    found = []
+    workers = []
     for child in psutil.Process(driver).children(recursive=True):
         with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             parent = child.parent()
             if parent and "pyspark.daemon" in child.cmdline() and "pyspark.daemon" in parent.cmdline():
-                found.append(child)
-    return found
+                workers.append(child)
+    return workers
 
 
 def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: Path) -> None:

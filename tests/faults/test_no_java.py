@@ -20,9 +20,9 @@ def test_without_java_a_spark_job_ends_in_one_line(
         environment["JAVA_HOME"] = home
     name, *arguments = job
     command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), "--config", str(small.config), *arguments]
-    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert found.returncode == 2
-    (line,) = found.stderr.splitlines()
+    completed = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert completed.returncode == 2
+    (line,) = completed.stderr.splitlines()
     assert line.startswith("error: ")
     assert "apt-get install openjdk-17-jre-headless" in line
-    assert found.stdout == ""
+    assert completed.stdout == ""

@@ -15,8 +15,8 @@ def wait_for(
     deadline = time.monotonic() + seconds
     while not (answer := found()):
         if process and process.poll() is not None:
-            said = process.stdout.read() if process.stdout else ""
-            raise AssertionError(f"the process ended before this: {what}\n{said}")
+            printed = process.stdout.read() if process.stdout else ""
+            raise AssertionError(f"the process ended before this: {what}\n{printed}")
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
         time.sleep(0.01)
     return answer

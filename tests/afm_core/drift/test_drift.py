@@ -19,8 +19,8 @@ from tests.support.small import Small
 def test_the_index_is_the_sum_over_bins() -> None:
     p, q = [60.5, 30.5, 10.5], [20.5, 20.5, 60.5]
     expected = sum((b / 101.5 - a / 101.5) * math.log(b / a) for a, b in zip(p, q, strict=True))
-    found = population_shift(np.array([60, 30, 10]), np.array([20, 20, 60]))
-    assert found.index == pytest.approx(expected, rel=1e-12)
+    shift = population_shift(np.array([60, 30, 10]), np.array([20, 20, 60]))
+    assert shift.index == pytest.approx(expected, rel=1e-12)
     assert population_shift(np.array([600, 300]), np.array([60, 30])).index == pytest.approx(0.0, abs=1e-3)
 
 

@@ -15,24 +15,26 @@ def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
     ids = torch.randint(1, 20, (50, 4))
     ids[:10, 2] = 0  # a row with one tag only
     batch = EncodedBatch.of_ids(ids)
-    found = {pair.fields: pair.mean_weight for pair in mean_attention(model, [batch], ("user", "tags", "tags", "item"))}
-    assert set(found) == {("user", "tags"), ("user", "item"), ("tags", "item")}
+    actual = {
+        pair.fields: pair.mean_weight for pair in mean_attention(model, [batch], ("user", "tags", "tags", "item"))
+    }
+    assert set(actual) == {("user", "tags"), ("user", "item"), ("tags", "item")}
     weights = model.attend(batch)[1]
     assert weights is not None
     mean = weights.mean(dim=0).tolist()  # pairs 01 02 03 12 13 23
     expected = {("user", "tags"): mean[0] + mean[1], ("user", "item"): mean[2], ("tags", "item"): mean[4] + mean[5]}
     for fields, weight in expected.items():
-        assert abs(found[fields] - weight) < 1e-6
+        assert abs(actual[fields] - weight) < 1e-6
 
 
 @pytest.mark.parametrize("options", [{}, {"attention": False}, {"attention_temperature": 3.0}])
 def test_first_order_and_all_contributions_add_up_to_the_output(options: dict[str, Any]) -> None:
     model, batch = random_model("afm", 6, 4, **options), random_batch(40, 5, 1)
-    found = explain(model, batch, 100)
-    assert found.pair.shape == (40, 10)
-    total = found.first_order + (found.contribution * found.present).sum(dim=1)
+    explained = explain(model, batch, 100)
+    assert explained.pair.shape == (40, 10)
+    total = explained.first_order + (explained.contribution * explained.present).sum(dim=1)
     torch.testing.assert_close(total, model(batch), rtol=1e-9, atol=1e-9)
-    assert torch.equal(found.present.sum(dim=1), batch.mask.sum(dim=1) * (batch.mask.sum(dim=1) - 1) // 2)
+    assert torch.equal(explained.present.sum(dim=1), batch.mask.sum(dim=1) * (batch.mask.sum(dim=1) - 1) // 2)
 
 
 def test_the_most_weighted_pairs_come_first() -> None:

@@ -33,10 +33,10 @@ def brute_force(model: AnyModel, rows: torch.Tensor, items: torch.Tensor, k: int
         pairs = row.repeat(len(items), 1)
         pairs[:, SLOT] = items
         with torch.inference_mode():
-            found = model(EncodedBatch.of_ids(pairs)).tolist()
-        best = sorted(range(len(items)), key=lambda at: (-found[at], at))[:k]
+            actual = model(EncodedBatch.of_ids(pairs)).tolist()
+        best = sorted(range(len(items)), key=lambda at: (-actual[at], at))[:k]
         positions.append(best)
-        outputs.append([found[at] for at in best])
+        outputs.append([actual[at] for at in best])
     return torch.tensor(positions), torch.tensor(outputs)
 
 

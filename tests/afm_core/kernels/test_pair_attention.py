@@ -131,8 +131,8 @@ def rounded_reference(v: Tensor, gate: Tensor, mask: Tensor, W: Tensor, b: Tenso
 @every_width
 def test_float32_equals_the_reference(attend: Attend, most_rows: int, m: int, k: int) -> None:
     case = Case(min(most_rows, 40), m, k, k, seed=m + k)
-    found = worst(case.run(attend), case.run(reference.attend, torch.float64))
-    assert max(found.values()) < 1e-5, found
+    errors = worst(case.run(attend), case.run(reference.attend, torch.float64))
+    assert max(errors.values()) < 1e-5, errors
 
 
 @every_narrow
@@ -140,8 +140,8 @@ def test_float32_equals_the_reference(attend: Attend, most_rows: int, m: int, k:
 @every_width
 def test_bfloat16_equals_the_reference(attend: Attend, most_rows: int, m: int, k: int) -> None:
     case = Case(min(most_rows, 40), m, k, k, seed=m + k)
-    found = worst(case.run(attend), case.run(rounded_reference, torch.float64))
-    assert max(found.values()) < 2e-2, found
+    errors = worst(case.run(attend), case.run(rounded_reference, torch.float64))
+    assert max(errors.values()) < 2e-2, errors
 
 
 @pytest.mark.long
@@ -159,10 +159,10 @@ def test_whole_batches_equal_the_reference(m: int, k: int, rows: int, narrow: bo
         part = Case(1, m, k, k, seed=1)
         part.mask, part.gate, part.upstream = case.mask[piece], case.gate[piece], case.upstream[piece]
         part.leaves = (case.leaves[0][piece], *case.leaves[1:])
-        found = part.run(rounded_reference if narrow else reference.attend, torch.float64)
-        pooled.append(found[0])
-        weights.append(found[1])
-        gradients.append(found[2])
+        results = part.run(rounded_reference if narrow else reference.attend, torch.float64)
+        pooled.append(results[0])
+        weights.append(results[1])
+        gradients.append(results[2])
     d_v, d_W, d_b, d_h = zip(*gradients, strict=True)
     wanted = (torch.cat(pooled), torch.cat(weights), (torch.cat(d_v), sum(d_W), sum(d_b), sum(d_h)))
     differences = worst(case.run(native_bfloat16 if narrow else native), wanted)
@@ -177,8 +177,8 @@ def test_whole_batches_equal_the_reference(m: int, k: int, rows: int, narrow: bo
 @hypothesis_settings(max_examples=30, deadline=None)
 def test_any_shape(attend: Attend, most_rows: int, rows, m, k, t, seed, missing, dropout) -> None:
     case = Case(min(rows, most_rows), m, k, t, seed, missing=missing, dropout=dropout)
-    found = worst(case.run(attend), case.run(reference.attend, torch.float64))
-    assert max(found.values()) < 1e-5, found
+    errors = worst(case.run(attend), case.run(reference.attend, torch.float64))
+    assert max(errors.values()) < 1e-5, errors
 
 
 @pytest.mark.parametrize(("attend", "most_rows"), EXACT + NARROW)
@@ -224,12 +224,12 @@ def test_a_row_does_not_depend_on_the_others(attend: Attend, most_rows: int) -> 
 
 def test_the_values_may_be_learned_too() -> None:
     case = Case(9, 4, 6, 5, seed=4)
-    found = []
+    actual = []
     for kernel in ("reference", "auto"):
         x = torch.ones(9, 4, requires_grad=True)
         pooled, _ = pair_attention(case.leaves[0], x, case.mask, *case.leaves[1:], kernel=kernel)
-        found.append(torch.autograd.grad(pooled, x, case.upstream)[0])
-    assert torch.allclose(*found, rtol=1e-4, atol=1e-5)
+        actual.append(torch.autograd.grad(pooled, x, case.upstream)[0])
+    assert torch.allclose(*actual, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_are_returned_only_when_asked_for() -> None:

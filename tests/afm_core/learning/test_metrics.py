@@ -49,39 +49,39 @@ def mean(values: list[float]) -> float | None:
 
 @given(ROWS)
 def test_metrics_of_rows_equal_their_loops(rows: list[Row]) -> None:
-    found = {name: metric.of(scored(rows)) for name, metric in BY_ROWS.items()}
+    actual = {name: metric.of(scored(rows)) for name, metric in BY_ROWS.items()}
     n, positives = len(rows), sum(y > 0 for _, y, _ in rows)
     loss = -sum(math.log(chance(s) if y > 0 else 1 - chance(s)) for s, y, _ in rows) / n
-    assert same(found["rmse"], math.sqrt(sum((s - y) ** 2 for s, y, _ in rows) / n))
-    assert same(found["mae"], sum(abs(s - y) for s, y, _ in rows) / n)
-    assert same(found["log_loss"], loss)
+    assert same(actual["rmse"], math.sqrt(sum((s - y) ** 2 for s, y, _ in rows) / n))
+    assert same(actual["mae"], sum(abs(s - y) for s, y, _ in rows) / n)
+    assert same(actual["log_loss"], loss)
     share = positives / n
     entropy = -(share * math.log(share) + (1 - share) * math.log(1 - share)) if 0 < share < 1 else None
-    assert same(found["normalised_entropy"], loss / entropy if entropy else None)
-    assert same(found["calibration_ratio"], sum((s + 1) / 2 for s, _, _ in rows) / positives if positives else None)
+    assert same(actual["normalised_entropy"], loss / entropy if entropy else None)
+    assert same(actual["calibration_ratio"], sum((s + 1) / 2 for s, _, _ in rows) / positives if positives else None)
     bins: dict[int, list[float]] = {}
     for s, y, _ in rows:
         bins.setdefault(min(14, int((np.float64(np.float32(s)) + 1) / 2 * 15)), []).append((s + 1) / 2 - (y > 0))
     error = sum(abs(sum(gaps)) for gaps in bins.values()) / n
-    assert found["expected_calibration_error"] == pytest.approx(error, abs=1e-7)
+    assert actual["expected_calibration_error"] == pytest.approx(error, abs=1e-7)
 
 
 @given(ROWS)
 def test_metrics_of_order_equal_their_loops(rows: list[Row]) -> None:
-    found = {name: metric.of(scored(rows)) for name, metric in BY_ROWS.items()}
-    assert same(found["auc"], mean(pairs_in_order(rows)))
+    actual = {name: metric.of(scored(rows)) for name, metric in BY_ROWS.items()}
+    assert same(actual["auc"], mean(pairs_in_order(rows)))
     positives, area, recalled = sum(y > 0 for _, y, _ in rows), 0.0, 0
     for threshold in sorted({s for s, _, _ in rows}, reverse=True):
         shown = [y > 0 for s, y, _ in rows if s >= threshold]
         area += sum(shown) / len(shown) * (sum(shown) - recalled)
         recalled = sum(shown)
-    assert same(found["average_precision"], area / positives if positives else None)
+    assert same(actual["average_precision"], area / positives if positives else None)
 
 
 @given(ROWS, st.integers(1, 4))
 def test_metrics_of_lists_equal_their_loops(rows: list[Row], k: int) -> None:
-    found = all_metrics(scored(rows), [k])
-    assert same(found["list_auc"], mean([mean(p) for rows in lists_of(rows) if (p := pairs_in_order(rows))]))
+    metrics = all_metrics(scored(rows), [k])
+    assert same(metrics["list_auc"], mean([mean(p) for rows in lists_of(rows) if (p := pairs_in_order(rows))]))
     hits, gains = [], []
     for members in lists_of(rows):
         ranked = [y > 0 for s, y, _ in sorted(members, key=lambda row: (-row[0], row[1]))]
@@ -89,16 +89,16 @@ def test_metrics_of_lists_equal_their_loops(rows: list[Row], k: int) -> None:
             hits.append(float(any(ranked[:k])))
             best = sum(1 / math.log2(at + 2) for at in range(min(k, sum(ranked))))
             gains.append(sum(1 / math.log2(at + 2) for at, y in enumerate(ranked[:k]) if y) / best)
-    assert same(found[f"hit_rate_at_{k}"], mean(hits))
-    assert same(found[f"ndcg_at_{k}"], mean(gains))
+    assert same(metrics[f"hit_rate_at_{k}"], mean(hits))
+    assert same(metrics[f"ndcg_at_{k}"], mean(gains))
 
 
 def test_known_values() -> None:
-    found = all_metrics(scored([(0.5, 1.0, 0), (-0.5, -1.0, 0), (0.0, 1.0, 0)]), [1])
-    assert found["rmse"] == pytest.approx(math.sqrt((0.25 + 0.25 + 1.0) / 3))
-    assert found["mae"] == pytest.approx(2.0 / 3)
-    assert found["auc"] == found["list_auc"] == found["hit_rate_at_1"] == found["ndcg_at_1"] == 1.0
-    assert found["log_loss"] == pytest.approx(-(2 * math.log(0.75) + math.log(0.5)) / 3)
+    metrics = all_metrics(scored([(0.5, 1.0, 0), (-0.5, -1.0, 0), (0.0, 1.0, 0)]), [1])
+    assert metrics["rmse"] == pytest.approx(math.sqrt((0.25 + 0.25 + 1.0) / 3))
+    assert metrics["mae"] == pytest.approx(2.0 / 3)
+    assert metrics["auc"] == metrics["list_auc"] == metrics["hit_rate_at_1"] == metrics["ndcg_at_1"] == 1.0
+    assert metrics["log_loss"] == pytest.approx(-(2 * math.log(0.75) + math.log(0.5)) / 3)
 
 
 def test_only_what_the_rows_allow_is_computed() -> None:
@@ -111,5 +111,5 @@ def test_only_what_the_rows_allow_is_computed() -> None:
 
 
 def test_equal_scores_gain_nothing_at_the_top_of_a_list() -> None:
-    found = all_metrics(scored([(0.0, 1.0, 0), (0.0, -1.0, 0)]), [1])
-    assert found["hit_rate_at_1"] == found["ndcg_at_1"] == 0.0
+    metrics = all_metrics(scored([(0.0, 1.0, 0), (0.0, -1.0, 0)]), [1])
+    assert metrics["hit_rate_at_1"] == metrics["ndcg_at_1"] == 0.0

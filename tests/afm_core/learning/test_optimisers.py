@@ -39,17 +39,17 @@ def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("width", [1, 3, 64, 100])
 def test_adagrad_on_rows_is_dense_adagrad(width: int) -> None:
     options = {"lr": 0.05, "initial_accumulator_value": 1e-8}
-    found = learn(lambda parameters: RowAdagrad(parameters, **options), sparse=True, width=width)
+    learned = learn(lambda parameters: RowAdagrad(parameters, **options), sparse=True, width=width)
     wanted = learn(lambda parameters: torch.optim.Adagrad(parameters, **options), sparse=False, width=width)
-    assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(learned, wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("width", [1, 3, 64, 100])
 def test_adam_on_rows_is_sparse_adam(width: int) -> None:
-    found = learn(lambda parameters: RowAdam(parameters, lr=0.05), sparse=True, width=width)
+    learned = learn(lambda parameters: RowAdam(parameters, lr=0.05), sparse=True, width=width)
     wanted = learn(lambda parameters: torch.optim.SparseAdam(list(parameters), lr=0.05), sparse=True, width=width)
-    assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert torch.allclose(learned, wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures("implementation")
@@ -66,9 +66,11 @@ def test_adamw_decays_the_rows_of_the_batch_and_no_others() -> None:
 
 
 def test_sgd_touches_the_rows_of_the_batch_only() -> None:
-    found = learn(lambda parameters: build_optimizer(parameters, TrainSettings(optimizer="sgd")), sparse=True, width=3)
+    learned = learn(
+        lambda parameters: build_optimizer(parameters, TrainSettings(optimizer="sgd")), sparse=True, width=3
+    )
     wanted = learn(lambda parameters: torch.optim.SGD(parameters, lr=0.05), sparse=False, width=3)
-    assert torch.allclose(found, wanted, atol=1e-6)
+    assert torch.allclose(learned, wanted, atol=1e-6)
 
 
 def test_l2_of_rows_counts_each_row_of_the_batch_once() -> None:
@@ -86,9 +88,9 @@ def test_l2_of_rows_counts_each_row_of_the_batch_once() -> None:
 def test_dense_parameters_take_torchs_own_step() -> None:
     pairs = ((RowAdagrad, torch.optim.Adagrad), (RowAdam, torch.optim.Adam), (RowAdamW, torch.optim.AdamW))
     for ours, theirs in pairs:
-        found = learn(lambda parameters, of=ours: of(parameters, lr=0.05), sparse=False, width=4)
+        learned = learn(lambda parameters, of=ours: of(parameters, lr=0.05), sparse=False, width=4)
         wanted = learn(lambda parameters, of=theirs: of(parameters, lr=0.05), sparse=False, width=4)
-        assert torch.equal(found, wanted)
+        assert torch.equal(learned, wanted)
 
 
 def test_an_optimiser_by_name() -> None:

@@ -26,12 +26,12 @@ def pair_sum(model: Any, ids: list[int], x: list[float]) -> Tensor:
 
 
 def attended(model: Any, ids: list[int], x: list[float]) -> Tensor:
-    found = pairs(model, ids, x)
+    vectors = pairs(model, ids, x)
     if not model.attention:
         return pair_sum(model, ids, x)
-    logits = [(model.h * torch.relu(model.W @ pair + model.b)).sum().item() / model.temperature for pair in found]
+    logits = [(model.h * torch.relu(model.W @ pair + model.b)).sum().item() / model.temperature for pair in vectors]
     total = sum(math.exp(logit - max(logits)) for logit in logits)
-    weighted = [math.exp(logit - max(logits)) / total * pair for logit, pair in zip(logits, found, strict=True)]
+    weighted = [math.exp(logit - max(logits)) / total * pair for logit, pair in zip(logits, vectors, strict=True)]
     return sum(weighted, torch.zeros(len(model.p), dtype=torch.float64))
 
 

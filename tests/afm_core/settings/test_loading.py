@@ -23,9 +23,9 @@ def problems(config: Path, *overrides: str) -> list[str]:
 
 
 def test_every_settings_file_of_the_project_loads() -> None:
-    found = sorted((ROOT / "conf").glob("*.yaml"))
-    assert {path.stem for path in found} >= {"demo", "frappe"}
-    for path in found:
+    files = sorted((ROOT / "conf").glob("*.yaml"))
+    assert {path.stem for path in files} >= {"demo", "frappe"}
+    for path in files:
         assert load_settings(path).name == path.stem
 
 

@@ -93,8 +93,8 @@ def test_positives_are_the_logs(small: Small) -> None:
     for name in ("user", "app"):
         logs[name] = logs[name].where(logs[name].isin(known[name]), None)
     expected = logs[columns].where(logs[columns].notna(), None).value_counts(dropna=False)
-    found = frame[frame["label"] > 0][columns].value_counts(dropna=False)
-    assert found.sort_index().equals(expected.sort_index())
+    actual = frame[frame["label"] > 0][columns].value_counts(dropna=False)
+    assert actual.sort_index().equals(expected.sort_index())
 
 
 def test_negatives_differ_from_their_positive_in_the_app_only_and_were_never_seen(small: Small) -> None:
@@ -111,14 +111,14 @@ def test_negatives_differ_from_their_positive_in_the_app_only_and_were_never_see
 
 
 def test_same_seed_same_bytes_and_another_seed_other_rows(small: Small, spark: SparkSession, tmp_path: Path) -> None:
-    found = {}
+    actual = {}
     for name, seed in (("again", 1), ("other", 2)):
         config = write_config(tmp_path / name, small.settings.logs.path, seed=seed)
         prepare(spark, load_settings(config))
-        found[name] = snapshot(tmp_path / name / "dataset" / "train")
+        actual[name] = snapshot(tmp_path / name / "dataset" / "train")
     ours = snapshot(small.settings.dataset.path / "train")
-    assert found["again"] == ours
-    assert set(found["other"].values()).isdisjoint(ours.values())
+    assert actual["again"] == ours
+    assert set(actual["other"].values()).isdisjoint(ours.values())
 
 
 @pytest.mark.parametrize("format_", ["json", "parquet"])

@@ -74,9 +74,9 @@ def test_labels_come_from_a_column(prepared: Prepare, label: dict[str, Any], exp
     manifest, frame = prepared(table, label={**label, "weight": "w"})
     assert manifest.negatives_asked == manifest.negatives_found == 0
     assert manifest.weighted
-    found = sorted(zip(pairs(frame, "user", "item", "hour"), frame["label"].round(6), frame["weight"], strict=True))
+    actual = sorted(zip(pairs(frame, "user", "item", "hour"), frame["label"].round(6), frame["weight"], strict=True))
     values = zip(pairs(table, "user", "item", "hour"), expected(table["rating"]), table["w"], strict=True)
-    assert found == sorted((key, round(float(value), 6), weight) for key, value, weight in values)
+    assert actual == sorted((key, round(float(value), 6), weight) for key, value, weight in values)
 
 
 def test_negatives_are_drawn_for_the_positive_logs_only(prepared: Prepare) -> None:
@@ -148,8 +148,8 @@ def test_the_last_log_of_each_user_is_left_out(prepared: Prepare) -> None:
     assert manifest.units_in_several_splits == 0
     for split, back in (("test", -1), ("valid", -2)):
         expected = table.groupby("user").nth(back)
-        found = frame[(frame["split"] == split) & (frame["label"] > 0)]
-        assert sorted(pairs(found, "user", "item", "hour")) == sorted(pairs(expected, "user", "item", "hour"))
+        actual = frame[(frame["split"] == split) & (frame["label"] > 0)]
+        assert sorted(pairs(actual, "user", "item", "hour")) == sorted(pairs(expected, "user", "item", "hour"))
     labels = frame.groupby("split")["label"].value_counts().unstack()
     assert labels.loc["test", -1.0] <= 2 * labels.loc["test", 1.0]
 

@@ -16,9 +16,9 @@ def laid_out(*fields: Field, sizes: dict[str, int] | None = None) -> FeatureMap:
 
 def test_values_get_their_ids_and_the_rest_the_unknown_one() -> None:
     vocabulary = Vocabulary(pa.array(["b", "a", "é"]), np.array([7, 8, 20], dtype=np.int32))
-    found = vocabulary.look_up(pa.array(["a", None, "A", "é", "b", "", "a"]), 2)
-    assert found.tolist() == [8, 2, 2, 20, 7, 2, 8]
-    assert found.dtype == np.int32
+    actual = vocabulary.look_up(pa.array(["a", None, "A", "é", "b", "", "a"]), 2)
+    assert actual.tolist() == [8, 2, 2, 20, 7, 2, 8]
+    assert actual.dtype == np.int32
     assert Vocabulary(pa.array([], pa.string()), np.array([], dtype=np.int32)).look_up(pa.array(["a"]), 2).tolist() == [
         2
     ]
