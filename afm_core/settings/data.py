@@ -1,19 +1,18 @@
 """Settings of what is read and prepared."""
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
-from afm_core.storage.paths import PathOrUrl
+from afm_core.storage.paths import LocalPath, PathOrUrl
 
 
 class LogsSettings(Section):
     """The raw logs. Each of their rows is an event."""
 
-    path: Path
+    path: LocalPath
     """Logs to prepare: a file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as
     `logs/2026-*.csv`, or the name of a table."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from afm_core.settings.section import Positive, Section
+from afm_core.storage.paths import LocalPath
 
 
 class ModelVariant(Section):
@@ -62,6 +63,6 @@ class SearchSettings(Section):
     """Number of trials for each model."""
     space: dict[str, SearchDimension] = Field(default={})
     """Search space: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`."""
-    path: Path = Path("conf/searches")
+    path: LocalPath = Path("conf/searches")
     """Folder of the search log, a file named after the data set with one line per trial. A search continues where its
     log ends."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
+from afm_core.settings.path_checks import path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
@@ -21,6 +22,23 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     Raises:
         SettingsError: with one line for each problem: file, key, what was found, what is allowed, the nearest key.
     """
+    settings = _load(path, overrides)
+    problems = [f"{path}: {line}" for line in path_problems(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def read_settings(path: Path) -> Settings:
+    """Read settings that a job wrote beside its output; nothing is published to the paths in them.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    return _load(path, ())
+
+
+def _load(path: Path, overrides: Sequence[str]) -> Settings:
     tree = _parse(path)
     problems = [line for text in overrides if (line := _override(tree, text))]
     problems += [f"{path}: {line}" for line in renamed_key_problems(tree)]
@@ -30,11 +48,6 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
         return Settings.model_validate(tree)
     except ValidationError as error:
         raise SettingsError([_explain(path, detail) for detail in error.errors()]) from error
-
-
-def read_settings(path: Path) -> Settings:
-    """Read settings that a job wrote beside its output."""
-    return load_settings(path)
 
 
 def write_settings(settings: Settings, path: Path) -> None:

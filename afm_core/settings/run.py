@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from afm_core.settings.section import ColumnName, Positive, Section, Share
+from afm_core.storage.paths import LocalPath
 
 
 class EvaluateSettings(Section):
@@ -21,7 +22,7 @@ class EvaluateSettings(Section):
 class RunSettings(Section):
     """Where a training writes."""
 
-    path: Path
+    path: LocalPath
     """Folder of the bundle, the metrics, the checkpoints and the history."""
     mlflow: str | None = None
     """MLflow experiment that also receives the metrics of each epoch. MLFLOW_TRACKING_URI names the server."""

@@ -1,11 +1,11 @@
 """Settings of what happens every night: scores, their checks, and the best items of each user."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from afm_core.settings.section import Names, Positive, Section
+from afm_core.storage.paths import LocalPath
 
 
 class DriftSettings(Section):
@@ -23,11 +23,11 @@ class DriftSettings(Section):
 class ScoreSettings(Section):
     """Nightly scoring."""
 
-    logs: Path
+    logs: LocalPath
     """Folder of the nights' logs, `dt=YYYY-MM-DD/`."""
-    path: Path
+    path: LocalPath
     """Folder of the scores, one `dt=YYYY-MM-DD/` per night."""
-    bundle: Path | None = None
+    bundle: LocalPath | None = None
     """Bundle to score with. Not set: the one that training wrote last. With jobs/promote.py, name its `current`."""
     max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Maximum share of rows with a missing or unseen value in any one field; above it a night is not published."""
@@ -39,9 +39,9 @@ class ScoreSettings(Section):
 class RecommendSettings(Section):
     """The best items of each user of a night (jobs/recommend.py). Logs and bundle are those of `score`."""
 
-    path: Path | None = None
+    path: LocalPath | None = None
     """Folder of the recommendations, one `dt=YYYY-MM-DD/` per night. Not set: score.path followed by `_best_items`."""
-    items: Path | None = None
+    items: LocalPath | None = None
     """Text file with the items to choose from, one value per line. Not set: all items of the training."""
     popular_items: Positive | None = None
     """Number of items to choose from, the most frequent ones in training. Not set: all."""

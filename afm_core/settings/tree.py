@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from afm_core.errors import SettingsError
 from afm_core.features.field import Field as FieldDeclaration
@@ -21,13 +21,22 @@ from afm_core.settings.train import TrainSettings, WarmStartSettings
 _ROWS_PER_FILE = 65_536
 _NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i; fm is the warm start itself
 Seed = Annotated[int, Field(ge=1, lt=2**31)]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]  # names a folder, which must not be `..`
+
+
+def _file_name(text: str) -> str:
+    if not text or text.startswith(".") or "/" in text or "\\" in text or not text.isprintable():
+        raise ValueError(f"found {text!r}, allowed is a name without slashes that does not begin with a dot")
+    return text
+
+
+DataName = Annotated[str, AfterValidator(_file_name)]
 
 
 class Settings(Section):
     """The whole tree."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: DataName
     """Name of the data set."""
     seed: Seed = 1
     """Seed of all randomness: the same input, settings and seed give the same result."""

@@ -34,6 +34,21 @@ PathOrUrl = Annotated[Path, PlainValidator(to_path), PlainSerializer(str), WithJ
 """A path in the settings: local, or a URL."""
 
 
+def to_local_path(text: str | Path) -> Path:
+    """A local path, also for a `file://` URL.
+
+    Raises:
+        ValueError: it is any other URL, which `Path` would take for a folder named `s3:`.
+    """
+    if isinstance(text, str) and "://" in text and not text.startswith("file://"):
+        raise ValueError(f"found {text!r}, allowed are local and mounted folders; only dataset.path may be a URL")
+    return to_path(text)
+
+
+LocalPath = Annotated[Path, PlainValidator(to_local_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
+"""A path in the settings that must be local."""
+
+
 def is_local(path: Path) -> bool:
     """Whether a path is on this machine, including mounted file systems."""
     return isinstance(path, Path)

@@ -45,7 +45,7 @@ def write_minimal_config(folder: Path, logs: Path, fields: list, **sections: obj
         "fields": fields,
         "dataset": {"path": str(folder / "dataset"), "rows_per_file": 1000},
         "run": {"path": str(folder / "run")},
-        "score": {"logs": str(folder), "path": str(folder / "scores")},
+        "score": {"logs": str(logs), "path": str(folder / "scores")},
         **sections,
     }
     return write_tree(folder, tree)

@@ -1,0 +1,76 @@
+"""No job may publish over what it reads, over another output, or outside the folders of the settings."""
+
+from pathlib import Path
+
+import pytest
+
+from afm_core.errors import SettingsError
+from afm_core.settings import load_settings, read_settings, write_settings
+from tests.support.config import write_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path, tmp_path / "logs")
+
+
+def problems(config: Path, *overrides: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config, [override.replace("{folder}", str(config.parent)) for override in overrides])
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("score.path={folder}/logs", "score.path: {folder}/logs is the same folder as logs.path ({folder}/logs)"),
+        ("score.path={folder}/x/../logs", "is the same folder as score.logs ({folder}/logs)"),
+        ("score.path={folder}/logs/scores", "lies inside score.logs ({folder}/logs)"),
+        ("dataset.path={folder}", "dataset.path: {folder} contains logs.path ({folder}/logs)"),
+        ("dataset.path={folder}/logs/dataset", "lies inside logs.path"),
+        ("dataset.path={folder}/run", "dataset.path: {folder}/run contains run.path's bundle ({folder}/run/bundle)"),
+        ("dataset.path={folder}/run/current", "is the same folder as run.path's current"),
+        ("score.path={folder}/dataset/scores", "score.path ({folder}/dataset/scores)"),
+        ("recommend.path={folder}/scores", "is the same folder as recommend.path"),
+        ("recommend.items={folder}/dataset/items.txt", "dataset.path: {folder}/dataset contains recommend.items"),
+    ],
+)
+def test_an_output_that_overlaps_is_refused(config: Path, override: str, part: str) -> None:
+    lines = problems(config, override)
+    assert any(part.format(folder=config.parent) in line for line in lines), lines
+    assert all(line.startswith(f"{config}: ") and line.endswith("name another one") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["logs.path={folder}/*.csv", "logs.path={folder}/events.csv", "run.path={folder}", "dataset.path=s3://b/d"],
+)
+def test_folders_beside_each_other_are_not(config: Path, override: str) -> None:
+    load_settings(config, [override.format(folder=config.parent)])
+
+
+@pytest.mark.parametrize("key", ["logs.path", "run.path", "score.logs", "score.path", "score.bundle", "recommend.path"])
+def test_a_url_is_not_taken_for_a_folder(config: Path, key: str) -> None:
+    (line,) = problems(config, f"{key}=s3://shop/data")
+    assert line.startswith(f"{config}: {key}: found 's3://shop/data', allowed are local and mounted folders; ")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", ".hidden", "a\\b", ""])
+def test_a_name_does_not_leave_its_folder(config: Path, name: str) -> None:
+    (line,) = problems(config, f"name='{name}'")
+    assert "name: found" in line
+    assert "allowed is a name without slashes that does not begin with a dot" in line
+
+
+@pytest.mark.parametrize("section", ["compare", "studies"])
+def test_a_model_of_a_comparison_does_not_either(config: Path, section: str) -> None:
+    for name in ("..", ".", "../x"):
+        lines = problems(config, f'{section}={{"{name}": {{}}}}')
+        assert any(line.startswith(f"{config}: {section}.{name}") for line in lines)
+
+
+def test_the_settings_in_a_bundle_are_read_whatever_their_paths(config: Path, tmp_path: Path) -> None:
+    settings = load_settings(config)
+    changed = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"path": tmp_path})})
+    write_settings(changed, tmp_path / "written.yaml")
+    assert read_settings(tmp_path / "written.yaml").dataset.path == tmp_path
