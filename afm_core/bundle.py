@@ -38,6 +38,8 @@ _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
 _METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
 _CERTIFICATE = "certificate.safetensors"
 _OPTIMIZER = "optimizer.safetensors"  # does not affect scores, so the fingerprint does not cover it
+BUNDLE_CONTENT = (_CHECKSUM, _WEIGHTS)
+"""Files by which a folder is recognised as a bundle, whole or damaged."""
 _CONTENT = (_WEIGHTS, _SETTINGS, FEATURES_FILE, _METRICS, _CARD, _CERTIFICATE)
 
 
@@ -126,7 +128,7 @@ def write_bundle(
         optimizer: the optimiser's state, by names that end in `/` and the optimiser's key.
     """
     feature_map = FeatureMap.read(tables / FEATURES_FILE)
-    with staged(path) as stage:
+    with staged(path, BUNDLE_CONTENT) as stage:
         save_model(calibrated_model, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:

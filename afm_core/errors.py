@@ -17,6 +17,10 @@ class SettingsError(AfmError):
         self.problems = problems
 
 
+class ForeignFolderError(AfmError):
+    """An output would replace a folder that holds something else."""
+
+
 class MachineError(AfmError):
     """The machine lacks something that the job needs, such as Java or disk space."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afm_core.bundle import Bundle, read_bundle
+from afm_core.bundle import BUNDLE_CONTENT, Bundle, read_bundle
 from afm_core.drift.baseline import NumberBins
 from afm_core.drift.stability_index import population_shift
 from afm_core.errors import NotPromotedError
@@ -14,7 +14,7 @@ from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
 from afm_core.settings import Settings
 from afm_core.settings.run import PromoteSettings
-from afm_core.storage.publishing import staged
+from afm_core.storage.publishing import restore, staged
 from pipelines.dataset import Dataset
 from pipelines.evaluation.evaluate import require_same_map
 from pipelines.evaluation.predictions import Predictions, encoded_batches, score_split
@@ -59,13 +59,14 @@ def promote(settings: Settings) -> Promotion:
     """
     dataset, new = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
     require_same_map(new, dataset)
+    restore(settings.run.current)
     current = read_bundle(settings.run.current) if settings.run.current.exists() else None
     if current and not keeps_ids(dataset.features_path, current.features_path):
         current = None
     checks = list(_checks(settings.promote, dataset, new, current))
     promotion = Promotion(new.fingerprint, current.fingerprint if current else None, checks)
     if promotion.promoted:
-        with staged(settings.run.current) as stage:
+        with staged(settings.run.current, BUNDLE_CONTENT) as stage:
             shutil.copytree(new.path, stage, dirs_exist_ok=True)
     return promotion
 

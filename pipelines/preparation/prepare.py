@@ -37,6 +37,7 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
     Raises:
         LogsError: the logs cannot be used.
         DatasetError: the map cannot be extended, or the dataset cannot be published at its path.
+        ForeignFolderError: that path holds something else.
     """
     if not is_local(settings.dataset.path):
         raise DatasetError(
@@ -45,7 +46,7 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
         )
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
     provenance = dataset_provenance(settings, extend)
-    with staged(settings.dataset.path) as stage:
+    with staged(settings.dataset.path, (MANIFEST_FILE, FEATURES_FILE)) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):
             write_feature_table(fitted.map, stage / FEATURES_FILE)

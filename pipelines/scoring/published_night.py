@@ -47,7 +47,7 @@ def publish_night(
         OSError: a file cannot be written.
     """
     try:
-        with staged(night_folder(output, night)) as stage:
+        with staged(night_folder(output, night), (MANIFEST_FILE,)) as stage:
             try:
                 manifest = write(stage)
             except EmptyLogsError:

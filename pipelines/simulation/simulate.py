@@ -11,6 +11,8 @@ from pipelines.console import messages
 from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.world import World
 
+_FILE = "part-00000.csv"
+
 
 @dataclass(frozen=True)
 class Simulation:
@@ -39,7 +41,7 @@ def simulate(simulation: Simulation) -> int:
         rows = simulate_day(world, simulation.first_day, day, simulation.events, simulation.seed)
         lines = csv_lines_with_dirt(rows, day, simulation.seed)
         today = simulation.first_day + timedelta(days=day)
-        with staged(simulation.out / f"dt={today.isoformat()}") as stage:
+        with staged(simulation.out / f"dt={today.isoformat()}", (_FILE,)) as stage:
             text = "\n".join([header, *lines.to_pylist()]) + "\n"
-            (stage / "part-00000.csv").write_text(text, encoding="utf-8")
+            (stage / _FILE).write_text(text, encoding="utf-8")
     return simulation.days * simulation.events

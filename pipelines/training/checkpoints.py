@@ -38,7 +38,7 @@ class Checkpoints:
         """
         target = self._path(state.global_step)
         try:
-            with staged(target) as stage:
+            with staged(target, (_FACTS, _TENSORS)) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)
                 facts = {**state.facts(), "made_from": self._made_from.inputs, "sha256": file_sha256(stage / _TENSORS)}
                 (stage / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from afm_core.bundle import write_bundle
+from afm_core.bundle import BUNDLE_CONTENT, write_bundle
 from afm_core.errors import DatasetError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance
+from afm_core.storage.publishing import require_replaceable
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.memory import fits_in_memory
@@ -47,9 +48,12 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
         BundleError: the bundle of the warm start or the parent is incomplete or does not fit.
         CheckpointError: a checkpoint cannot be written, or was made from other settings or data.
         InterruptedBySignal: SIGTERM or SIGINT was received; a checkpoint was written.
+        ForeignFolderError: a bundle would replace a folder that is none.
         MachineError: run.mlflow is set and MLflow cannot be used.
     """
     dataset = open_dataset(settings)
+    for _, bundle in training_stages(settings):
+        require_replaceable(bundle, BUNDLE_CONTENT)  # before the hours of training
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
@@ -64,7 +68,8 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
     tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
     logger = TrainingLogger(settings.run, ranks.rank, tracker)
     if ranks.rank == 0 and not resume:
-        shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
+        for checkpoint in settings.run.checkpoints.glob("*/*step-*"):
+            shutil.rmtree(checkpoint, ignore_errors=True)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
     parent_bundle = ParentBundle(parent, dataset) if parent else None
     start = None if parent_bundle else open_warm_start(settings, dataset)

@@ -80,6 +80,20 @@ def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
     assert snapshot(tmp_path / "run" / "current") == kept
 
 
+def test_a_current_bundle_that_a_killed_run_had_moved_aside_is_compared(
+    config: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    assert run_job("promote", config).code == 0
+    current = tmp_path / "run" / "current"
+    kept = snapshot(current)
+    current.rename(current.with_name(".staging-current-previous"))
+    spoil(config, 0.5)
+    outcome = run_job("promote", config)
+    assert outcome.code == 2
+    assert "not promoted: AUC" in outcome.errors[0]
+    assert snapshot(current) == kept
+
+
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [

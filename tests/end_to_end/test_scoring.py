@@ -101,15 +101,16 @@ def test_scores_are_the_same_bit_for_bit_however_the_night_is_cut(
     assert PairTables.of(bundle.model, bundle.feature_map), "its attention is looked up"
     nights = []
     for files in (1, 7):
-        night = tmp_path / f"in-{files}" / f"dt={NIGHT}"
+        folder = tmp_path / f"in-{files}"
+        night = folder / "nights" / f"dt={NIGHT}"
         night.mkdir(parents=True)
         for at in range(files):
             (night / f"part-{at}.csv").write_text("\n".join([header, *lines[at::files]]) + "\n")
-        config = write_config(night.parent, night.parent, model=model, **changes)
+        config = write_config(folder, night.parent, model=model, **changes)
         assert run_job("score", config, "--date", NIGHT).code == 0
-        tasks = len(list((night.parent / "scores" / f"dt={NIGHT}").glob("*.parquet")))
+        tasks = len(list((folder / "scores" / f"dt={NIGHT}").glob("*.parquet")))
         assert tasks == 1 if files == 1 else tasks > 1
-        nights.append(read_night(night.parent / "scores").sort_values("event_id", ignore_index=True))
+        nights.append(read_night(folder / "scores").sort_values("event_id", ignore_index=True))
     assert nights[0].equals(nights[1])
 
 

@@ -84,7 +84,7 @@ def test_unusable_logs_stop_preparation_in_one_line(run_job: RunJob, small: Smal
     make, part = CASES[case]
     fields = [{"name": "user", "type": "integer" if case == "not a number" else "string"}, "app"]
     logs = {"keys": [], "last_date": None, **make(tmp_path)}
-    config = write_config(tmp_path, tmp_path, logs=logs, fields=fields)
+    config = write_config(tmp_path, tmp_path / "nights", logs=logs, fields=fields)
     shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     before = snapshot(tmp_path / "dataset")
 
@@ -118,6 +118,24 @@ def refused(run_job: RunJob, own: Path, part: str, name: str, *arguments: str) -
     assert len(outcome.errors) == 1, outcome.err
     assert part in outcome.errors[0]
     assert published(own.parent / "scores") == before
+
+
+@pytest.mark.parametrize(
+    ("job", "folder", "overrides"),
+    [("prepare", "other", ("--set", "dataset.path={other}")), ("train", "run/bundle", ())],
+)
+def test_a_folder_of_something_else_is_not_replaced(
+    run_job: RunJob, own: Path, tmp_path: Path, job: str, folder: str, overrides: tuple[str, ...]
+) -> None:
+    target = tmp_path / folder
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    (target / "letter.txt").write_text("precious")
+    outcome = run_job(job, own, *[part.format(other=target) for part in overrides])
+    assert outcome.code == 2
+    (line,) = outcome.errors
+    assert f"{target}: not replaced" in line
+    assert [path.name for path in target.iterdir()] == ["letter.txt"]
 
 
 def test_an_unknown_night_says_which_there_are(run_job: RunJob, own: Path) -> None:

@@ -60,7 +60,9 @@ def written(case: Case, folder: Path) -> Settings:
     logs = {"max_rejected": 1.0, "keys": [], "last_date": None, **case.logs, "path": str(path)}
     negatives = {"per_positive": 0} if case.label else {}
     return load_settings(
-        write_config(folder, folder, logs=logs, fields=case.fields, label=dict(case.label), negatives=negatives)
+        write_config(
+            folder, folder / "nights", logs=logs, fields=case.fields, label=dict(case.label), negatives=negatives
+        )
     )
 
 

@@ -56,7 +56,7 @@ def read(spark: SparkSession, settings: Settings, night: Path | None = None) -> 
 
 def settings_of(folder: Path, path: Path | str, fields: list[Any] | None = None, **logs: Any) -> Settings:
     logs = {"path": str(path), "keys": [], "last_date": None, **logs}
-    return load_settings(write_config(folder / "config", folder, logs=logs, fields=fields or FIELDS))
+    return load_settings(write_config(folder / "config", folder / "nights", logs=logs, fields=fields or FIELDS))
 
 
 def write_csv(file: Path, rows: Rows) -> None:

@@ -132,14 +132,14 @@ def test_json_lines_and_parquet_give_the_same_rows_as_csv(
     else:
         whole.to_parquet(tmp_path / "logs.parquet")
     logs = {"path": str(tmp_path / f"logs.{format_}"), "format": format_, "last_date": None}
-    prepare(spark, load_settings(write_config(tmp_path, tmp_path, logs=logs)))
+    prepare(spark, load_settings(write_config(tmp_path, tmp_path / "nights", logs=logs)))
     assert snapshot(tmp_path / "dataset" / "train") == snapshot(small.settings.dataset.path / "train")
 
 
 def test_equal_logs_keep_a_row_each_and_few_items_give_few_negatives(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "logs.csv").write_text("user,app\n" + "ann,x\n" * 3 + "bob,x\nbob,y\nbob,z\n")
     logs = {"path": str(tmp_path / "logs.csv"), "keys": [], "last_date": None}
-    plain = write_config(tmp_path, tmp_path, logs=logs, fields=["user", "app"])
+    plain = write_config(tmp_path, tmp_path / "nights", logs=logs, fields=["user", "app"])
     manifest = prepare(spark, load_settings(plain))
     frame = decoded(tmp_path / "dataset")
     assert (manifest.positives, manifest.negatives_asked, manifest.negatives_found) == (6, 12, 6)
