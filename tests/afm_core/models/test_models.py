@@ -9,33 +9,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from afm_core.kernels import pair_attention, pair_indices
-from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, build_model, penalty
+from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, penalty
 from afm_core.settings.model import ModelSettings
 from tests.afm_core.models.loops import LOOPS
-
-N_IDS = 23
-
-
-def random_batch(rows: int, fields: int, seed: int, masked: float = 0.3) -> EncodedBatch:
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(1, N_IDS, (rows, fields), generator=generator)
-    ids[torch.rand(rows, fields, generator=generator) < masked] = 0
-    return EncodedBatch(ids, torch.randn(rows, fields, generator=generator).double(), ids != 0)
-
-
-def random_model(name: str, k: int, t: int, seed: int = 0, columns: int = 5, **options: Any) -> Any:
-    torch.manual_seed(seed)
-    small = {"layers": [6, 3], "cross_layers": 2, "pair_buckets": 11}
-    settings = ModelSettings.model_validate({"name": name, "embedding_dim": k, "attention_dim": t, **small, **options})
-    model = build_model(settings, Shape(N_IDS, columns)).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter))
-        for module in model.modules():
-            if isinstance(module, torch.nn.Embedding) and module.num_embeddings == N_IDS:
-                module.weight[0] = 0.0
-    return model.eval()
-
+from tests.support.models import N_IDS, random_batch, random_model
 
 CASES = [(name, {}) for name in REGISTRY]
 CASES += [("afm", {"attention": False}), ("afm", {"attention_temperature": 2.5}), ("deep_afm", {"attention": False})]
