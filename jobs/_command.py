@@ -8,6 +8,7 @@ from pathlib import Path
 
 from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
 from afm_core.settings import Settings, load_settings, settings_reference
+from pipelines.console import printable
 
 EXIT_CODES = """
 exit codes:
@@ -80,8 +81,8 @@ def one_line_exits() -> Iterator[None]:
         print(str(error), file=sys.stderr)
         sys.exit(error.exit_code)
     except AfmError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        for line in str(error).split("\n"):
+            print(f"error: {printable(line)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted; the previous output is unchanged", file=sys.stderr)

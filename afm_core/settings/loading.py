@@ -1,6 +1,7 @@
 """Reading settings: the YAML file, then `--set a.b=c`, then the typed tree. All problems are reported at once."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from afm_core.settings.path_checks import path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
+
+_LONGEST_VALUE = 200  # characters
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring, _REPR.maxother = 4, _LONGEST_VALUE, _LONGEST_VALUE
 
 
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -103,7 +108,13 @@ def _explain(path: Path, detail: ErrorDetails) -> str:
         return f"{path}: {message}"
     if detail["type"] == "value_error":
         return f"{path}: {key}: {message}"
-    return f"{path}: {key}: found {detail['input']!r}; {message[0].lower() + message[1:]}"
+    return f"{path}: {key}: found {_short(detail['input'])}; {message[0].lower() + message[1:]}"
+
+
+def _short(value: Any) -> str:
+    """A value as in the settings, cut: a few lines of YAML can stand for millions."""
+    text = _REPR.repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _allowed_keys(location: Iterable[str]) -> Iterable[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from afm_core.features import FeatureMap
@@ -44,7 +43,7 @@ def profile_table(profiles: Sequence[FieldProfile]) -> Table:
     rows = []
     for profile in profiles:
         top = zip(profile.top_values[:_VALUES_SHOWN], profile.top_counts, strict=False)
-        shown = ", ".join(f"{escape(value)} {count / profile.events:.0%}" for value, count in top)
+        shown = ", ".join(f"{value} {count / profile.events:.0%}" for value, count in top)
         if profile.mean is not None:
             shown = f"{profile.least:.4g} to {profile.greatest:.4g}, mean {profile.mean:.4g}"
         if profile.truncated:

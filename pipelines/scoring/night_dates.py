@@ -62,4 +62,4 @@ def missing_nights(logs: Path, published: Path, days: int) -> list[date]:
     The last day is that of the newest logs, not of the clock, so that a wrong clock hides no night.
     """
     known, done = nights_in(logs), set(nights_in(published))
-    return [night for night in known if night > known[-1] - days * _DAY and night not in done]
+    return [night for night in known if (known[-1] - night).days < days and night not in done]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Generic
 
 from pyspark.sql import SparkSession
@@ -16,6 +17,7 @@ from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import AfmError, BundleError, NightRefusedError, ReplacedBundleError
 from afm_core.settings import Settings
 from pipelines import phases
+from pipelines.console import messages
 from pipelines.scoring.lock import locked
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
@@ -72,7 +74,7 @@ def run_nights(
         outcomes = [
             _run_night(spark, settings, night, task, bundle, skip_up_to_date=skip_up_to_date) for night in nights
         ]
-        plot_ledger(task.output, settings.nightly.drift)
+        _plot(task.output, settings)
     return outcomes
 
 
@@ -105,8 +107,23 @@ def _run_night(
             "make sure that the job has space and permission to write there, and run it again"
         )
     seconds = round(time.monotonic() - clock, 2)
-    write_entry(task.output, _entry(started, night, bundle, manifest, error, seconds))
+    try:
+        write_entry(task.output, _entry(started, night, bundle, manifest, error, seconds))
+    except OSError as failure:
+        became = "is published" if manifest else "is not published"
+        error = error or AfmError(
+            f"{task.output}: no row of the ledger could be written for {night}, which {became}: "
+            f"{failure.strerror or failure}; make sure that the job has space and permission to write there"
+        )
     return NightOutcome(night, manifest, error, reason)
+
+
+def _plot(output: Path, settings: Settings) -> None:
+    """Plot the ledger; a plot that cannot be written is reported and fails no night."""
+    try:
+        plot_ledger(output, settings.nightly.drift)
+    except OSError as error:
+        messages.print(f"  {output}: the ledger could not be plotted: {error.strerror or error}")
 
 
 def _open_bundle(settings: Settings) -> Bundle:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date
 
-from rich.markup import escape
 from rich.table import Table
 
 from afm_core.settings import Settings
@@ -79,7 +78,7 @@ def _mean(manifest: NightManifest) -> str:
 
 def _unseen_values(manifest: NightManifest) -> str:
     shown = [
-        f"{name} {escape(value)} {rows / max(1, manifest.scored):.1%}"
+        f"{name} {value} {rows / max(1, manifest.scored):.1%}"
         for name, values in manifest.new_values.items()
         for value, rows in list(values.items())[:_UNSEEN_VALUES_SHOWN]
     ]

@@ -1,5 +1,6 @@
 """Several nights, nights that are empty or odd, and two runs at once."""
 
+import errno
 import itertools
 from datetime import date
 from pathlib import Path
@@ -43,6 +44,39 @@ def nights(small: Small, tmp_path: Path) -> Path:
 
 def config_for(folder: Path, small: Small, nights: Path, **score: object) -> Path:
     return small.scoring_config(folder, nights, score={"max_unknown": 0.9, **score})
+
+
+def test_a_ledger_on_a_full_disk_keeps_no_night_from_the_next(
+    small: Small, nights: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, entry: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    monkeypatch.setattr("pipelines.scoring.run.write_entry", full)
+    outcome = run_job("score", config_for(tmp_path, small, nights), "--from", "2026-02-01", "--to", "2026-02-03")
+    assert outcome.code == 2
+    assert [line.split(": ")[2] for line in outcome.errors] == [
+        f"no row of the ledger could be written for 2026-02-0{day}, which is published" for day in (1, 2, 3)
+    ]
+    assert len(list((tmp_path / "scores").glob("dt=*"))) == 3
+
+
+def test_values_of_logs_do_not_reach_the_terminal_as_commands(small: Small, tmp_path: Path, run_job: RunJob) -> None:
+    """Markup stays text, and characters that a terminal obeys are shown as codes."""
+    values = ["[/x]", "\u202e[link=y]\x9b2J"]
+    rows = [f"x{number},u1,{value},morning,friday,home" for number, value in enumerate(values * 30)]
+    night = tmp_path / "nights" / "dt=2026-02-01"
+    night.mkdir(parents=True)
+    (night / "part.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    config = config_for(tmp_path, small, tmp_path / "nights", max_unknown=1.0)
+    outcome = run_job("score", config, "--date", "2026-02-01")
+    assert outcome.code == 0, outcome.err
+    assert all(character.isprintable() or character == "\n" for character in outcome.out + outcome.err)
+    assert "app [/x] 50.0%" in outcome.out
+    assert r"app \u202e[link=y]\x9b2J 50.0%" in " ".join(outcome.out.split())
+    manifest = read_manifest(tmp_path / "scores", date(2026, 2, 1))
+    assert manifest is not None
+    assert manifest.new_values["app"] == dict.fromkeys(values, 30), "stored as they are"
 
 
 def test_a_range_of_nights_is_published_but_for_the_odd_one(

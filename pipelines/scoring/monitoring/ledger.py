@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from afm_core.storage.atomic import replacing
 from pipelines import phases
+from pipelines.console import messages
 
 LEDGER = "_ledger"
 
@@ -78,9 +79,18 @@ def write_entry(nights: Path, entry: LedgerEntry) -> None:
 
 
 def read_ledger(nights: Path) -> list[LedgerEntry]:
-    """All rows, oldest first."""
+    """All rows, oldest first. A damaged file is reported and left out: the ledger is for looking at."""
     files = sorted(file for file in (nights / LEDGER).glob("*.parquet") if not file.name.startswith("."))
-    return [_entry(row) for file in files for row in pq.read_table(file, schema=SCHEMA).to_pylist()]
+    return [_entry(row) for file in files for row in _rows(file)]
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(file, schema=SCHEMA).to_pylist()
+    except (pa.ArrowException, OSError):
+        messages.print(f"  {file} is damaged and left out of the ledger; remove it")
+        return []
+    return rows
 
 
 def _entry(row: dict[str, Any]) -> LedgerEntry:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def test_every_settings_file_of_the_project_loads() -> None:
 def test_an_unknown_key_names_the_nearest_known_one(config: Path) -> None:
     (line,) = problems(config, "train.batchsize=4")
     assert line == f"{config}: train.batchsize: unknown key; did you mean batch_size?"
+
+
+def test_a_value_that_a_few_aliases_make_huge_is_cut(config: Path) -> None:
+    names = "abcdefghijkl"
+    lists = ["&a [x, x, x, x, x, x, x, x, x]"]
+    lists += [f"&{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise(names)]
+    config.write_text(f"{config.read_text()}\nseeds: [{', '.join(lists)}]\n")
+    assert all(len(line) < 500 for line in problems(config))
 
 
 def test_a_key_in_the_wrong_section_names_the_right_one(config: Path) -> None:

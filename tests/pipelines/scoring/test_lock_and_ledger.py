@@ -11,7 +11,7 @@ import pytest
 from afm_core.errors import AfmError, BusyError, MachineError
 from afm_core.settings.score import DriftSettings
 from pipelines.scoring.lock import LOCK, locked
-from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, read_ledger, write_entry
+from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry, NightFigures, read_ledger, write_entry
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
 from pipelines.scoring.night_dates import missing_nights, nights_between, nights_in
 
@@ -122,6 +122,21 @@ def test_the_ledger_keeps_every_row(tmp_path: Path) -> None:
     assert read_ledger(tmp_path / "none") == []
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b"\x00" * 500])
+def test_a_damaged_row_is_named_and_the_others_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    started = datetime(2026, 1, 2, tzinfo=UTC)
+    write_entry(tmp_path, published(started, 1))
+    write_entry(tmp_path, published(started, 2))
+    damaged = tmp_path / LEDGER / "20260101T000000000000-0badc0de.parquet"
+    damaged.write_bytes(content)
+    assert {row.night.day for row in read_ledger(tmp_path)} == {1, 2}
+    printed = "".join(capsys.readouterr().err.split())  # without the line breaks of a narrow terminal
+    assert printed.endswith("0badc0de.parquetisdamagedandleftoutoftheledger;removeit")
+    assert plot_ledger(tmp_path, DriftSettings()) is not None
+
+
 def test_missing_nights_are_counted_from_the_newest_logs(tmp_path: Path) -> None:
     for name in ("dt=2026-01-01", "dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-08", "dt=never"):
         (tmp_path / "logs" / name).mkdir(parents=True)
@@ -129,6 +144,7 @@ def test_missing_nights_are_counted_from_the_newest_logs(tmp_path: Path) -> None
     logs, scores = tmp_path / "logs", tmp_path / "scores"
     assert missing_nights(logs, scores, 4) == [date(2026, 1, 5), date(2026, 1, 8)]
     assert missing_nights(logs, scores, 14) == [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 8)]
+    assert missing_nights(logs, scores, 10**12) == missing_nights(logs, scores, 14)
     assert missing_nights(logs, scores, 1) == [date(2026, 1, 8)]
     assert missing_nights(tmp_path / "none", scores, 14) == []
     assert nights_in(scores) == [date(2026, 1, 6)]
