@@ -36,7 +36,7 @@ def all_rows(*days: str) -> Rows:
 
 @pytest.fixture
 def days(tmp_path: Path) -> Path:
-    """CSV, a file a day in dt= folders."""
+    """CSV, one file per day in dt= folders."""
     for day in DAYS:
         folder = tmp_path / "logs" / f"dt={day}"
         folder.mkdir(parents=True)
