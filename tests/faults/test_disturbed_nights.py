@@ -112,17 +112,18 @@ def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
 
 
 @pytest.mark.long
-def test_a_full_disk_leaves_what_was_published(config: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_what_was_published(config: Path, small: Small, tmp_path: Path) -> None:
     """A limit on the size of files, which the scores of the great night outgrow, but not Spark's library of zstd."""
     scores = tmp_path / "scores"
-    finish(start_job("score", config, "--date", "2026-03-02"))
-    before = snapshot(scores / "dt=2026-03-02")
+    write_large_night(small, tmp_path / "nights" / "dt=2026-03-03", 60)
+    finish(start_job("score", config, "--date", "2026-03-03"))
+    before = snapshot(scores / "dt=2026-03-03")
     fault = ("limit-file-size", "1100000")
-    out = finish(start_job("score", config, "--date", "2026-03-02", fault=fault), 2)
+    out = finish(start_job("score", config, "--date", "2026-03-03", fault=fault), 2)
     (line,) = [line for line in out.splitlines() if line.startswith("error: ")]
     assert "File too large" in line
     assert "Traceback" not in out
-    assert snapshot(scores / "dt=2026-03-02") == before
+    assert snapshot(scores / "dt=2026-03-03") == before
     assert not list(scores.glob(".staging-*"))
 
 

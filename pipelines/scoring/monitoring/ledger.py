@@ -79,7 +79,7 @@ def write_entry(nights: Path, entry: LedgerEntry) -> None:
 
 
 def read_ledger(nights: Path) -> list[LedgerEntry]:
-    """All rows, oldest first. A damaged file is reported and left out: the ledger is for looking at."""
+    """All rows, oldest first. A file that cannot be read is reported and left out: it must fail no night."""
     files = sorted(file for file in (nights / LEDGER).glob("*.parquet") if not file.name.startswith("."))
     return [_entry(row) for file in files for row in _rows(file)]
 
@@ -88,7 +88,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pq.read_table(file, schema=SCHEMA).to_pylist()
     except (pa.ArrowException, OSError):
-        messages.print(f"  {file} is damaged and left out of the ledger; remove it")
+        messages.print(f"  {file} cannot be read and is left out of the plot; remove it if it is damaged")
         return []
     return rows
 

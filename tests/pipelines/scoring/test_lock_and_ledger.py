@@ -133,7 +133,7 @@ def test_a_damaged_row_is_named_and_the_others_are_read(
     damaged.write_bytes(content)
     assert {row.night.day for row in read_ledger(tmp_path)} == {1, 2}
     printed = "".join(capsys.readouterr().err.split())  # without the line breaks of a narrow terminal
-    assert printed.endswith("0badc0de.parquetisdamagedandleftoutoftheledger;removeit")
+    assert printed.endswith("0badc0de.parquetcannotbereadandisleftoutoftheplot;removeitifitisdamaged")
     assert plot_ledger(tmp_path, DriftSettings()) is not None
 
 
