@@ -21,6 +21,12 @@ class ForeignFolderError(AfmError):
     """An output would replace a folder that holds something else."""
 
 
+class RepublishedError(AfmError):
+    """Another run has published something else than this one has read, or compared with. Retrying helps."""
+
+    exit_code = 75
+
+
 class MachineError(AfmError):
     """The machine lacks something that the job needs, such as Java or disk space."""
 

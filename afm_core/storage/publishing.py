@@ -1,53 +1,140 @@
-"""Publishing a finished folder in one step, so that no reader ever sees half of it."""
+"""Publishing an artefact: it is written whole as a version, and then named by its pointer in one step.
 
-import ctypes
+A reader therefore finds the previous version or the new one, whatever fails and wherever a process is killed.
+"""
+
+import fcntl
 import os
-import re
 import shutil
-import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
-from afm_core.errors import ForeignFolderError
+from afm_core.errors import ForeignFolderError, MachineError, RepublishedError
+from afm_core.storage.atomic import write_text
+from afm_core.storage.cleanup import STAGING, retire_unused
+from afm_core.storage.leases import LEASE, Lease, create_lease, note_use
+from afm_core.storage.places import Place
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_LOCK = ".lock"
+
+Condition = Callable[[], None]
+"""Called before a pointer is moved, while nobody else can move it; an error that it raises leaves it where it is."""
+
+
+def do_not_ask() -> None:
+    """The condition that always holds."""
 
 
 @contextmanager
-def staged(target: Path, content: Collection[str]) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that replaces it when the block ends without an error.
+def staged(place: Place, content: Collection[str], condition: Condition = do_not_ask) -> Iterator[Path]:
+    """Yield an empty folder that is published when the block ends without an error.
 
-    On an error or a crash, `target` stays as it was. The next run removes what a crashed one left behind, so two runs
-    must not write the same target at once.
+    On an error or a crash, what was published stays. Processes may publish at the same place at once: each has a
+    folder of its own, and readers find that of the last one to finish.
 
     Args:
-        content: files by one of which an earlier output of the same kind is recognised; see `require_replaceable`.
+        content: files by one of which an earlier output of the same kind is recognised.
+        condition: must hold for the pointer to be moved.
 
     Raises:
-        ForeignFolderError: `target` holds something else.
-        OSError: a folder cannot be created, renamed or removed.
+        ForeignFolderError: the place holds something else.
+        MachineError: a file, a folder or a link cannot be written, also inside the block.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    restore(target)
-    require_replaceable(target, content)
-    for leftover in _leftovers(target):
-        shutil.rmtree(leftover, ignore_errors=True)
-    stage = target.parent / f".staging-{target.name}-{uuid.uuid4().hex[:8]}"
-    stage.mkdir()
+    require_publishable(place, content)
+    _clean_up(place)
+    stage = place.versions / f"{STAGING}{uuid4().hex[:8]}"
     try:
-        yield stage
-        _replace(stage, target)
+        with _one_line(place):
+            stage.mkdir(parents=True)
+            lease = create_lease(stage)
+            yield stage
+            _publish(stage, lease, place, condition)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+    _clean_up(place)
+
+
+def _publish(stage: Path, lease: Lease | None, place: Place, condition: Condition) -> None:
+    version = place.new_version()
+    stage.rename(version)
+    try:
+        if lease:
+            lease.share()
+        _point(place, version, condition)
+    except BaseException:
+        if place.current != version:
+            shutil.rmtree(version, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _one_line(place: Place) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"{error.filename or place.pointer}: {error.strerror or error}; {place.pointer} is unchanged; make sure "
+            "that the job has space and permission to write there and may make symbolic links, and run it again"
+        ) from error
+
+
+def point(place: Place, version: Path) -> None:
+    """Let the pointer name a version that is there, in one step.
+
+    Raises:
+        MachineError: the link cannot be made or moved; the pointer is as it was.
+    """
+    _clean_up(place)
+    with _one_line(place):
+        _point(place, version, do_not_ask)
+
+
+def _point(place: Place, version: Path, condition: Condition) -> None:
+    place.pointer.parent.mkdir(parents=True, exist_ok=True)
+    with _only_publisher(place):
+        condition()
+        if place.current:
+            note_use(place.current)
+        unfinished = place.versions / f".pointer-{uuid4().hex[:8]}"  # not in the published folder: readers list it
+        unfinished.symlink_to(os.path.relpath(version, place.pointer.parent))
+        try:
+            _move(unfinished, place)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+        note_use(version)
+
+
+def unchanged(place: Place, current: Path | None) -> Condition:
+    """The condition that the place still holds what it held when `current` was read.
+
+    Raises (when called):
+        RepublishedError: something else was published there since.
+    """
+
+    def check() -> None:
+        if place.current != current:
+            raise RepublishedError(
+                f"{place.pointer}: another run has published there since this one compared with it; run it again"
+            )
+
+    return check
+
+
+def require_publishable(place: Place, content: Collection[str]) -> None:
+    """Raise ForeignFolderError if the place holds something that was not published there; see `require_replaceable`."""
+    if not place.has_lost_its_version:
+        require_replaceable(place.pointer, content)
 
 
 def require_replaceable(target: Path, content: Collection[str]) -> None:
     """Raise ForeignFolderError unless `target` is absent, empty, or holds one of the files `content`."""
     if not target.exists() and not target.is_symlink():
         return
-    if target.is_dir() and (not any(target.iterdir()) or any((target / name).exists() for name in content)):
+    if target.is_dir() and (not _names_in(target) or any((target / name).exists() for name in content)):
         return
     raise ForeignFolderError(
         f"{target}: not replaced, because it holds none of {', '.join(content)} and so is not an earlier output; name "
@@ -55,43 +142,64 @@ def require_replaceable(target: Path, content: Collection[str]) -> None:
     )
 
 
-def restore(target: Path) -> None:
-    """Put back the folder that a run had moved aside to replace it when it was killed; does nothing elsewhere."""
-    previous = _previous(target)
-    if previous.exists() and not target.exists():
-        previous.rename(target)
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {LEASE}
 
 
-def _replace(stage: Path, target: Path) -> None:
-    """Move `stage` to `target`. An existing folder is exchanged in one step where the file system supports it."""
-    if not target.exists():
-        stage.rename(target)
-        return
-    if not _exchange(stage, target):
-        previous = _previous(target)
-        target.rename(previous)
-        try:
-            stage.rename(target)
-        except OSError:
-            restore(target)
-            raise
-        shutil.rmtree(previous)
-
-
-def _previous(target: Path) -> Path:
-    return target.parent / f".staging-{target.name}-previous"
-
-
-def _leftovers(target: Path) -> list[Path]:
-    """Staging folders of this very target: one of `out-2` is not one of `out`."""
-    ours = re.compile(rf"\.staging-{re.escape(target.name)}-([0-9a-f]{{8}}|previous)")
-    return [path for path in target.parent.iterdir() if ours.fullmatch(path.name)]
-
-
-def _exchange(left: Path, right: Path) -> bool:
-    """Swap two paths atomically (Linux's `renameat2`). Returns False where that is not supported."""
+def _move(link: Path, place: Place) -> None:
+    """Move a finished link to the pointer. A plain folder there, of an earlier release, becomes a version itself."""
+    if place.pointer.is_dir() and not place.pointer.is_symlink():
+        if _names_in(place.pointer):
+            _adopt(place)
+        else:
+            shutil.rmtree(place.pointer)
     try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):
-        return False
-    return bool(renameat2(_AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), _RENAME_EXCHANGE) == 0)
+        link.replace(place.pointer)
+    except OSError:
+        adopted = place.adopted
+        if adopted and not place.pointer.exists():
+            adopted.rename(place.pointer)
+            _forget_adoption(place)
+        raise
+    _forget_adoption(place)
+
+
+def _forget_adoption(place: Place) -> None:
+    with suppress(OSError):
+        place.adopting.unlink(missing_ok=True)
+
+
+def _adopt(place: Place) -> None:
+    """Move a plain folder to where versions are. Until the link is in place, readers find it by the file `adopting`."""
+    version = place.new_version(datetime.fromtimestamp(place.pointer.stat().st_mtime, UTC))
+    write_text(place.adopting, version.name)
+    place.pointer.rename(version)
+    with suppress(OSError):
+        create_lease(version)
+
+
+def _clean_up(place: Place) -> None:
+    """Remove what nobody needs; a failure does not matter, because the next publication tries again."""
+    if not place.versions.is_dir():
+        return
+    with suppress(OSError):
+        with _only_publisher(place) as alone:
+            unused = retire_unused(place) if alone else []
+        for folder in unused:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _only_publisher(place: Place) -> Iterator[bool]:
+    """Keep other processes from moving the pointer or removing versions; False where the file system cannot lock."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(place.versions / _LOCK, flags, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(descriptor)
