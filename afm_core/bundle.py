@@ -6,7 +6,9 @@ map has fields that need them), `certificate.safetensors` (frozen rows and their
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +24,7 @@ from torch import Tensor
 
 from afm_core.drift.baseline import DriftBaseline
 from afm_core.drift.field_bins import FieldBins
-from afm_core.errors import AfmError, BundleError
+from afm_core.errors import AfmError, BundleError, ReplacedBundleError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
 from afm_core.inference.scorer import Scorer
@@ -31,8 +33,11 @@ from afm_core.models import AnyModel, Shape, build_model
 from afm_core.settings import Settings, read_settings, write_settings
 from afm_core.storage.atomic import write_json, write_text
 from afm_core.storage.checksum import file_sha256, text_sha256
+from afm_core.storage.leases import LEASE
+from afm_core.storage.opening import OpenVersion, open_version
 from afm_core.storage.paths import copy_file
-from afm_core.storage.publishing import staged
+from afm_core.storage.places import Place
+from afm_core.storage.publishing import Condition, do_not_ask, staged
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
 _METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
@@ -57,12 +62,15 @@ class Bundle:
     """A loaded bundle."""
 
     path: Path
+    """Its version, which never changes, whatever is published after it."""
     calibrated_model: CalibratedModel
     settings: Settings
     feature_map: FeatureMap
     metrics: dict[str, Any]
     fingerprint: str
     """Digest over the content of the bundle; identifies the model in scores."""
+    version: OpenVersion = field(repr=False, compare=False)
+    """Keeps the files of this bundle from being removed while it is in use."""
 
     @property
     def model(self) -> AnyModel:
@@ -128,7 +136,7 @@ def write_bundle(
         optimizer: the optimiser's state, by names that end in `/` and the optimiser's key.
     """
     feature_map = FeatureMap.read(tables / FEATURES_FILE)
-    with staged(path, BUNDLE_CONTENT) as stage:
+    with staged(Place.of(path), BUNDLE_CONTENT) as stage, _as_os_error():
         save_model(calibrated_model, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:
@@ -147,12 +155,40 @@ def write_bundle(
     return fingerprint
 
 
+def publish_copy(source: Path, fingerprint: str, place: Place, condition: Condition = do_not_ask) -> None:
+    """Publish a copy of the bundle at `source`, as a promotion does.
+
+    Args:
+        fingerprint: that of the bundle.
+        condition: see `staged`.
+
+    Raises:
+        BundleError: another bundle is at `source` by now, or a file has changed since it was written.
+    """
+    with staged(place, BUNDLE_CONTENT, condition) as stage:
+        for file in sorted(source.iterdir()):
+            if file.name != LEASE:
+                copy_file(file, stage / file.name)
+        if verify_bundle(stage) != fingerprint:
+            raise ReplacedBundleError(f"{source}: no longer {fingerprint}; nothing was published; run it again")
+
+
+def fingerprint_of(path: Path) -> str:
+    """The recorded fingerprint of a bundle, whose files are not verified; empty where it has none."""
+    try:
+        return str(json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))["fingerprint"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
 def read_bundle(path: Path) -> Bundle:
     """Load and verify a bundle.
 
     Raises:
         BundleError: there is no bundle, a file is missing or changed, or the weights do not fit its own feature map.
     """
+    version = open_version(path)
+    path = version.path
     fingerprint = verify_bundle(path)
     try:
         settings = read_settings(path / _SETTINGS)
@@ -163,7 +199,16 @@ def read_bundle(path: Path) -> Bundle:
     except (AfmError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}; train it again") from error
     calibrated_model.eval()
-    return Bundle(path, calibrated_model, settings, feature_map, metrics, fingerprint)
+    return Bundle(path, calibrated_model, settings, feature_map, metrics, fingerprint, version)
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Convert the error of a file that safetensors cannot write."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def verify_bundle(path: Path) -> str:

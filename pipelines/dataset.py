@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from afm_core.errors import AfmError, DatasetError
+from afm_core.errors import AfmError, DatasetError, RepublishedError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
+from afm_core.storage.opening import OpenVersion, open_version
 from afm_core.storage.paths import as_os_errors
 from afm_core.storage.provenance import Provenance
 
@@ -84,16 +85,19 @@ class Manifest(BaseModel):
 class Dataset:
     """A complete dataset."""
 
-    def __init__(self, path: Path, manifest: Manifest, feature_map: FeatureMap) -> None:
-        self.path, self.manifest, self.feature_map = path, manifest, feature_map
+    def __init__(self, version: OpenVersion, manifest: Manifest, feature_map: FeatureMap) -> None:
+        self.path, self.manifest, self.feature_map = version.path, manifest, feature_map
+        self._version = version  # keeps its files from being removed
 
     @classmethod
     def open(cls, path: Path) -> "Dataset":
-        """Read manifest and feature map.
+        """Read manifest and feature map. Everything is read from the version that is published now.
 
         Raises:
             DatasetError: there is no dataset, its format is another one, or the feature map is not the manifest's.
         """
+        version = open_version(path)
+        path = version.path
         try:
             with as_os_errors(path):
                 manifest = Manifest.model_validate_json((path / MANIFEST_FILE).read_text(encoding="utf-8"))
@@ -113,7 +117,18 @@ class Dataset:
                 f"{path / FEATURES_FILE}: feature map {feature_map.fingerprint}, but the dataset was encoded with "
                 f"{manifest.feature_map}; prepare again"
             )
-        return cls(path, manifest, feature_map)
+        return cls(version, manifest, feature_map)
+
+    def require_unchanged(self) -> None:
+        """Check that what was read belongs together, in a plain folder too, which somebody may have replaced.
+
+        Raises:
+            DatasetError: it has been removed.
+            RepublishedError: it has been replaced.
+        """
+        now = Dataset.open(self.path)
+        if (now.manifest, now.feature_map.fingerprint) != (self.manifest, self.feature_map.fingerprint):
+            raise RepublishedError(f"{self.path}: replaced while it was being read; run again")
 
     @property
     def features_path(self) -> Path:

@@ -28,14 +28,17 @@ class Evaluation:
     """Mean attention weight of each pair of fields of the AFM, in descending order; empty if no model is an AFM."""
 
 
-def evaluate(settings: Settings) -> Evaluation:
+def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
     """Evaluate the run's bundle, and the one it started from, on the test split. Writes `evaluation.json`.
+
+    Args:
+        dataset: the dataset to read, where it has been opened. Default: what is published at `dataset.path`.
 
     Raises:
         BundleError: there is no complete bundle, or its feature map is not the dataset's.
         DatasetError: there is no complete dataset.
     """
-    dataset = Dataset.open(settings.dataset.path)
+    dataset = dataset or Dataset.open(settings.dataset.path)
     metrics: dict[str, dict[str, float]] = {}
     attention: list[PairAttention] = []
     for path in evaluated_bundles(settings):
@@ -47,6 +50,7 @@ def evaluate(settings: Settings) -> Evaluation:
         if isinstance(bundle.model, AFM):
             columns = tuple(field.name for field in dataset.feature_map.column_fields)
             attention = mean_attention(bundle.model, encoded_batches(dataset, SPLIT), columns)
+    dataset.require_unchanged()
     evaluation = Evaluation(dataset.manifest.splits[SPLIT].rows, metrics, attention)
     _write(evaluation, settings)
     return evaluation

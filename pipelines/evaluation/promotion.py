@@ -1,20 +1,22 @@
 """The gate between training and scoring: a new bundle becomes `current` only if it is as good as the current one."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from afm_core.bundle import BUNDLE_CONTENT, Bundle, read_bundle
+from afm_core.bundle import Bundle, fingerprint_of, publish_copy, read_bundle, verify_bundle
 from afm_core.drift.baseline import NumberBins
 from afm_core.drift.stability_index import population_shift
-from afm_core.errors import NotPromotedError
+from afm_core.errors import BundleError, NotPromotedError
 from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
 from afm_core.settings import Settings
 from afm_core.settings.run import PromoteSettings
-from afm_core.storage.publishing import restore, staged
+from afm_core.storage.opening import open_version
+from afm_core.storage.places import Place
+from afm_core.storage.publishing import point, unchanged
 from pipelines.dataset import Dataset
 from pipelines.evaluation.evaluate import require_same_map
 from pipelines.evaluation.predictions import Predictions, encoded_batches, score_split
@@ -56,19 +58,45 @@ def promote(settings: Settings) -> Promotion:
     Raises:
         BundleError: there is no complete bundle, or its feature map is not the dataset's.
         DatasetError: there is no complete dataset.
+        RepublishedError: another run has promoted a bundle in the meantime, which this one was not compared with.
     """
     dataset, new = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
     require_same_map(new, dataset)
-    restore(settings.run.current)
-    current = read_bundle(settings.run.current) if settings.run.current.exists() else None
+    place = Place.of(settings.run.current)
+    compared = place.current
+    current = read_bundle(compared) if compared else None
     if current and not keeps_ids(dataset.features_path, current.features_path):
         current = None
     checks = list(_checks(settings.promote, dataset, new, current))
+    dataset.require_unchanged()
     promotion = Promotion(new.fingerprint, current.fingerprint if current else None, checks)
     if promotion.promoted:
-        with staged(settings.run.current, BUNDLE_CONTENT) as stage:
-            shutil.copytree(new.path, stage, dirs_exist_ok=True)
+        publish_copy(new.path, new.fingerprint, place, unchanged(place, compared))
     return promotion
+
+
+def roll_back(settings: Settings, fingerprint: str) -> Path:
+    """Make a bundle that was promoted or trained before the current one, without comparing it. Returns its version.
+
+    Raises:
+        BundleError: none of the versions that are kept has this fingerprint, or its files have changed.
+    """
+    promoted, trained = Place.of(settings.run.current), Place.of(settings.run.bundle)
+    candidates = [*promoted.all_versions, *trained.all_versions]
+    known = {fingerprint_of(version): version for version in reversed(candidates)}
+    if fingerprint not in known:
+        kept = ", ".join(name for name in known if name) or "none"
+        raise BundleError(
+            f"{settings.run.path}: no bundle {fingerprint} is kept there; allowed are {kept}; correct --to, or train "
+            "it again"
+        )
+    version = open_version(known[fingerprint])
+    verify_bundle(version.path)
+    if version.path.parent == promoted.versions:
+        point(promoted, version.path)
+    else:
+        publish_copy(version.path, fingerprint, promoted)
+    return version.path
 
 
 def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None:

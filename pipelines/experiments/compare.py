@@ -89,7 +89,7 @@ def _train_once(
     provenance = Provenance.of(settings=digest, dataset=dataset.manifest.digest)
     result = read_result(settings.run.path, provenance.digest)
     if result is None:
-        fits = train(settings, ranks)
+        fits = train(settings, ranks, dataset=dataset)
         if ranks.rank == 0:
             fit = fits[settings.model.name]
             result = _write_result(name, settings, fit, dataset, provenance, is_tested=is_tested)
@@ -112,7 +112,7 @@ def _write_result(
         metric=fit.best.metric,
         valid=fit.best.valid,
         by_epoch=[epoch.valid for epoch in fit.epochs],
-        test=_test_metrics(settings) if is_tested else {},
+        test=_test_metrics(settings, dataset) if is_tested else {},
         made_from=provenance.digest,
     )
     write_json(settings.run.path / _RESULT_FILE, asdict(result))
@@ -120,8 +120,8 @@ def _write_result(
     return result
 
 
-def _test_metrics(settings: Settings) -> dict[str, float]:
-    metrics = evaluate(settings).metrics
+def _test_metrics(settings: Settings, dataset: Dataset) -> dict[str, float]:
+    metrics = evaluate(settings, dataset).metrics
     if settings.model.name not in metrics:
         raise DatasetError(f"{settings.run.path}: contains no evaluation of {settings.model.name}; remove the folder")
     return metrics[settings.model.name]

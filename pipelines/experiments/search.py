@@ -33,17 +33,17 @@ def search(settings: Settings, ranks: Communicator) -> list[Trial]:
     Raises:
         DatasetError: there is no complete dataset, or its fields are not those of the settings.
     """
-    dataset = Dataset.open(settings.dataset.path).manifest.digest
+    dataset = Dataset.open(settings.dataset.path)
     log = log_path(settings)
     trials: list[Trial] = []
     for name, variation in searched_settings(settings):
         digest = settings_digest(variation, exclude=_WITHOUT_EFFECT)
-        made_from = Provenance.of(settings=digest, dataset=dataset).digest
+        made_from = Provenance.of(settings=digest, dataset=dataset.manifest.digest).digest
         space = _space(settings.search.space, variation.model.name)
         done = [trial for trial in read_trials(log) if (trial.name, trial.made_from) == (name, made_from)]
         for number in range(len(done) + 1, settings.search.trials + 1):
             drawn = _draw(space, done, settings.seed + zlib.crc32(name.encode()) + number)
-            trial = _try(variation, name, number, drawn, made_from, ranks)
+            trial = _try(variation, name, number, drawn, made_from, ranks, dataset)
             if ranks.rank == 0:
                 append_trial(log, trial)
             done.append(trial)
@@ -95,10 +95,16 @@ def _draw(space: dict[str, BaseDistribution], done: list[Trial], seed: int) -> d
 
 
 def _try(
-    settings: Settings, name: str, number: int, drawn: dict[str, Any], made_from: str, ranks: Communicator
+    settings: Settings,
+    name: str,
+    number: int,
+    drawn: dict[str, Any],
+    made_from: str,
+    ranks: Communicator,
+    dataset: Dataset,
 ) -> Trial:
     start = time.monotonic()
-    best = train(with_drawn(settings, drawn), ranks)[settings.model.name].best
+    best = train(with_drawn(settings, drawn), ranks, dataset=dataset)[settings.model.name].best
     seconds = round(time.monotonic() - start, 1)
     if ranks.rank == 0:
         shutil.rmtree(settings.run.path, ignore_errors=True)

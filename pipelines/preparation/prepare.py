@@ -10,7 +10,9 @@ from afm_core.errors import DatasetError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.opening import open_version
 from afm_core.storage.paths import is_local
+from afm_core.storage.places import Place
 from afm_core.storage.provenance import Provenance
 from afm_core.storage.publishing import staged
 from pipelines.dataset import MANIFEST_FILE, PROFILE_FILE, REJECTS_FOLDER, SETTINGS_FILE, Manifest
@@ -25,11 +27,14 @@ from pipelines.preparation.fit_logs import FittedLogs, fit_logs
 from pipelines.preparation.splits import SPLIT, units_in_several_splits
 from pipelines.spark_stages import Stages
 
+DATASET_CONTENT = (MANIFEST_FILE, FEATURES_FILE)
+"""Files by which a folder is recognised as a dataset."""
+
 
 def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None) -> Manifest:
     """Check, fit, encode, draw negatives, split, shuffle, write and publish. Returns the manifest.
 
-    The dataset is built beside `settings.dataset.path` and replaces it at the end; a failure changes nothing.
+    The dataset is published at `settings.dataset.path` when it is complete; a failure changes nothing.
 
     Args:
         extend: a feature table whose ids are kept; new values get the ids after them.
@@ -45,8 +50,10 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
             "prepare on a file system, then copy the folder there"
         )
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
+    extended = open_version(extend.parent) if extend else None
+    extend = extended.path / extend.name if extend and extended else None
     provenance = dataset_provenance(settings, extend)
-    with staged(settings.dataset.path, (MANIFEST_FILE, FEATURES_FILE)) as stage:
+    with staged(Place.of(settings.dataset.path), DATASET_CONTENT) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):
             write_feature_table(fitted.map, stage / FEATURES_FILE)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.progress import track
 
-from afm_core.storage.publishing import staged
+from afm_core.storage.atomic import write_text
+from afm_core.storage.publishing import require_replaceable
 from pipelines.console import messages
 from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.world import World
@@ -41,7 +42,8 @@ def simulate(simulation: Simulation) -> int:
         rows = simulate_day(world, simulation.first_day, day, simulation.events, simulation.seed)
         lines = csv_lines_with_dirt(rows, day, simulation.seed)
         today = simulation.first_day + timedelta(days=day)
-        with staged(simulation.out / f"dt={today.isoformat()}", (_FILE,)) as stage:
-            text = "\n".join([header, *lines.to_pylist()]) + "\n"
-            (stage / _FILE).write_text(text, encoding="utf-8")
+        folder = simulation.out / f"dt={today.isoformat()}"
+        require_replaceable(folder, (_FILE,))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / _FILE, "\n".join([header, *lines.to_pylist()]) + "\n")
     return simulation.days * simulation.events

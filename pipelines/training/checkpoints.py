@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from safetensors.torch import load_file, save_file
 from afm_core.errors import CheckpointError
 from afm_core.storage.checksum import file_sha256
 from afm_core.storage.provenance import Provenance
-from afm_core.storage.publishing import staged
+from afm_core.storage.publishing import require_replaceable
 from pipelines.console import messages
 from pipelines.training.state import TrainingState
 
 _TENSORS, _FACTS = "state.safetensors", "state.json"
+_UNFINISHED = ".staging-"
 _N_KEPT = 2
 
 
@@ -38,7 +41,7 @@ class Checkpoints:
         """
         target = self._path(state.global_step)
         try:
-            with staged(target, (_FACTS, _TENSORS)) as stage:
+            with _written_whole(target) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)
                 facts = {**state.facts(), "made_from": self._made_from.inputs, "sha256": file_sha256(stage / _TENSORS)}
                 (stage / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
@@ -47,7 +50,7 @@ class Checkpoints:
                 f"{target}: the checkpoint could not be written: {error}; free space there, or set run.path to another "
                 "disk, and continue from the previous checkpoint with --resume auto"
             ) from error
-        for old in sorted(self._folder.glob("step-*"))[:-_N_KEPT]:
+        for old in self._all()[:-_N_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def newest(self) -> Path | None:
@@ -56,7 +59,7 @@ class Checkpoints:
         Raises:
             CheckpointError: it was made from other settings or data; the message says what differs.
         """
-        for path in sorted(self._folder.glob("step-*"), reverse=True):
+        for path in reversed(self._all()):
             facts = _facts_if_complete(path)
             if facts is None:
                 messages.print(f"  {path} is damaged; the previous checkpoint is used")
@@ -82,6 +85,33 @@ class Checkpoints:
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:09d}"
+
+    def _all(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*"))
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of all models of a run, and unfinished ones. A link out of the run is not followed."""
+    for checkpoint in folder.glob("*/*step-*"):
+        if not checkpoint.parent.is_symlink():
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+@contextmanager
+def _written_whole(target: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `target` when the block ends without an error. There is only one writer."""
+    require_replaceable(target, (_FACTS, _TENSORS))
+    for unfinished in target.parent.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    stage = target.with_name(f"{_UNFINISHED}{target.name}")
+    stage.mkdir(parents=True)
+    try:
+        yield stage
+        if target.exists():
+            shutil.rmtree(target)  # it was damaged, or its training continued from an earlier one
+        stage.rename(target)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _facts_if_complete(path: Path) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """Training from end to end: from a dataset to bundles."""
 
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,18 +7,19 @@ from typing import Any
 import torch
 
 from afm_core.bundle import BUNDLE_CONTENT, write_bundle
-from afm_core.errors import DatasetError
+from afm_core.errors import DatasetError, RepublishedError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
-from afm_core.storage.provenance import Provenance
-from afm_core.storage.publishing import require_replaceable
+from afm_core.storage.places import Place
+from afm_core.storage.provenance import Provenance, text_digest
+from afm_core.storage.publishing import require_publishable
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.memory import fits_in_memory
 from pipelines.feeding.shard_plan import ShardPlan
-from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.checkpoints import Checkpoints, remove_checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
 from pipelines.training.cores import n_threads
@@ -34,26 +34,35 @@ from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import open_warm_start, start_from
 
 
-def train(settings: Settings, ranks: Communicator, resume: bool = False, parent: Path | None = None) -> dict[str, Fit]:
+def train(
+    settings: Settings,
+    ranks: Communicator,
+    resume: bool = False,
+    parent: Path | None = None,
+    dataset: Dataset | None = None,
+) -> dict[str, Fit]:
     """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by model.
 
     Args:
         resume: continue from the newest complete checkpoint of the run, if there is one.
         parent: bundle of the same model to continue from, optimiser included, instead of a warm start. The dataset's
             feature map must be the bundle's, or extend it.
+        dataset: the dataset to train on, where it has been opened. Default: what is published at `dataset.path`.
 
     Raises:
         DatasetError: the dataset is incomplete, its fields differ from the settings', or a batch does not divide
             evenly between the ranks.
+        RepublishedError: another dataset was published while the ranks opened it.
         BundleError: the bundle of the warm start or the parent is incomplete or does not fit.
         CheckpointError: a checkpoint cannot be written, or was made from other settings or data.
         InterruptedBySignal: SIGTERM or SIGINT was received; a checkpoint was written.
         ForeignFolderError: a bundle would replace a folder that is none.
         MachineError: run.mlflow is set and MLflow cannot be used.
     """
-    dataset = open_dataset(settings)
+    dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
+    _require_same_dataset(ranks, dataset)
     for _, bundle in training_stages(settings):
-        require_replaceable(bundle, BUNDLE_CONTENT)  # before the hours of training
+        require_publishable(Place.of(bundle), BUNDLE_CONTENT)  # before the hours of training
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
@@ -68,8 +77,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
     tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
     logger = TrainingLogger(settings.run, ranks.rank, tracker)
     if ranks.rank == 0 and not resume:
-        for checkpoint in settings.run.checkpoints.glob("*/*step-*"):
-            shutil.rmtree(checkpoint, ignore_errors=True)
+        remove_checkpoints(settings.run.checkpoints)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
     parent_bundle = ParentBundle(parent, dataset) if parent else None
     start = None if parent_bundle else open_warm_start(settings, dataset)
@@ -90,6 +98,7 @@ def train(settings: Settings, ranks: Communicator, resume: bool = False, parent:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
             baseline = fit_drift_baseline(Scorer(fitted.calibrated_model, dataset.feature_map), dataset)
             metrics = {"valid": fitted.best.valid, "epochs": epochs, **baseline.model_dump()}
+            dataset.require_unchanged()
             card = model_card(stage, dataset.manifest, fitted.best, ranks.size)
             frozen = frozen_rows(feeds[1])
             write_bundle(bundle, fitted.calibrated_model, stage, dataset.path, frozen, metrics, card, fitted.optimizer)
@@ -140,7 +149,11 @@ def open_dataset(settings: Settings) -> Dataset:
     Raises:
         DatasetError: it is incomplete, its fields differ from the settings', or its split does not suit the task.
     """
-    dataset = Dataset.open(settings.dataset.path)
+    return checked_dataset(settings, Dataset.open(settings.dataset.path))
+
+
+def checked_dataset(settings: Settings, dataset: Dataset) -> Dataset:
+    """Return the dataset, or raise DatasetError where its fields or its split do not suit the settings."""
     if dataset.feature_map.names != settings.field_names:
         raise DatasetError(
             f"{settings.dataset.path}: holds the fields {', '.join(dataset.feature_map.names)}, the settings say "
@@ -152,6 +165,19 @@ def open_dataset(settings: Settings) -> Dataset:
             "split of its negatives; prepare again with split.by: positive"
         )
     return dataset
+
+
+def _require_same_dataset(ranks: Communicator, dataset: Dataset) -> None:
+    """Compare the datasets that the ranks have opened, each by itself, maybe before and after a publication.
+
+    Raises:
+        RepublishedError: they differ; on all ranks alike.
+    """
+    opened = float(int(text_digest(dataset.manifest.digest, dataset.feature_map.fingerprint)[:12], 16))
+    (of_rank_0,) = ranks.sum([opened if ranks.rank == 0 else 0.0])  # 48 bits, which float64 holds exactly
+    (different,) = ranks.sum([float(opened != of_rank_0)])
+    if different:
+        raise RepublishedError(f"{dataset.path}: another dataset was published while the ranks opened it; train again")
 
 
 def scaled_to(settings: Settings, ranks: int, elastic: bool = False) -> Settings:

@@ -8,9 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from afm_core.bundle import read_bundle, write_bundle
+from afm_core.bundle import publish_copy, read_bundle, write_bundle
 from afm_core.settings import load_settings
+from afm_core.storage.places import Place
 from pipelines.dataset import Dataset
+from pipelines.evaluation import promotion
+from pipelines.evaluation.predictions import score_split
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.train import frozen_rows
@@ -83,15 +86,77 @@ def test_a_worse_bundle_is_refused_by_name_and_the_current_one_stays(
 def test_a_current_bundle_that_a_killed_run_had_moved_aside_is_compared(
     config: Path, tmp_path: Path, run_job: RunJob
 ) -> None:
-    assert run_job("promote", config).code == 0
-    current = tmp_path / "run" / "current"
-    kept = snapshot(current)
-    current.rename(current.with_name(".staging-current-previous"))
+    """What an earlier release published as a plain folder becomes a version; a run was killed while it moved it."""
+    adopted = tmp_path / "run" / "current.versions" / "20260101T000000.000000Z-00000000"
+    shutil.copytree(tmp_path / "run" / "bundle", adopted)
+    (adopted.parent / ".adopting").write_text(adopted.name)
     spoil(config, 0.5)
     outcome = run_job("promote", config)
     assert outcome.code == 2
     assert "not promoted: AUC" in outcome.errors[0]
+    assert read_bundle(tmp_path / "run" / "current").path == adopted
+
+
+def test_roll_back_moves_the_pointer_to_a_bundle_that_was_promoted_before(
+    config: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    current = tmp_path / "run" / "current"
+    assert run_job("promote", config).code == 0
+    first, kept = read_bundle(current), snapshot(current)
+    spoil(config, 0.01)
+    wide = ("--set", "promote.max_auc_drop=1", "--set", "promote.max_entropy_increase=9")
+    assert run_job("promote", config, *wide).code == 0
+    assert read_bundle(current).fingerprint != first.fingerprint
+    outcome = run_job("promote", config, "--to", first.fingerprint)
+    assert outcome.code == 0, outcome.err
     assert snapshot(current) == kept
+    assert current.resolve() == first.path, "a pointer was moved, nothing was copied"
+
+
+def test_roll_back_to_a_bundle_that_is_not_kept_names_those_that_are(config: Path, run_job: RunJob) -> None:
+    assert run_job("promote", config).code == 0
+    kept = read_bundle(load_settings(config).run.current).fingerprint
+    outcome = run_job("promote", config, "--to", "0123456789abcdef")
+    assert outcome.code == 2
+    (line,) = outcome.errors
+    assert "no bundle 0123456789abcdef is kept there" in line
+    assert f"allowed are {kept}" in line
+
+
+def test_a_bundle_that_was_promoted_during_the_comparison_is_not_replaced(
+    config: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is compared with the other; the one that finishes last says so and changes nothing."""
+    settings = load_settings(config)
+    assert run_job("promote", config).code == 0
+
+    def another_run_promotes(*arguments: object, **options: object) -> object:
+        new = read_bundle(settings.run.bundle)
+        publish_copy(new.path, new.fingerprint, Place.of(settings.run.current))
+        return score_split(*arguments, **options)
+
+    monkeypatch.setattr(promotion, "score_split", another_run_promotes)
+    outcome = run_job("promote", config)
+    assert outcome.code == 75
+    assert "another run has published there" in outcome.errors[0]
+
+
+def test_a_bundle_that_is_trained_during_the_comparison_is_not_promoted_with_it(
+    config: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(config)
+    spoil(config, 0.0)
+    compared = read_bundle(settings.run.bundle).fingerprint
+
+    def a_training_ends(*arguments: object, **options: object) -> object:
+        spoil(config, 0.5)
+        return score_split(*arguments, **options)
+
+    monkeypatch.setattr(promotion, "score_split", a_training_ends)
+    outcome = run_job("promote", config)
+    assert outcome.code == 0
+    assert compared in outcome.out
+    assert read_bundle(settings.run.current).fingerprint == compared != read_bundle(settings.run.bundle).fingerprint
 
 
 @pytest.mark.parametrize(
