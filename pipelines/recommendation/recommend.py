@@ -105,7 +105,6 @@ class Recommending:
         """
         stages, (user, item) = Stages(spark), user_and_item(self.settings)
         return publish_night(
-            spark,
             self.settings,
             self.output,
             night.date,

@@ -116,7 +116,6 @@ class NightScoring:
         columns, stages = LogColumns.of(self.settings, labelled=False), Stages(spark)
         contract = scores(columns.score_keys, explained=self.explain > 0)
         return publish_night(
-            spark,
             self.settings,
             self.output,
             night.date,

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pyspark.sql import SparkSession
 
 from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.leases import LEASE
+from afm_core.storage.places import Place
 from afm_core.storage.publishing import staged
 from pipelines import phases
 from pipelines.contract_checks import Contract
@@ -24,7 +25,6 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def publish_night(
-    spark: SparkSession,
     settings: Settings,
     output: Path,
     night: date,
@@ -43,24 +43,33 @@ def publish_night(
         describe_empty: the manifest of a night without rows.
 
     Raises:
-        AfmError: raised by `write`; what was published before stays.
-        OSError: a file cannot be written.
+        AfmError: raised by `write`, or a file cannot be written; what was published before stays.
     """
-    try:
-        with staged(night_folder(output, night), (MANIFEST_FILE,)) as stage:
-            try:
-                manifest = write(stage)
-            except EmptyLogsError:
-                shutil.rmtree(stage)  # files that `write` had begun
-                write_empty(contract, stage)
-                manifest = describe_empty()
-            (stage / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            write_settings(settings, stage / SETTINGS_FILE)
-            phases.reached(phases.ABOUT_TO_PUBLISH, stage)
-    finally:
-        spark.catalog.clearCache()
+    with staged(_place(output, night), (MANIFEST_FILE,)) as stage:
+        try:
+            manifest = write(stage)
+        except EmptyLogsError:
+            _empty(stage)  # of files that `write` had begun
+            write_empty(contract, stage)
+            manifest = describe_empty()
+        (stage / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_settings(settings, stage / SETTINGS_FILE)
+        phases.reached(phases.ABOUT_TO_PUBLISH, stage)
     phases.reached(phases.PUBLISHED, output)
     return manifest
+
+
+def _place(output: Path, night: date) -> Place:
+    folder = night_folder(output, night)
+    return Place.of_partition(folder.parent, folder.name)
+
+
+def _empty(stage: Path) -> None:
+    for path in stage.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LEASE:
+            path.unlink()
 
 
 def read_published(output: Path, night: date, manifest: type[M]) -> M | None:

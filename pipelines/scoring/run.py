@@ -106,6 +106,8 @@ def _run_night(
             f"{failure.filename or task.output}: {failure.strerror or failure}; nothing was published for {night}; "
             "make sure that the job has space and permission to write there, and run it again"
         )
+    finally:
+        spark.catalog.clearCache()
     seconds = round(time.monotonic() - clock, 2)
     try:
         write_entry(task.output, _entry(started, night, bundle, manifest, error, seconds))

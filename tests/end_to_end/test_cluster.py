@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pipelines.dataset import Dataset
-from tests.support.cluster import Cluster, finish, kill_group, staging, standalone_cluster, wait_until_it_writes
+from tests.support.cluster import Cluster, finish, kill_group, standalone_cluster, wait_until_it_writes
 from tests.support.config import NIGHT, write_config
 from tests.support.decoding import assert_same_dataset
-from tests.support.files import ROOT, snapshot
+from tests.support.files import ROOT, snapshot, staging
 from tests.support.jobs import run_main
 from tests.support.nights import published_scores, write_large_night
 from tests.support.small import Small
@@ -56,7 +56,7 @@ def test_the_cluster_prepares_the_dataset_of_one_machine_although_an_executor_is
     assert "exited with code 137" in log
     assert "FetchFailed" in log, "nothing was computed again, so nothing was tested"
     assert_same_dataset(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
-    assert not staging(config)
+    assert not staging(config.parent / "dataset")
     archives = list(cluster.folder.glob(f"*/app-*/*/{cluster.archive.name}"))
     assert {path.parents[2].name for path in archives} == {"one", "two"}, "both executors were sent the archive"
 
@@ -72,13 +72,13 @@ def test_a_driver_that_is_killed_leaves_the_old_dataset_and_the_rerun_repairs(
     with cluster.submitting("prepare", config, "--force") as driver:
         wait_until_it_writes(driver, config)
         kill_group(driver)
-    (left_over,) = staging(config)
+    (left_over,) = staging(config.parent / "dataset")
     assert snapshot(tmp_path / "dataset") == before
     with cluster.submitting("prepare", config, "--force") as driver:
         assert snapshot(tmp_path / "dataset") == before
         finish(driver, config)
     assert not left_over.exists()
-    assert not staging(config)
+    assert not staging(config.parent / "dataset")
     assert not (tmp_path / "dataset" / "old").exists()
     assert_same_dataset(Dataset.open(tmp_path / "dataset"), Dataset.open(small.settings.dataset.path))
 
@@ -91,7 +91,10 @@ def score_on(cluster: Cluster, config: Path, kill: bool) -> Rows:
     scores = config.parent / "scores"
     with cluster.submitting("score", config, "--date", NIGHT) as driver:
         if kill:
-            wait_for(lambda: list(scores.glob(".staging-*/_unfinished/*.parquet")), "a task writes")
+            wait_for(
+                lambda: [file for stage in staging(scores) for file in stage.glob("_unfinished/*.parquet")],
+                "a task writes",
+            )
             cluster.executors()[0].kill()
         log = finish(driver, config)
     if kill:

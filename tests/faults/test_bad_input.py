@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.config import NIGHT, write_config
-from tests.support.files import snapshot
+from tests.support.files import snapshot, staging
 from tests.support.jobs import RunJob
 from tests.support.small import Small
 
@@ -95,7 +95,7 @@ def test_unusable_logs_stop_preparation_in_one_line(run_job: RunJob, small: Smal
     assert part in outcome.errors[0]
     assert "Traceback" not in outcome.err
     assert snapshot(tmp_path / "dataset") == before
-    assert not list(tmp_path.glob(".staging-*"))
+    assert not staging(tmp_path / "dataset")
 
 
 @pytest.fixture

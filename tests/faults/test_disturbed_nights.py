@@ -12,7 +12,7 @@ import pytest
 from pipelines import phases
 from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
 from tests.support.config import write_config
-from tests.support.files import snapshot
+from tests.support.files import snapshot, staging
 from tests.support.jobs import RunJob, run_main
 from tests.support.nights import Reader, published_scores, write_large_night
 from tests.support.processes import WorkerGate, finish, start_job
@@ -59,7 +59,7 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert snapshot(scores / "dt=2026-03-02") == before
-    assert list(scores.glob(".staging-*/**/_unfinished/*.parquet"))
+    assert [file for stage in staging(scores) for file in stage.glob("**/_unfinished/*.parquet")]
 
     gate = WorkerGate(tmp_path / "second")
     process = start_job("score", config, *night, python_path=gate.folder)
@@ -70,7 +70,7 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
     finish(process)
     assert "Python worker exited unexpectedly" in (tmp_path / "run" / "spark.log").read_text()
     assert published_scores(scores) == expected
-    assert not list(scores.glob(".staging-*"))
+    assert not staging(scores)
     reader.stop()
     assert [entry.outcome for entry in read_ledger(scores)] == ["published", "published"]
 
@@ -93,7 +93,7 @@ def test_the_driver_is_killed_at_every_step_after_the_files(config: Path, tmp_pa
     finish(start_job("score", config, *night))
     reader.stop()
     assert published_scores(scores) == expected
-    assert not list(scores.glob(".staging-*"))
+    assert not staging(scores)
     assert len(read_ledger(scores)) == 2
     assert len(list((scores / LEDGER).glob("[!.]*.parquet"))) == 2
 
@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_what_was_published(config: Path, small: Small, tmp_p
     assert "File too large" in line
     assert "Traceback" not in out
     assert snapshot(scores / "dt=2026-03-03") == before
-    assert not list(scores.glob(".staging-*"))
+    assert not staging(scores)
 
 
 def test_a_damaged_log_keeps_its_own_night_back_only(config: Path, tmp_path: Path, run_job: RunJob) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pyspark
 
-from tests.support.files import ROOT
+from tests.support.files import ROOT, staging
 from tests.support.waiting import wait_for
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -174,15 +174,11 @@ def standalone_cluster(folder: Path) -> Iterator[Cluster]:
                 executor.kill()
 
 
-def staging(config: Path) -> list[Path]:
-    return list(config.parent.glob(".staging-dataset-*"))
-
-
 def wait_until_it_writes(driver: subprocess.Popen[bytes], config: Path) -> None:
     """Waits until the last stage of the job has written its first file into the staging folder."""
 
     def written() -> bool:
         assert driver.poll() is None, (config.parent / "driver" / "log").read_text(errors="replace")[-5000:]
-        return any(file for stage in staging(config) for file in stage.glob("train/part-*"))
+        return any(file for stage in staging(config.parent / "dataset") for file in stage.glob("train/part-*"))
 
     wait_for(written, "the first file is written")

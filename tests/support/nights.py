@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.scoring.night import NightManifest
@@ -34,6 +35,12 @@ def published_scores(scores: Path) -> dict[str, list]:
     return {night.name: pq.read_table(night, columns=columns).sort_by("event_id").to_pylist() for night in nights}
 
 
+def sorted_scores(night: Path) -> pa.Table:
+    """The rows of a published night, or of one of its versions."""
+    parts = [pq.read_table(file, partitioning=None) for file in sorted(night.resolve().glob("*.parquet"))]
+    return pa.concat_tables(parts).sort_by("event_id").combine_chunks()
+
+
 class Reader(threading.Thread):
     """Reads what is published, all the time, and counts partial nights."""
 
@@ -43,7 +50,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         while not self.done.is_set():
-            for night in sorted(self.scores.glob("dt=*")):
+            for night in [link.resolve() for link in sorted(self.scores.glob("dt=*"))]:
                 expected = NightManifest.model_validate_json((night / MANIFEST_FILE).read_text()).scored
                 rows = sum(pq.read_metadata(file).num_rows for file in night.glob("*.parquet"))
                 self.reads += 1

@@ -33,6 +33,9 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
         folder: an empty folder on a file system that every executor sees.
     """
     schema, target = contract.arrow, str(folder.absolute())
+    run = uuid4().hex[
+        :8
+    ]  # in every name: a reader that listed another version of the night must not find its files here
     (folder / _UNFINISHED).mkdir()
 
     def write(batches: Batches) -> Iterator[pa.RecordBatch]:
@@ -40,7 +43,7 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
         first = next(outputs, None)
         if context is None or first is None:
             return
-        name = f"part-{context.partitionId():05d}.parquet"
+        name = f"part-{context.partitionId():05d}-{run}.parquet"
         unfinished = Path(target) / _UNFINISHED / f"{uuid4().hex}-{name}"
         with pq.ParquetWriter(unfinished, schema, compression=COMPRESSION) as writer:
             for group in _row_groups(chain([first], outputs), contract):
