@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from afm_core import errors
 from afm_core.errors import AfmError, LogsError, MachineError
+from pipelines import spark_compat
 
 Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
@@ -29,6 +30,7 @@ _FIXED = {
     "spark.speculation": "false",
     # Constraints on renamed columns double with every encoded field: 20 fields filled a heap of 2 GiB.
     "spark.sql.constraintPropagation.enabled": "false",
+    **spark_compat.SETTINGS,
 }
 _SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 _TRIES = 4

@@ -8,7 +8,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, StructField
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
@@ -17,6 +17,7 @@ from pipelines.logs.csv_files import read_csv
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.sources import PARTITION, base_folder, find_logs
 from pipelines.spark import literal, url
+from pipelines.spark_compat import parse_struct
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Path | None = None) -> DataFrame:
@@ -80,9 +81,7 @@ def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> Da
 
 
 def _fields_of(struct: str) -> Iterable[StructField]:
-    parsed = DataType.fromDDL(struct)
-    assert isinstance(parsed, StructType)
-    return parsed.fields
+    return parse_struct(struct).fields
 
 
 def _read_json(reader: DataFrameReader, paths: list[str], wanted: Sequence[str], lists: Collection[str]) -> DataFrame:
