@@ -1,7 +1,7 @@
-"""Reading a split once, in the order of its files, with pyarrow alone: for evaluation, which runs where no training does.
+"""Reading a split once, in the order of its files, with pyarrow alone.
 
-Training streams its rows through Petastorm instead; see `pipelines.feeding.feed`. Without a seed and on one rank both
-give the same batches.
+Evaluation uses it, because it runs where no training can. Training streams its rows through Petastorm instead, see
+`pipelines.feeding.feed`; without a seed and on one rank both give the same batches.
 """
 
 from collections.abc import Iterator
