@@ -6,7 +6,7 @@ Everything else is the same code. Whoever drops Spark 3.5 removes this module an
 import pyspark
 from pyspark.sql import Column
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, _parse_datatype_string
+from pyspark.sql.types import DataType, StructType, _parse_datatype_string
 
 IS_SPARK_3 = pyspark.__version__.startswith("3.")
 
@@ -39,8 +39,8 @@ def is_json(text: Column) -> Column:
     """Whether a text that begins with a bracket is a JSON object or list; false for null."""
     if not IS_SPARK_3:
         return F.try_parse_json(text).isNotNull()
-    as_object = F.from_json(text, MapType(StringType(), StringType()), _STRICT)
-    return as_object.isNotNull() | F.from_json(text, ArrayType(StringType()), _STRICT).isNotNull()
+    as_object, as_list = (F.from_json(text, type_, _STRICT) for type_ in ("map<string,string>", "array<string>"))
+    return as_object.isNotNull() | as_list.isNotNull()
 
 
 def parse_struct(text: str) -> StructType:
