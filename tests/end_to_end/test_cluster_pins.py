@@ -21,7 +21,13 @@ from tests.support.jobs import run_main
 from tests.support.small import Small
 
 pytestmark = pytest.mark.cluster_pins
-ENVIRONMENTS = sorted(path.stem for path in (ROOT / "conf" / "setup" / "cluster").glob("*.txt"))
+PINS = ROOT / "conf" / "setup" / "cluster"
+ENVIRONMENTS = sorted(path.stem for path in PINS.glob("*.txt"))
+VERSIONS = """
+from importlib.util import find_spec
+import pyspark
+print(f"pyspark=={pyspark.__version__}", find_spec("petastorm"))
+"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,14 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     run.there("evaluate")
     run.there("score", "--date", NIGHT)
     return run
+
+
+def test_the_environment_has_the_spark_of_its_pins_and_cannot_train(run: Run) -> None:
+    """Otherwise the other tests would compare the training environment with itself."""
+    found = subprocess.run([run.python, "-c", VERSIONS], capture_output=True, text=True, check=True).stdout.split()
+    pins = (PINS / f"{run.python.parents[1].name.removeprefix('.venv-')}.txt").read_text().splitlines()
+    assert found[0] in pins
+    assert found[1] == "None"
 
 
 def scores(folder: Path) -> pd.DataFrame:
