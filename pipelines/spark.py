@@ -218,7 +218,7 @@ def _essence(text: str) -> str:
     causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
     cause = (causes or lines or ["Spark failed without a message"])[0].removeprefix("Caused by: ")
     cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]
-    file = re.search(r"reading file (\S+?)\.?\s", text)
+    file = re.search(spark_compat.FILE_IN_ERROR, text)
     if file is None:
         return cause
     return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair or remove the file"

@@ -13,7 +13,10 @@ IS_SPARK_3 = pyspark.__version__.startswith("3.")
 SETTINGS = {"spark.sql.ansi.enabled": "true"}
 """Settings that give both versions the same casts, overflows and sizes: Spark 4's defaults, not those of 3.5."""
 
-_NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
+FILE_IN_ERROR = r"(?:reading file|footer for file:|CSV file:) (\S+?)\.?\s"
+"""Where an error of Spark names the file that could not be read; Spark 3.5 does so in fewer errors than Spark 4."""
+
+_NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 _STRICT = {"allowSingleQuotes": "false"}  # as in the parser of Spark 4's try_parse_json
 
 

@@ -68,6 +68,9 @@ def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> Da
         remedy = "write times in microseconds" if "NANOS" in reason else "correct the files"
         raise LogsError(f"{logs.path}: cannot be read: {reason.rstrip('.')}; {remedy}") from error
     except Py4JJavaError as error:
+        nanoseconds = re.search(r"Illegal Parquet type: .*NANOS.*?\)\)", str(error))
+        if nanoseconds:  # Spark 3.5; later versions raise an AnalysisException
+            raise LogsError(f"{logs.path}: cannot be read: {nanoseconds[0]}; write times in microseconds") from error
         structs = re.findall(r'"(STRUCT<.*>)"', str(error))
         if "CANNOT_MERGE_SCHEMAS" not in str(error) or len(structs) != 2:
             raise
