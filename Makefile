@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -euc
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check bench dist clean
+.PHONY: help setup demo test test-cluster-pins lint check bench dist clean
 
 BIN := .venv/bin
 DEMO := --config conf/demo.yaml
@@ -10,9 +10,11 @@ UNPREFIXED := sed -u -E 's/^\[[0-9]+\]<(stdout|stderr)>: ?//'
 
 # Each process has a Spark of its own. Threads of torch that spin while they wait would take the other's cores.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# The environments of conf/setup/cluster, from old to new.
+CLUSTERS := spark-3.5 spark-4.0 newest
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 20
 
 setup:  ## create .venv with pinned packages and Horovod; does nothing if it is up to date
 	@conf/setup/check_tools.sh
@@ -27,6 +29,15 @@ demo: setup  ## run the whole pipeline on simulated logs, from preparation to sc
 
 test: setup  ## run every test that this machine can run, except those marked long
 	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest $(PARALLEL)
+
+test-cluster-pins: setup  ## run the tests of what runs on clusters, with Spark 3.5, Spark 4.0 and the newest packages
+	@conf/setup/cluster.sh $(CLUSTERS)
+	@for name in $(CLUSTERS); do \
+	    echo "$$name"; \
+	    AFM_TRAINING_PYTHON=$(CURDIR)/$(BIN)/python OMP_WAIT_POLICY=passive \
+	        .venv-$$name/bin/python -m pytest $(PARALLEL) @tests/on_clusters.txt; \
+	done
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/end_to_end/test_cluster_pins.py
 
 lint: setup  ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
@@ -47,4 +58,4 @@ dist: setup  ## pack the project into one zip file for spark-submit --py-files
 check: lint test  ## run lint and test, as CI does
 
 clean:  ## remove the environments and everything the jobs wrote below runs/
-	rm -rf .venv .venv-peers runs
+	rm -rf .venv .venv-* runs

@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from afm_core import errors
 from afm_core.errors import AfmError, LogsError, MachineError
+from pipelines import spark_compat
 
 Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
@@ -29,6 +30,7 @@ _FIXED = {
     "spark.speculation": "false",
     # Constraints on renamed columns double with every encoded field: 20 fields filled a heap of 2 GiB.
     "spark.sql.constraintPropagation.enabled": "false",
+    **spark_compat.SETTINGS,
 }
 _SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 _TRIES = 4
@@ -216,7 +218,7 @@ def _essence(text: str) -> str:
     causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
     cause = (causes or lines or ["Spark failed without a message"])[0].removeprefix("Caused by: ")
     cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]
-    file = re.search(r"reading file (\S+?)\.?\s", text)
+    file = re.search(spark_compat.FILE_IN_ERROR, text)
     if file is None:
         return cause
     return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair or remove the file"

@@ -16,6 +16,9 @@ from tests.support.files import ROOT
 
 PACKAGES = ("afm_core", "pipelines", "jobs")
 WITHOUT_SPARK = ("train", "evaluate", "compare", "search", "export", "promote")
+WITHOUT_TRAINING = ("simulate_logs", "prepare", "score", "recommend", "evaluate", "promote", "export")
+"""Jobs that run on clusters, whose packages are newer than those that training is pinned to."""
+OF_TRAINING = {"petastorm", "horovod", "optuna", "tensorboard"}
 
 
 @cache
@@ -70,6 +73,15 @@ def test_jobs_without_spark_do_not_import_it() -> None:
     code = f"import sys, {', '.join(f'jobs.{job}' for job in WITHOUT_SPARK)}; sys.exit('pyspark' in sys.modules)"
     outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
+
+
+def test_jobs_that_do_not_train_import_nothing_of_the_training_environment() -> None:
+    code = f"import sys, {', '.join(f'jobs.{job}' for job in WITHOUT_TRAINING)}; print(*sys.modules)"
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    imported = {name.partition(".")[0] for name in outcome.stdout.split()}
+    assert "jobs" in imported
+    assert not imported & OF_TRAINING
 
 
 def test_no_module_is_too_long() -> None:

@@ -29,6 +29,6 @@ if ! ls "$wheels"/horovod-*.whl >/dev/null 2>&1; then
         >$log 2>&1 || { echo "error: building Horovod failed; see $log" >&2; exit 2; }
 fi
 pip install --no-deps "$wheels"/horovod-*.whl
-pip install --no-build-isolation -c $here/constraints.txt --editable '.[dev]'
+pip install --no-build-isolation -c $here/constraints.txt --editable '.[train,dev]'
 .venv/bin/horovodrun --check-build | grep -q '\[X\] Gloo' || { echo "error: Horovod was built without Gloo; remove .venv and $wheels, then run make setup again" >&2; exit 2; }
 echo "$wanted" >$stamp

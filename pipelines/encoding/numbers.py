@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from afm_core.features import FieldIds, Numeric, Scaling
 from pipelines.encoding.indexing import index_within_groups
 from pipelines.logs.columns import column as exactly
+from pipelines.spark_compat import try_cast
 
 _MANTISSA = 52
 _MIN_EXPONENT = -900  # smaller exponents are rounded up to this one, since 2^(52 + 900) is still a double
@@ -30,7 +31,7 @@ class NumberFacts:
 
 def number(field: Numeric) -> Column:
     """The number of a row as a double, null where it is missing."""
-    return exactly(field.source).try_cast("double")
+    return try_cast(exactly(field.source), "double")
 
 
 def number_facts(logs: DataFrame, fields: Sequence[Numeric]) -> dict[str, NumberFacts]:

@@ -13,8 +13,7 @@ from afm_core.learning.metrics import Scored
 from afm_core.learning.tasks import Task
 from afm_core.models import EncodedBatch
 from pipelines.dataset import Dataset
-from pipelines.feeding.feed import Feed
-from pipelines.feeding.shard_plan import ShardPlan
+from pipelines.feeding.split_reader import read_split
 
 _BATCH_ROWS = 1024
 
@@ -51,7 +50,7 @@ def score_split(
     """
     names = [field.name for field in dataset.feature_map.column_fields]
     group_column = names.index(group_field) if group_field else None
-    batches = _feed(dataset, split, with_row_keys=True).epoch(0)
+    batches = read_split(dataset, split, _BATCH_ROWS, with_row_keys=True)
     parts = [
         (
             batch.row_key,
@@ -76,9 +75,4 @@ def _with_known_ids(batch: EncodedBatch, own_map: FeatureMap | None) -> EncodedB
 
 def encoded_batches(dataset: Dataset, split: str) -> Iterator[EncodedBatch]:
     """The rows of a split without their labels."""
-    return (batch.encoded for batch in _feed(dataset, split, with_row_keys=False).epoch(0))
-
-
-def _feed(dataset: Dataset, split: str, with_row_keys: bool) -> Feed:
-    plan = ShardPlan(dataset.manifest.splits[split].rows, dataset.manifest.rows_per_file, _BATCH_ROWS, 0, 1)
-    return Feed(dataset, split, plan, None, with_row_keys)
+    return (batch.encoded for batch in read_split(dataset, split, _BATCH_ROWS))

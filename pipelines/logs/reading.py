@@ -8,7 +8,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, StructField
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
@@ -17,6 +17,7 @@ from pipelines.logs.csv_files import read_csv
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.sources import PARTITION, base_folder, find_logs
 from pipelines.spark import literal, url
+from pipelines.spark_compat import parse_struct
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Path | None = None) -> DataFrame:
@@ -67,6 +68,9 @@ def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> Da
         remedy = "write times in microseconds" if "NANOS" in reason else "correct the files"
         raise LogsError(f"{logs.path}: cannot be read: {reason.rstrip('.')}; {remedy}") from error
     except Py4JJavaError as error:
+        nanoseconds = re.search(r"Illegal Parquet type: .*NANOS.*?\)\)", str(error))
+        if nanoseconds:  # Spark 3.5; later versions raise an AnalysisException
+            raise LogsError(f"{logs.path}: cannot be read: {nanoseconds[0]}; write times in microseconds") from error
         structs = re.findall(r'"(STRUCT<.*>)"', str(error))
         if "CANNOT_MERGE_SCHEMAS" not in str(error) or len(structs) != 2:
             raise
@@ -80,9 +84,7 @@ def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> Da
 
 
 def _fields_of(struct: str) -> Iterable[StructField]:
-    parsed = DataType.fromDDL(struct)
-    assert isinstance(parsed, StructType)
-    return parsed.fields
+    return parse_struct(struct).fields
 
 
 def _read_json(reader: DataFrameReader, paths: list[str], wanted: Sequence[str], lists: Collection[str]) -> DataFrame:

@@ -10,6 +10,7 @@ from afm_core.settings import Settings
 from pipelines.logs.columns import CORRUPT, FILE, LIST, column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import is_label, is_number, timestamp
+from pipelines.spark_compat import is_json, is_valid_utf8, try_cast
 
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
 _MAX_LENGTH = 32_768  # characters of a value; longer values indicate a lost quote and would fill the feature map
@@ -52,7 +53,7 @@ def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
         yield F.when(~is_label(label), _broken("not_a_label", label.column))
     if columns.labelled and label.weight:
         value = column(label.weight)
-        is_weight = is_number(value) & (value.try_cast("float") >= 0) & (value.try_cast("float") < float("inf"))
+        is_weight = is_number(value) & (try_cast(value, "float") >= 0) & (try_cast(value, "float") < float("inf"))
         yield F.when(~F.coalesce(is_weight, F.lit(False)), _broken("not_a_weight", label.weight))
     if columns.labelled and time:
         yield F.when(timestamp(column(time)).isNull(), _broken("not_a_timestamp", time))
@@ -90,15 +91,14 @@ def _first(values: dict[str, Column], is_broken: Callable[[Column], Column]) -> 
 
 
 def _is_not_utf8(text: Column) -> Column:
-    return text.contains(_REPLACEMENT_CHARACTER) | ~F.is_valid_utf8(
-        text
-    )  # the first for CSV and JSON, the second for other formats
+    # The first is for CSV and JSON, the second for other formats.
+    return text.contains(_REPLACEMENT_CHARACTER) | ~is_valid_utf8(text)
 
 
 def _is_nested(text: Column) -> Column:
     """Whether a text from JSON, or one of its tags, is an object or a list, which Spark's reader turns into text."""
     parts = F.filter(F.split(text, LIST), lambda part: part.startswith("{") | part.startswith("["))
-    return F.exists(parts, lambda part: F.try_parse_json(part).isNotNull())
+    return F.exists(parts, is_json)
 
 
 def _kind_rules(field: Field) -> Iterator[Column]:

@@ -7,6 +7,7 @@ from afm_core.features import Tags, Time
 from afm_core.labels import NEGATIVE, POSITIVE
 from afm_core.settings.data import LabelSettings
 from pipelines.logs.columns import LIST, column
+from pipelines.spark_compat import try_cast
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
 _MAX_NUMBER = 1e150  # its square is still a double
@@ -17,14 +18,14 @@ _ISO = r"^\d{4}-\d{1,2}-\d{1,2}([ T].+)?$"  # Spark alone would read 12:30 as a 
 
 def is_number(text: Column) -> Column:
     """Whether a text is a number in decimal notation whose square is finite."""
-    return text.rlike(_NUMBER) & (F.abs(text.try_cast("double")) < _MAX_NUMBER)
+    return text.rlike(_NUMBER) & (F.abs(try_cast(text, "double")) < _MAX_NUMBER)
 
 
 def timestamp(text: Column) -> Column:
     """Seconds since 1970 or ISO 8601 as a timestamp (ISO without a zone is UTC), null for anything else."""
     is_seconds = text.rlike(_SECONDS) & ~text.rlike(_DAY_WITHOUT_DASHES)
-    seconds = F.timestamp_seconds(text.try_cast("double"))
-    return F.when(is_seconds, seconds).when(text.rlike(_ISO), text.try_cast("timestamp"))
+    seconds = F.timestamp_seconds(try_cast(text, "double"))
+    return F.when(is_seconds, seconds).when(text.rlike(_ISO), try_cast(text, "timestamp"))
 
 
 def part_of_time(field: Time) -> Column:
@@ -58,15 +59,15 @@ def is_label(label: LabelSettings) -> Column:
     if label.at_least is not None:
         return is_number(text)
     if label.range is not None:
-        return is_number(text) & text.try_cast("double").between(*label.range)
-    return text.isin("true", "false") | (is_number(text) & text.try_cast("double").isin(-1.0, 0.0, 1.0))
+        return is_number(text) & try_cast(text, "double").between(*label.range)
+    return text.isin("true", "false") | (is_number(text) & try_cast(text, "double").isin(-1.0, 0.0, 1.0))
 
 
 def label_value(label: LabelSettings) -> Column:
     """The label, float32 from -1 to 1, of a row whose text is allowed."""
     if label.column is None:
         return F.lit(POSITIVE).cast("float")
-    number = column(label.column).try_cast("double")
+    number = try_cast(column(label.column), "double")
     if label.range is not None:
         low, high = label.range
         return (NEGATIVE + (POSITIVE - NEGATIVE) * (number - low) / (high - low)).cast("float")
@@ -78,4 +79,4 @@ def label_value(label: LabelSettings) -> Column:
 
 def weight_value(label: LabelSettings) -> Column:
     """The weight of an event in the loss, float32."""
-    return F.lit(1.0).cast("float") if label.weight is None else column(label.weight).try_cast("float")
+    return F.lit(1.0).cast("float") if label.weight is None else try_cast(column(label.weight), "float")

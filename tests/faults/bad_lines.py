@@ -4,6 +4,7 @@ import gzip
 
 import pyarrow as pa
 
+from pipelines.spark_compat import IS_SPARK_3
 from tests.faults.bad_rows import GOOD, MALFORMED, ONE_MB, TAGS, Case, csv, json_lines, log, parquet
 
 LINES = {
@@ -168,7 +169,7 @@ LINES = {
     "gzip": Case({"a.csv.gz": gzip.compress(b"user,app\nu1,a1\n")}, [("u1", "a1")]),
     "gzip that ends too early": Case(
         {"a.csv.gz": gzip.compress(b"user,app\n" + b"".join(b"u%d,a\n" % at for at in range(9999)))[:-3000]},
-        error="a.csv.gz: cannot be read: ",
+        error="Unexpected end of input stream" if IS_SPARK_3 else "a.csv.gz: cannot be read: ",
     ),
     "no gzip at all": Case({"a.csv.gz": "user,app\nu1,a1\n"}, error="a.csv.gz: cannot be read: "),
     "a file deleted under way": Case(

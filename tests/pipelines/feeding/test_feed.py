@@ -11,6 +11,7 @@ from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import RowRanges, ShardPlan
+from pipelines.feeding.split_reader import read_split
 from tests.support.small import Small
 
 
@@ -117,6 +118,16 @@ def test_without_a_seed_rows_keep_their_order(small: Small) -> None:
     dataset = Dataset.open(small.settings.dataset.path)
     table = pq.ParquetDataset(dataset.files("valid")).read(["row_key"])
     assert keys(list(feed(dataset, seed=None, split="valid").epoch(7))) == table["row_key"].to_pylist()
+
+
+def test_without_a_seed_batches_are_those_of_the_split_reader(small: Small) -> None:
+    """Training and evaluation see the same rows, though one reads through Petastorm and the other does not."""
+    fed = list(feed(small.dataset, seed=None, split="valid").epoch(1))
+    read = list(read_split(small.dataset, "valid", 60, with_row_keys=True))
+    for one, other in zip(fed, read, strict=True):
+        assert all(map(torch.equal, one.encoded, other.encoded))
+        assert torch.equal(one.label, other.label)
+        assert torch.equal(one.row_key, other.row_key)
 
 
 def test_batches_are_full_but_the_last(small: Small) -> None:
