@@ -45,7 +45,7 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
             "prepare on a file system, then copy the folder there"
         )
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
-    provenance = dataset_provenance(settings, extend)
+    provenance = dataset_provenance(settings, lambda: spark, extend)
     with staged(settings.dataset.path, (MANIFEST_FILE, FEATURES_FILE)) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):

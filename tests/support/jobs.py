@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 import jobs.compare
 import jobs.evaluate
 import jobs.export
@@ -41,6 +43,11 @@ class Outcome:
 
 
 RunJob = Callable[..., Outcome]
+
+
+def without_spark() -> SparkSession:
+    """For what must not start Spark."""
+    raise AssertionError("Spark was started")
 
 
 def run_main(name: str, config: Path, *arguments: str) -> None:
