@@ -1,9 +1,7 @@
 """The files of the logs: one file, the files of a folder, or those that match a pattern."""
 
 import glob
-import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +77,13 @@ def _paths_to_read(match: Match, files: list[LogFile]) -> list[Location]:
 
 
 def _require_one_layout(files: list[LogFile]) -> None:
-    outside = [file for file in files if not any(map(_day_of, file.path.parents))]
+    outside = [file for file in files if not any(map(day_of, file.path.parents))]
     if outside and len(outside) < len(files):
         raise LogsError(f"{outside[0].path}: lies beside {PARTITION}= folders; move it into one of them")
 
 
-def _day_of(folder: Location) -> str | None:
+def day_of(folder: Location) -> str | None:
+    """The day in the name of a folder; None where it is no `dt=` partition."""
     name, _, value = folder.name.partition("=")
     return value if name == PARTITION else None
 
@@ -92,7 +91,7 @@ def _day_of(folder: Location) -> str | None:
 def _require_days(files: list[LogFile]) -> None:
     """Days are compared as text, which is correct only if all have the same format."""
     for folder in sorted({folder for file in files for folder in file.path.parents}, key=str):
-        day = _day_of(folder)
+        day = day_of(folder)
         if day is not None and not _DAY.fullmatch(day):
             raise LogsError(
                 f"{folder}: logs.first_date and logs.last_date need folders named {PARTITION}=YYYY-MM-DD; rename it"
@@ -112,28 +111,3 @@ def _base_folder(path: Location, first_match: Match) -> Location:
 def _above(path: Location, part: str) -> Location:
     """The folder above the first occurrence of a part of the path."""
     return path.parents[len(path.parts) - path.parts.index(part) - 1]
-
-
-def logs_fingerprint(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> str | None:
-    """Digest of the names, sizes and times of change of all files of the logs, or of a night; None for a table.
-
-    Cost: one listing; no file is opened.
-
-    Raises:
-        LogsError: as `find_logs`.
-    """
-    if logs.format == "table" and not is_night:
-        return None
-    files = find_logs(tree, logs, is_night=is_night).files
-    return _digest([file for file in files if is_night or in_dates(file.path, logs)])
-
-
-def _digest(files: Sequence[LogFile]) -> str:
-    return hashlib.sha256("".join(file.line for file in files).encode()).hexdigest()[:16]
-
-
-def in_dates(file: Location, logs: LogsSettings) -> bool:
-    """Whether every `dt` partition of a file is between the dates of the settings."""
-    first = "" if logs.first_date is None else logs.first_date.isoformat()
-    days = [day for folder in file.parents if (day := _day_of(folder)) is not None]
-    return all(first <= day and (logs.last_date is None or day <= logs.last_date.isoformat()) for day in days)

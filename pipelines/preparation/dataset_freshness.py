@@ -8,7 +8,7 @@ from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, settings_digest, software_version
 from pipelines.dataset import FORMAT_VERSION, Dataset, Manifest
 from pipelines.logs.files.opening import file_tree
-from pipelines.logs.sources import logs_fingerprint
+from pipelines.logs.fingerprint import logs_fingerprint
 from pipelines.spark_on_demand import SparkOnDemand
 
 _SECTIONS = {"name", "seed", "logs", "fields", "label", "negatives", "split"}

@@ -7,7 +7,7 @@ from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.sources import logs_fingerprint
+from pipelines.logs.fingerprint import logs_fingerprint
 
 _SECTIONS = {"logs", "fields", "score"}
 _WITHOUT_EFFECT = {"score": {"logs", "path", "bundle"}, "logs": {"path", "first_date", "last_date"}}

@@ -1,24 +1,31 @@
 """Logs in a bucket and in HDFS give the dataset and the scores of the same logs on the disk."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from afm_core.settings import load_settings
+from afm_core.settings import Settings, load_settings
 from afm_core.storage.urls import Url
 from pipelines.dataset import Dataset
+from pipelines.logs.files.opening import file_tree
+from pipelines.logs.log_columns import LogColumns
+from pipelines.logs.reading import read_logs
+from pipelines.logs.sources import find_logs
 from pipelines.preparation.dataset_freshness import up_to_date
 from pipelines.scoring.published_night import MANIFEST_FILE
-from tests.support.config import NIGHT, write_config
+from tests.support.config import NIGHT, write_config, write_minimal_config
 from tests.support.decoding import assert_same_dataset
 from tests.support.jobs import RunJob
 from tests.support.nights import published_scores
-from tests.support.remote_stores import Store, delete, upload
+from tests.support.remote_stores import Store, delete, hadoop_settings, upload
 from tests.support.small import Small
 
 pytestmark = pytest.mark.cluster
+LOG = "user,app\nu1,a1\n"
+FIELDS: dict[str, Any] = {"fields": ["user", "app"], "negatives": {"replace": "app"}, "score": None}
 
 
 @pytest.fixture(params=["s3", "hdfs"])
@@ -83,3 +90,32 @@ def test_the_items_to_choose_from(
     assert {row["app"] for row in best["disk"]} <= set(items.read_text().split())
     missing = run_job("recommend", config, "--date", NIGHT, "--k", "2", "--set", f"recommend.items={remote}/none.txt")
     assert missing.errors == [f"error: {remote}/none.txt: cannot be read: no such file"]
+
+
+@pytest.mark.parametrize("name", ["a[1] {x,y} *?", "100 %20", "ü # & é+"])
+def test_names_of_any_characters(s3: Store, hdfs: Store, tmp_path: Path, spark: SparkSession, name: str) -> None:
+    (tmp_path / "logs" / name / "dt=2026-01-01").mkdir(parents=True)
+    (tmp_path / "logs" / name / "dt=2026-01-01" / "part 1.csv").write_text(LOG)
+    for store in (s3, hdfs):
+        folder = store.root / tmp_path.name
+        upload(spark, tmp_path / "logs", folder)
+        for path in (folder / name, folder / "*" / "dt=2026-01-0?"):
+            settings = load_settings(write_minimal_config(tmp_path, str(path), **FIELDS))
+            assert rows(spark, settings) == [("u1", "a1")]
+
+
+def test_the_file_system_of_the_cluster(hdfs: Store, tmp_path: Path, spark: SparkSession) -> None:
+    """`hdfs:///` leaves the address to Hadoop's configuration, and stays as the user wrote it."""
+    (tmp_path / "logs.csv").write_text(LOG)
+    upload(spark, tmp_path / "logs.csv", hdfs.root / "own" / "logs.csv")
+    settings = load_settings(write_minimal_config(tmp_path, "hdfs:///own/*.csv", **FIELDS))
+    uncached = {"fs.hdfs.impl.disable.cache": "true"}  # a client that an earlier test has opened knows another default
+    with hadoop_settings(spark, {"fs.defaultFS": str(hdfs.root), **uncached}):
+        (file,) = find_logs(file_tree(settings.logs.path, lambda: spark), settings.logs).files
+        assert str(file.path) == "hdfs:///own/logs.csv"
+        assert rows(spark, settings) == [("u1", "a1")]
+
+
+def rows(spark: SparkSession, settings: Settings) -> list[tuple[str, str]]:
+    raw = read_logs(spark, settings.logs, LogColumns.of(settings, labelled=False))
+    return [(row["user"], row["app"]) for row in raw.collect()]

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from afm_core.errors import LogsError
 from afm_core.storage.urls import Url
 from pipelines.logs.files.deadline import within
+from pipelines.logs.files.hadoop_configuration import impatient_configuration
 from pipelines.logs.files.hadoop_errors import explain, is_absence
 from pipelines.logs.files.tree import LogFile
 
@@ -18,9 +19,6 @@ PATIENCE = 10.0
 """Seconds until the first answer. A tree may take longer to list, a server that answers shows that it lives."""
 _PATIENCE_TO_CLOSE = 2.0
 _NANOSECONDS = 1_000_000  # in a millisecond
-# S3A alone asks a dead port for 146 s. These hold for listings only: what reads rows waits as the user's settings say.
-_IMPATIENT = {"fs.s3a.attempts.maximum": "2", "fs.s3a.retry.limit": "2", "fs.s3a.retry.interval": "500ms"}
-_DEFAULTS = ["core-default.xml"]
 
 
 class AbsentError(Exception):
@@ -37,7 +35,7 @@ class HadoopClient:
         self._url = url
         self._jvm: Any = spark._jvm
         with self._one_line_errors():
-            configuration = _impatient(spark)
+            configuration = impatient_configuration(spark)
             root = self._path(Url(url.scheme, url.authority))
             self._files = within(
                 PATIENCE, lambda: self._jvm.org.apache.hadoop.fs.FileSystem.newInstance(root.toUri(), configuration)
@@ -130,13 +128,3 @@ def _listed(start: Callable[[], Any]) -> Iterator[Any]:
 
 def _changed(status: Any) -> int:
     return int(status.getModificationTime()) * _NANOSECONDS
-
-
-def _impatient(spark: SparkSession) -> Any:
-    """The session's Hadoop configuration, with fewer tries where the user has not said how many."""
-    configuration = spark._jsparkSession.sessionState().newHadoopConf()
-    for key, value in _IMPATIENT.items():
-        sources = configuration.getPropertySources(key)
-        if sources is None or list(sources) == _DEFAULTS:
-            configuration.set(key, value)
-    return configuration

@@ -7,7 +7,7 @@ import pytest
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
-from pipelines.logs.sources import logs_fingerprint
+from pipelines.logs.fingerprint import logs_fingerprint
 from pipelines.scoring.night_dates import find_night, missing_nights, nights_in
 from tests.support.storages import Storage
 
