@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 
+from afm_core.redaction import without_secrets
+
 
 class AfmError(Exception):
-    """Base class of the errors that a user can fix. Jobs print the message and exit with the error's code."""
+    """Base class of the errors that a user can fix. Jobs print the message and exit with the error's code.
+
+    Messages quote settings and other software, so credentials are taken out of each.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class SettingsError(AfmError):
@@ -14,7 +22,7 @@ class SettingsError(AfmError):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [without_secrets(problem) for problem in problems]
 
 
 class ForeignFolderError(AfmError):

@@ -9,9 +9,11 @@ from typing import TypeVar
 from afm_core.errors import FailedNightsError, NothingToDoError
 from afm_core.settings import Settings
 from jobs._command import whole_number_from
+from pipelines.logs.files.opening import file_tree
 from pipelines.scoring.night_dates import missing_nights, nights_between
 from pipelines.scoring.night_task import PublishedNight
 from pipelines.scoring.run import NightOutcome
+from pipelines.spark_on_demand import SparkOnDemand
 
 M = TypeVar("M", bound=PublishedNight)
 
@@ -36,7 +38,9 @@ def add_night_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to", dest="last", type=_night, metavar="YYYY-MM-DD", help="last of several nights")
 
 
-def requested_nights(settings: Settings, arguments: argparse.Namespace, output: Path) -> list[date]:
+def requested_nights(
+    settings: Settings, arguments: argparse.Namespace, output: Path, spark: SparkOnDemand
+) -> list[date]:
     """The nights that the command line asks for.
 
     Args:
@@ -44,11 +48,13 @@ def requested_nights(settings: Settings, arguments: argparse.Namespace, output: 
 
     Raises:
         AfmError: --from without --to or --to without --from, or a last night before the first.
+        LogsError: with --missing, the storage of the logs does not answer.
     """
     if arguments.first is not None or arguments.last is not None:
         return nights_between(arguments.first, arguments.last)
     if arguments.missing is not None:
-        return missing_nights(settings.nightly.logs, output, arguments.missing)
+        logs, published = (file_tree(path, spark) for path in (settings.nightly.logs, output))
+        return missing_nights(logs, published, arguments.missing)
     return [arguments.date]
 
 

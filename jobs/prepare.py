@@ -12,7 +12,7 @@ from pipelines.preparation.dataset_freshness import up_to_date
 from pipelines.preparation.fit_logs import fit_logs
 from pipelines.preparation.prepare import prepare
 from pipelines.preparation.prepare_report import encoding_table, manifest_table, plan_table
-from pipelines.spark import spark_session
+from pipelines.spark_on_demand import spark_on_demand
 from pipelines.spark_stages import Stages
 
 SECTIONS = ("seed", "logs", "fields", "label", "negatives", "split", "dataset")
@@ -39,17 +39,17 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings, arguments.extend))
         return
-    manifest = None if arguments.force or arguments.explain else up_to_date(settings, arguments.extend)
-    if manifest is not None:
-        screen.print(f"{settings.dataset.path} is up to date with its logs and settings; --force prepares it again")
-        return
-    with spark_session(f"prepare {settings.name}", settings.run.path / "spark.log") as spark:
+    with spark_on_demand(f"prepare {settings.name}", settings.run.path / "spark.log") as spark:
+        manifest = None if arguments.force or arguments.explain else up_to_date(settings, spark, arguments.extend)
+        if manifest is not None:
+            screen.print(f"{settings.dataset.path} is up to date with its logs and settings; --force prepares it again")
+            return
         if arguments.explain:
             columns = LogColumns.of(settings, labelled=True)
-            fitted = fit_logs(spark, settings, columns, Stages(spark), arguments.extend)
+            fitted = fit_logs(spark(), settings, columns, Stages(spark()), arguments.extend)
             screen.print(encoding_table(fitted.map.feature_map))
             return
-        manifest = prepare(spark, settings, arguments.extend)
+        manifest = prepare(spark(), settings, arguments.extend)
     screen.print(manifest_table(settings, manifest))
 
 

@@ -11,7 +11,7 @@ from pipelines.recommendation.items import user_and_item
 from pipelines.recommendation.recommend import Recommending
 from pipelines.recommendation.recommend_report import plan_table, recommendations_table
 from pipelines.scoring.run import run_nights
-from pipelines.spark import spark_session
+from pipelines.spark_on_demand import spark_on_demand
 
 SECTIONS = ("logs", "fields", "negatives", "run", "score", "recommend")
 
@@ -28,14 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Find the items and report what was published."""
     user_and_item(settings)
-    task = Recommending(settings, arguments.k)
-    nights = requested_nights(settings, arguments, task.output)
-    if arguments.dry_run:
-        screen.print(plan_table(settings, nights, arguments.k))
-        return
-    require_any(nights, arguments)
-    with spark_session(f"recommend {settings.name}", settings.run.path / "spark.log") as spark:
-        outcomes = run_nights(spark, settings, nights, task, skip_up_to_date=arguments.first is not None)
+    with spark_on_demand(f"recommend {settings.name}", settings.run.path / "spark.log") as spark:
+        task = Recommending(settings, arguments.k, spark)
+        nights = requested_nights(settings, arguments, task.output, spark)
+        if arguments.dry_run:
+            screen.print(plan_table(settings, nights, arguments.k))
+            return
+        require_any(nights, arguments)
+        outcomes = run_nights(spark(), settings, nights, task, skip_up_to_date=arguments.first is not None)
     if any(outcome.manifest for outcome in outcomes):
         screen.print(recommendations_table(settings, outcomes))
     raise_errors(outcomes)

@@ -10,7 +10,7 @@ from pipelines.console import screen
 from pipelines.scoring.night import NightScoring
 from pipelines.scoring.run import run_nights
 from pipelines.scoring.score_report import nights_table, plan_table
-from pipelines.spark import spark_session
+from pipelines.spark_on_demand import spark_on_demand
 
 SECTIONS = ("logs", "fields", "run", "score")
 
@@ -32,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Score the nights and report what was published."""
     task = NightScoring(settings, arguments.explain)
-    nights = requested_nights(settings, arguments, task.output)
-    if arguments.dry_run:
-        screen.print(plan_table(settings, nights))
-        return
-    require_any(nights, arguments)
-    with spark_session(f"score {settings.name}", settings.run.path / "spark.log") as spark:
-        outcomes = run_nights(spark, settings, nights, task, skip_up_to_date=arguments.first is not None)
+    with spark_on_demand(f"score {settings.name}", settings.run.path / "spark.log") as spark:
+        nights = requested_nights(settings, arguments, task.output, spark)
+        if arguments.dry_run:
+            screen.print(plan_table(settings, nights))
+            return
+        require_any(nights, arguments)
+        outcomes = run_nights(spark(), settings, nights, task, skip_up_to_date=arguments.first is not None)
     if any(outcome.manifest for outcome in outcomes):
         screen.print(nights_table(settings, outcomes))
     raise_errors(outcomes)

@@ -18,6 +18,8 @@ from pyspark.sql.types import StructType
 
 from afm_core import errors
 from afm_core.errors import AfmError, LogsError, MachineError
+from afm_core.storage.locations import Location
+from afm_core.storage.urls import Url
 from pipelines import spark_compat
 
 Batches = Iterable[pa.RecordBatch]
@@ -140,14 +142,16 @@ def map_in_arrow(rows: DataFrame, function: Callable[[Batches], Batches], schema
     return numbered.mapInArrow(with_names, schema)
 
 
-def url(path: Path) -> str:
-    """`path` as a URL for Spark to write to: a local path, whatever the cluster's default file system is."""
-    return f"file://{path.absolute()}"
+def url(path: Location) -> str:
+    """`path` as a URL for Spark. A path without a scheme is local, whatever the cluster's default file system is."""
+    return path.for_spark if isinstance(path, Url) else f"file://{path.absolute()}"
 
 
-def literal(path: Path) -> str:
+def literal(path: Location) -> str:
     """`path` as a URL for Spark to read literally, even if it contains characters of a pattern."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", url(path))
+    scheme, _, rest = url(path).partition("://")
+    host, _, names = rest.partition("/")
+    return f"{scheme}://{host}/" + re.sub(r"([\\*?\[\]{}])", r"\\\1", names)
 
 
 def check_java() -> None:

@@ -16,6 +16,7 @@ from tests.support.config import DAYS, EVENTS, NIGHT, write_config
 from tests.support.field_kinds import Prepared, prepare_every_kind
 from tests.support.jobs import Outcome, RunJob, exit_code, run_main
 from tests.support.once import made_once
+from tests.support.remote_stores import Store, hadoop_settings, hdfs_store, let_spark_find_connectors, s3_store
 from tests.support.small import Small
 
 if not torch.cuda.is_available():
@@ -23,6 +24,7 @@ if not torch.cuda.is_available():
 
 # The JVMs of the tests' own processes live for seconds: the second compiler costs them more than it brings.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+let_spark_find_connectors()
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +44,20 @@ def spark(shared_spark: SparkSession) -> Iterator[SparkSession]:
     yield shared_spark
     shared_spark.catalog.clearCache()
     shared_spark.conf.set("spark.sql.shuffle.partitions", partitions or "2")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory, shared_spark: SparkSession) -> Iterator[Store]:
+    """A bucket that the shared session can read."""
+    with s3_store(tmp_path_factory.mktemp("s3")) as store, hadoop_settings(shared_spark, store.settings):
+        yield store
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """An HDFS that the shared session can read."""
+    with hdfs_store(tmp_path_factory.mktemp("hdfs")) as store:
+        yield store
 
 
 @pytest.fixture

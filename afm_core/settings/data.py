@@ -6,15 +6,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
-from afm_core.storage.paths import LocalPath, PathOrUrl
+from afm_core.storage.locations import LocationSetting
+from afm_core.storage.paths import PathOrUrl
 
 
 class LogsSettings(Section):
     """The raw logs. Each of their rows is an event."""
 
-    path: LocalPath
+    path: LocationSetting
     """Logs to prepare: a file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as
-    `logs/2026-*.csv`, or the name of a table."""
+    `logs/2026-*.csv`, or the name of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
+    `abfss://`, `hdfs://`, `file://`."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
     """Format of the logs: `csv` with any one-character separator, `json` lines, `parquet`, `orc`, or a `table` of
     Spark's catalogue."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
+from afm_core.settings.credentials import credential_problems
 from afm_core.settings.path_checks import path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
@@ -46,7 +47,7 @@ def read_settings(path: Path) -> Settings:
 def _load(path: Path, overrides: Sequence[str]) -> Settings:
     tree = _parse(path)
     problems = [line for text in overrides if (line := _override(tree, text))]
-    problems += [f"{path}: {line}" for line in renamed_key_problems(tree)]
+    problems += [f"{path}: {line}" for line in (*credential_problems(tree), *renamed_key_problems(tree))]
     if problems:
         raise SettingsError(problems)
     try:
@@ -62,7 +63,8 @@ def write_settings(settings: Settings, path: Path) -> None:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:  # from a text, errors would quote a part of it, and maybe of a secret
+            tree = yaml.safe_load(file)
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read ({error.strerror}); name a YAML file with --config"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -6,15 +6,16 @@ from itertools import combinations
 from pathlib import Path
 
 from afm_core.settings.tree import Settings
-from afm_core.storage.paths import is_local
+from afm_core.storage.locations import Location
+from afm_core.storage.urls import Url
 
 
 def path_problems(settings: Settings) -> Iterator[str]:
     """One line for each output that overlaps with an input or with another output.
 
-    Paths are compared as text; nothing is opened, and a link is not followed.
+    Paths and URLs are compared as text; nothing is opened, and a link is not followed.
     """
-    outputs = [(key, path) for key, path in _outputs(settings) if is_local(path)]
+    outputs = list(_outputs(settings))
     pairs = [(output, source) for output in outputs for source in _inputs(settings)]
     for (key, path), (other_key, other) in (*pairs, *combinations(outputs, 2)):
         relation = _relation(path, other)
@@ -22,7 +23,7 @@ def path_problems(settings: Settings) -> Iterator[str]:
             yield f"{key}: {path} {relation} {other_key} ({other}), and publishing replaces a folder; name another one"
 
 
-def _inputs(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
     if settings.logs.format != "table":
         yield "logs.path", settings.logs.path
     if settings.score:
@@ -42,11 +43,22 @@ def _outputs(settings: Settings) -> Iterator[tuple[str, Path]]:
         yield "recommend.path", settings.recommendations_path
 
 
-def _relation(path: Path, other: Path) -> str | None:
+def _relation(path: Location, other: Location) -> str | None:
     """How `path` overlaps with `other`, which may be a pattern; None where it does not."""
-    one, two = (Path(os.path.abspath(each)) for each in (path, other))  # noqa: PTH100 - removes `..`, follows no link
+    one, two = map(_names, (path, other))
     if one == two:
         return "is the same folder as"
-    if two in one.parents:
+    if one[: len(two)] == two:
         return "lies inside"
-    return "contains" if one in two.parents else None
+    return "contains" if two[: len(one)] == one else None
+
+
+def _names(path: Location) -> tuple[str, ...]:
+    """The store, then the folders from its root on, of a path, a URL, or the `UPath` of one."""
+    if isinstance(path, Path):
+        return ("", *Path(os.path.abspath(path)).parts)  # noqa: PTH100 - removes `..`, follows no link
+    try:
+        url = path if isinstance(path, Url) else Url.parse(str(path))
+    except ValueError:  # fsspec knows more schemes; no input can have one of these
+        return (str(path),)
+    return (url.scheme, url.authority, *url.parts)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from afm_core.settings.section import Names, Positive, Section
+from afm_core.storage.locations import LocationSetting
 from afm_core.storage.paths import LocalPath
 
 
@@ -23,8 +24,8 @@ class DriftSettings(Section):
 class ScoreSettings(Section):
     """Nightly scoring."""
 
-    logs: LocalPath
-    """Folder of the nights' logs, `dt=YYYY-MM-DD/`."""
+    logs: LocationSetting
+    """Folder of the nights' logs, `dt=YYYY-MM-DD/`; may be a URL, as logs.path."""
     path: LocalPath
     """Folder of the scores, one `dt=YYYY-MM-DD/` per night."""
     bundle: LocalPath | None = None
@@ -41,7 +42,8 @@ class RecommendSettings(Section):
 
     path: LocalPath | None = None
     """Folder of the recommendations, one `dt=YYYY-MM-DD/` per night. Not set: score.path followed by `_best_items`."""
-    items: LocalPath | None = None
-    """Text file with the items to choose from, one value per line. Not set: all items of the training."""
+    items: LocationSetting | None = None
+    """Text file with the items to choose from, one value per line; may be a URL, as logs.path. Not set: all items of
+    the training."""
     popular_items: Positive | None = None
     """Number of items to choose from, the most frequent ones in training. Not set: all."""

@@ -1,14 +1,16 @@
 """Paths that may be URLs of an object store or HDFS: `s3://bucket/folder`, and any other URL that fsspec supports."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
-from urllib.parse import unquote, urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from upath import UPath
+
+from afm_core.storage.locations import Location, is_file_url, local_path
 
 
 def to_path(text: str | Path) -> Path:
@@ -19,11 +21,10 @@ def to_path(text: str | Path) -> Path:
     """
     if not isinstance(text, str):
         return text
-    scheme = urlsplit(text).scheme if "://" in text else ""
-    if scheme in ("", "file"):
-        return Path(unquote(urlsplit(text).path)) if scheme else Path(text)
+    if "://" not in text or is_file_url(text):
+        return local_path(text)
     try:
-        path = UPath(text)
+        path = UPath(re.sub("^s3a://", "s3://", text))
         assert path.fs
     except (ImportError, ValueError) as error:
         raise ValueError(f"{text}: {error}; for s3:// install the package s3fs") from error
@@ -40,8 +41,11 @@ def to_local_path(text: str | Path) -> Path:
     Raises:
         ValueError: it is any other URL, which `Path` would take for a folder named `s3:`.
     """
-    if isinstance(text, str) and "://" in text and not text.startswith("file://"):
-        raise ValueError(f"found {text!r}, allowed are local and mounted folders; only dataset.path may be a URL")
+    if isinstance(text, str) and "://" in text and not is_file_url(text):
+        raise ValueError(
+            f"found {text!r}, allowed are local and mounted folders; "
+            "URLs may be logs.path, score.logs, recommend.items and dataset.path"
+        )
     return to_path(text)
 
 
@@ -49,7 +53,7 @@ LocalPath = Annotated[Path, PlainValidator(to_local_path), PlainSerializer(str),
 """A path in the settings that must be local."""
 
 
-def is_local(path: Path) -> bool:
+def is_local(path: Location) -> bool:
     """Whether a path is on this machine, including mounted file systems."""
     return isinstance(path, Path)
 

@@ -1,13 +1,13 @@
 """Judging raw rows: each is either accepted or kept in the rejects table with a typed reason."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.settings import Settings
+from afm_core.storage.locations import Location
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import REJECT_TABLE, events
 from pipelines.logs.columns import CORRUPT, FILE, column
@@ -35,7 +35,7 @@ class CheckedLogs:
         return self.rows_in - sum(self.rejected.values())
 
 
-def check_logs(raw: DataFrame, settings: Settings, columns: LogColumns, path: Path) -> CheckedLogs:
+def check_logs(raw: DataFrame, settings: Settings, columns: LogColumns, path: Location) -> CheckedLogs:
     """Judge every row of `raw` (see `read_logs`) in one pass, and stop where too much of it is unusable.
 
     The pass over the input is cached; accepted events, rejects and counts all come from it.
@@ -57,7 +57,7 @@ def check_counted(
     judged: DataFrame,
     settings: Settings,
     columns: LogColumns,
-    path: Path,
+    path: Location,
     *,
     rows: int,
     accepted: int,
@@ -123,7 +123,7 @@ def _reason(rule: str, column: str | None) -> str:
     return f"{rule} {column}" if column else rule
 
 
-def _stop_if_unusable(checked: CheckedLogs, settings: Settings, path: Path) -> None:
+def _stop_if_unusable(checked: CheckedLogs, settings: Settings, path: Location) -> None:
     if not checked.rows_in:
         raise EmptyLogsError(_no_rows(settings, path))
     _stop_if_too_many_rejects(checked.rejected, checked.rows_in, settings, path)
@@ -133,7 +133,7 @@ def _stop_if_unusable(checked: CheckedLogs, settings: Settings, path: Path) -> N
             raise LogsError(f"{path}: column {name} is absent or empty in all {rows_accepted} rows; correct fields")
 
 
-def _no_rows(settings: Settings, path: Path) -> str:
+def _no_rows(settings: Settings, path: Location) -> str:
     first, last = settings.logs.first_date, settings.logs.last_date
     if path != settings.logs.path or not (first or last):
         return f"{path}: holds no rows; there is nothing to do"
@@ -141,7 +141,7 @@ def _no_rows(settings: Settings, path: Path) -> str:
     return f"{path}: holds no rows {between}; correct logs.first_date and logs.last_date"
 
 
-def _stop_if_too_many_rejects(rejected: dict[str, int], rows_in: int, settings: Settings, path: Path) -> None:
+def _stop_if_too_many_rejects(rejected: dict[str, int], rows_in: int, settings: Settings, path: Location) -> None:
     total, allowed = sum(rejected.values()), settings.logs.max_rejected
     if total > allowed * rows_in:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(rejected.items()))

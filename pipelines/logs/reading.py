@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
@@ -12,15 +11,17 @@ from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, Struc
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
+from afm_core.storage.locations import Location
 from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
+from pipelines.logs.files.opening import file_tree
 from pipelines.logs.log_columns import LogColumns
-from pipelines.logs.sources import PARTITION, base_folder, find_logs
+from pipelines.logs.sources import PARTITION, find_logs
 from pipelines.spark import literal, url
 from pipelines.spark_compat import parse_struct
 
 
-def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Path | None = None) -> DataFrame:
+def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Location | None = None) -> DataFrame:
     """Read columns of the logs as text, plus `CORRUPT` and `FILE`. No row is judged here.
 
     Lists of tags become text in which `LIST` precedes each element.
@@ -42,11 +43,11 @@ def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, nigh
 
 
 def _read_files(
-    spark: SparkSession, logs: LogsSettings, night: Path | None, wanted: Sequence[str], lists: Collection[str]
+    spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
-    sources = find_logs(logs, night)
-    paths = [literal(source) for source in sources]
-    reader = spark.read.option("basePath", url(base_folder(night or logs.path)))
+    sources = find_logs(file_tree(night or logs.path, lambda: spark), logs, is_night=night is not None)
+    paths = [literal(path) for path in sources.paths]
+    reader = spark.read.option("basePath", url(sources.base))
     match logs.format:
         case "csv":
             return read_csv(reader, logs, paths, wanted, lists)
@@ -55,7 +56,9 @@ def _read_files(
         case "parquet" | "orc":
             raw = _as_text(_merged(reader.format(logs.format), logs, paths), logs, wanted, lists, keep_metadata=True)
         case "table":
-            raise LogsError(f"{sources[0]}: a night is read from files; set logs.format to that of the night's files")
+            raise LogsError(
+                f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
+            )
     return raw.withColumn(FILE, F.col("_metadata.file_path"))
 
 

@@ -7,20 +7,22 @@ from afm_core.features import FeatureMap
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, settings_digest, software_version
 from pipelines.dataset import FORMAT_VERSION, Dataset, Manifest
-from pipelines.logs.sources import logs_fingerprint
+from pipelines.logs.files.opening import file_tree
+from pipelines.logs.fingerprint import logs_fingerprint
+from pipelines.spark_on_demand import SparkOnDemand
 
 _SECTIONS = {"name", "seed", "logs", "fields", "label", "negatives", "split"}
 
 
-def dataset_provenance(settings: Settings, extend: Path | None) -> Provenance | None:
+def dataset_provenance(settings: Settings, spark: SparkOnDemand, extend: Path | None) -> Provenance | None:
     """Everything that decides the rows of a dataset; None where the logs are a table, which has no files to compare.
 
     Raises:
-        LogsError: there are no logs.
+        LogsError: there are no logs, or their storage does not answer.
         AfmError: there is no feature table to extend.
     """
     extends = FeatureMap.read(extend).fingerprint if extend else None
-    logs = logs_fingerprint(settings.logs)
+    logs = logs_fingerprint(file_tree(settings.logs.path, spark), settings.logs)
     if logs is None:
         return None
     return Provenance.of(
@@ -33,7 +35,7 @@ def dataset_provenance(settings: Settings, extend: Path | None) -> Provenance | 
     )
 
 
-def up_to_date(settings: Settings, extend: Path | None = None) -> Manifest | None:
+def up_to_date(settings: Settings, spark: SparkOnDemand, extend: Path | None = None) -> Manifest | None:
     """The manifest of a complete dataset that was made from the same logs and settings, else None."""
     try:
         dataset = Dataset.open(settings.dataset.path)
@@ -41,5 +43,5 @@ def up_to_date(settings: Settings, extend: Path | None = None) -> Manifest | Non
             dataset.files(split)
     except DatasetError:
         return None
-    provenance = dataset_provenance(settings, extend)
+    provenance = dataset_provenance(settings, spark, extend)
     return dataset.manifest if provenance is not None and dataset.manifest.made_from == provenance else None

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from afm_core.errors import LogsError
 from afm_core.features import FeatureMap, Tags
+from afm_core.storage.locations import Location
 from pipelines.encoding.fitting import FieldFacts, FittedFeatureMap
 from pipelines.logs.checking import CheckedLogs
 from pipelines.logs.values import tag_values
@@ -46,7 +47,7 @@ def profile_fields(checked: CheckedLogs, fitted: FittedFeatureMap) -> list[Field
     ]
 
 
-def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Path) -> None:
+def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Location) -> None:
     """Check the profiles against `max_missing` and `max_unknown` of the fields.
 
     Raises:

@@ -52,7 +52,7 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
     extended = open_version(extend.parent) if extend else None
     extend = extended.path / extend.name if extend and extended else None
-    provenance = dataset_provenance(settings, extend)
+    provenance = dataset_provenance(settings, lambda: spark, extend)
     with staged(Place.of(settings.dataset.path), DATASET_CONTENT) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):

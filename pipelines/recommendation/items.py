@@ -9,6 +9,8 @@ from afm_core.errors import LogsError, SettingsError
 from afm_core.features.feature_table import read_feature_table
 from afm_core.settings import Settings
 from afm_core.storage.provenance import text_digest
+from pipelines.logs.files.opening import file_tree
+from pipelines.spark_on_demand import SparkOnDemand
 
 
 def user_and_item(settings: Settings) -> tuple[str, str]:
@@ -32,7 +34,7 @@ def user_and_item(settings: Settings) -> tuple[str, str]:
     return seen_by[0], item
 
 
-def candidate_items(settings: Settings, bundle: Bundle, item: str) -> NDArray[np.int64]:
+def candidate_items(settings: Settings, spark: SparkOnDemand, bundle: Bundle, item: str) -> NDArray[np.int64]:
     """(N,) ids of the items to choose from, the most frequent in training first.
 
     They are the values listed in `recommend.items`, or all items of the training; of these, the
@@ -44,7 +46,7 @@ def candidate_items(settings: Settings, bundle: Bundle, item: str) -> NDArray[np
     table = read_feature_table(bundle.features_path, ["value", "count"], [item])
     table = table.filter(pc.is_valid(table["value"]))
     ids, values, counts = (table[name].to_numpy() for name in ("id", "value", "count"))
-    listed = _listed_values(settings, item)
+    listed = _listed_values(settings, spark, item)
     if listed is not None:
         is_listed = np.isin(values.astype(str), listed)
         if not is_listed.any():
@@ -55,21 +57,21 @@ def candidate_items(settings: Settings, bundle: Bundle, item: str) -> NDArray[np
     return items
 
 
-def items_digest(settings: Settings) -> str:
+def items_digest(settings: Settings, spark: SparkOnDemand) -> str:
     """Digest of the list of items, empty where there is none.
 
     Raises:
         LogsError: the list cannot be read.
     """
-    listed = _listed_values(settings, "the item")
+    listed = _listed_values(settings, spark, "the item")
     return "" if listed is None else text_digest(*listed)
 
 
-def _listed_values(settings: Settings, item: str) -> list[str] | None:
+def _listed_values(settings: Settings, spark: SparkOnDemand, item: str) -> list[str] | None:
     path = settings.recommend.items
     if path is None:
         return None
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LogsError(f"{path}: cannot be read; write one value of {item} per line") from error
+        return file_tree(path, spark).read().decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise LogsError(f"{path}: not UTF-8; write one value of {item} per line") from error

@@ -26,6 +26,7 @@ from pipelines.scoring.monitoring.ledger import NightFigures
 from pipelines.scoring.night_task import Night
 from pipelines.scoring.published_night import publish_night, read_published
 from pipelines.spark import map_in_arrow, url
+from pipelines.spark_on_demand import SparkOnDemand
 from pipelines.spark_stages import Stages
 
 
@@ -65,6 +66,8 @@ class Recommending:
     settings: Settings
     k: int
     """Maximum number of items per user."""
+    spark: SparkOnDemand
+    """Reads the list of items where it is a URL."""
 
     @property
     def output(self) -> Path:
@@ -79,7 +82,7 @@ class Recommending:
             "k": self.k,
             "user": user,
             "item": item,
-            "items": items_digest(self.settings),
+            "items": items_digest(self.settings, self.spark),
             "popular_items": self.settings.recommend.popular_items,
             "time": self.settings.split.time,
         }
@@ -87,7 +90,7 @@ class Recommending:
     def check_bundle(self, bundle: Bundle) -> None:
         """Raise SettingsError or LogsError where there is no user, no item, or nothing to choose from."""
         _, item = user_and_item(self.settings)
-        candidate_items(self.settings, bundle, item)
+        candidate_items(self.settings, self.spark, bundle, item)
 
     def published(self, night: date) -> RecommendationManifest | None:
         """The manifest of a published night; None where there is none, or one of an incompatible version."""
@@ -117,7 +120,7 @@ class Recommending:
         self, spark: SparkSession, night: Night, user: str, item: str, stages: Stages, stage: Path
     ) -> RecommendationManifest:
         columns = LogColumns.of(self.settings, labelled=False)
-        items = candidate_items(self.settings, night.bundle, item)
+        items = candidate_items(self.settings, self.spark, night.bundle, item)
         with stages("read and check the logs") as report:
             raw = read_logs(spark, self.settings.logs, columns, night.logs)
             checked = check_logs(raw, self.settings, columns, night.logs)

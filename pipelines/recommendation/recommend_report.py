@@ -8,7 +8,7 @@ from rich.table import Table
 from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.recommendation.recommend import RecommendationManifest
-from pipelines.scoring.night_dates import night_folder
+from pipelines.scoring.night_dates import night_folder, night_name
 from pipelines.scoring.run import NightOutcome
 
 
@@ -38,7 +38,7 @@ def plan_table(settings: Settings, nights: Sequence[date], k: int) -> Table:
         f"would recommend {k} items to each user of {settings.name}",
         [
             ("nights", ", ".join(map(str, nights)) or "none"),
-            *[("read", str(night_folder(settings.nightly.logs, night))) for night in nights],
+            *[("read", str(settings.nightly.logs / night_name(night))) for night in nights],
             ("bundle", str(settings.scoring_bundle)),
             ("items", str(items)),
             *[("write", str(night_folder(settings.recommendations_path, night))) for night in nights],

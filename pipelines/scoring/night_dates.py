@@ -1,45 +1,60 @@
 """Nights by date: their folders of logs and of results."""
 
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import dropwhile
 from pathlib import Path
 
 from afm_core.errors import AfmError, LogsError
+from afm_core.storage.locations import Location
+from pipelines.logs.files.tree import FileTree
 from pipelines.logs.sources import PARTITION
 
 _DAY = timedelta(days=1)
 
 
+def night_name(night: date) -> str:
+    """Name of a night's folder."""
+    return f"{PARTITION}={night.isoformat()}"
+
+
 def night_folder(root: Path, night: date) -> Path:
     """Folder of a night below `root`."""
-    return root / f"{PARTITION}={night.isoformat()}"
+    return root / night_name(night)
 
 
-def nights_in(root: Path) -> list[date]:
-    """The nights below `root`, oldest first."""
-    nights = []
-    for folder in root.glob(f"{PARTITION}=*"):
-        if folder.is_dir():
+def nights_in(tree: FileTree) -> list[date]:
+    """The nights in a folder, oldest first. The first and the last are there; the server vouches for the others."""
+    nights = sorted(_dates(tree.folder_names()))
+    for _ in range(2):  # from the front, then from the back
+        nights = list(dropwhile(lambda night: not tree.child(night_name(night)).is_folder(), nights))[::-1]
+    return nights
+
+
+def _dates(names: Sequence[str]) -> Iterator[date]:
+    for name in names:
+        partition, _, day = name.partition("=")
+        if partition == PARTITION:
             try:
-                nights.append(date.fromisoformat(folder.name.partition("=")[2]))
+                yield date.fromisoformat(day)
             except ValueError:
                 continue
-    return sorted(nights)
 
 
-def find_night(logs: Path, night: date) -> Path:
+def find_night(logs: FileTree, night: date) -> Location:
     """The folder of a night's logs.
 
     Raises:
         LogsError: there is none; the message says which nights there are.
     """
-    folder = night_folder(logs, night)
-    if folder.is_dir():
-        return folder
+    tree = logs.child(night_name(night))
+    if tree.is_folder():
+        return tree.path
     known = nights_in(logs)
     available = (
         f"the nights there are {known[0]} to {known[-1]}" if known else f"no {PARTITION}=YYYY-MM-DD folder is there"
     )
-    raise LogsError(f"{logs}: no logs for {night.isoformat()}; {available}; correct --date or score.logs")
+    raise LogsError(f"{logs.path}: no logs for {night.isoformat()}; {available}; correct --date or score.logs")
 
 
 def nights_between(first: date | None, last: date | None) -> list[date]:
@@ -56,10 +71,11 @@ def nights_between(first: date | None, last: date | None) -> list[date]:
     return nights
 
 
-def missing_nights(logs: Path, published: Path, days: int) -> list[date]:
+def missing_nights(logs: FileTree, published: FileTree, days: int) -> list[date]:
     """The nights of the last `days` days that have logs but were not published, oldest first.
 
     The last day is that of the newest logs, not of the clock, so that a wrong clock hides no night.
     """
     known, done = nights_in(logs), set(nights_in(published))
-    return [night for night in known if (known[-1] - night).days < days and night not in done]
+    missing = [night for night in known if (known[-1] - night).days < days and night not in done]
+    return [night for night in missing if logs.child(night_name(night)).is_folder()]

@@ -1,13 +1,13 @@
 """Whether a published night is what processing it again would publish."""
 
-from pathlib import Path
 from typing import Any
 
 from afm_core.bundle import Bundle
 from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
-from pipelines.logs.sources import logs_fingerprint
+from pipelines.logs.files.tree import FileTree
+from pipelines.logs.fingerprint import logs_fingerprint
 
 _SECTIONS = {"logs", "fields", "score"}
 _WITHOUT_EFFECT = {"score": {"logs", "path", "bundle"}, "logs": {"path", "first_date", "last_date"}}
@@ -15,18 +15,18 @@ _WITHOUT_EFFECT = {"score": {"logs", "path", "bundle"}, "logs": {"path", "first_
 UP_TO_DATE = "up to date"
 
 
-def night_provenance(settings: Settings, bundle: Bundle, logs: Path, options: dict[str, Any]) -> Provenance:
+def night_provenance(settings: Settings, bundle: Bundle, logs: FileTree, options: dict[str, Any]) -> Provenance:
     """Everything that decides what is published for a night.
 
     Args:
-        logs: folder of the night's logs.
+        logs: the files of the night.
         options: what decides the result besides the settings, such as an option of the command line.
 
     Raises:
-        LogsError: files that Spark would ignore.
+        LogsError: files that Spark would ignore, or a storage that does not answer.
     """
     try:
-        fingerprint = logs_fingerprint(settings.logs, logs) or ""
+        fingerprint = logs_fingerprint(logs, settings.logs, is_night=True) or ""
     except EmptyLogsError:
         fingerprint = "empty"
     decisive = settings_digest(settings, include=_SECTIONS, exclude=_WITHOUT_EFFECT)

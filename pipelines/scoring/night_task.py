@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle
+from afm_core.storage.locations import Location
 from afm_core.storage.provenance import Provenance
 from pipelines.scoring.monitoring.ledger import NightFigures
 
@@ -32,7 +33,7 @@ class Night:
     """One night to process."""
 
     date: date
-    logs: Path
+    logs: Location
     """Folder of its logs."""
     bundle: Bundle
     made_from: Provenance

@@ -18,6 +18,7 @@ from afm_core.errors import AfmError, BundleError, NightRefusedError, ReplacedBu
 from afm_core.settings import Settings
 from pipelines import phases
 from pipelines.console import messages
+from pipelines.logs.files.opening import file_tree
 from pipelines.scoring.lock import locked
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
@@ -91,8 +92,8 @@ def _run_night(
     started, clock = datetime.now(UTC), time.monotonic()
     manifest, error, reason = None, None, "new"
     try:
-        logs = find_night(settings.nightly.logs, night)
-        provenance = night_provenance(settings, bundle, logs, task.options)
+        logs = find_night(file_tree(settings.nightly.logs, lambda: spark), night)
+        provenance = night_provenance(settings, bundle, file_tree(logs, lambda: spark), task.options)
         reason = what_changed(before.made_from if before else None, provenance)
         if skip_up_to_date and reason == UP_TO_DATE:
             return NightOutcome(night, before, None, reason, skipped=True)

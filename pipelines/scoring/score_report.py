@@ -9,7 +9,7 @@ from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.scoring.monitoring.checks import in_words
 from pipelines.scoring.night import NightManifest
-from pipelines.scoring.night_dates import night_folder
+from pipelines.scoring.night_dates import night_folder, night_name
 from pipelines.scoring.run import NightOutcome
 
 _UNSEEN_VALUES_SHOWN = 2  # per field
@@ -50,7 +50,7 @@ def plan_table(settings: Settings, nights: Sequence[date]) -> Table:
         f"would score {settings.name}",
         [
             ("nights", ", ".join(map(str, nights)) or "none"),
-            *[("read", str(night_folder(settings.nightly.logs, night))) for night in nights],
+            *[("read", str(settings.nightly.logs / night_name(night))) for night in nights],
             ("bundle", str(settings.scoring_bundle)),
             *[("write", str(night_folder(settings.nightly.path, night))) for night in nights],
         ],

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+
 from tests.support.files import ROOT
 
 TRAINING_PYTHON = os.environ.get("AFM_TRAINING_PYTHON")
@@ -27,6 +29,11 @@ class Outcome:
 
 
 RunJob = Callable[..., Outcome]
+
+
+def without_spark() -> SparkSession:
+    """For what must not start Spark."""
+    raise AssertionError("Spark was started")
 
 
 def run_main(name: str, config: Path, *arguments: str) -> None:

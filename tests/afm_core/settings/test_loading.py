@@ -175,3 +175,37 @@ def test_settings_that_an_earlier_version_wrote_name_the_new_keys(config: Path) 
 def test_help_names_the_kinds_of_a_key_that_not_all_kinds_have() -> None:
     lines = settings_reference(("fields",)).splitlines()
     assert any(line.startswith("  fields[].buckets (kinds ") and "hashed, crossed" in line for line in lines)
+
+
+PLANTED = "s3://AKIAEXAMPLE:planted/Secret@shop/logs"
+
+
+@pytest.mark.parametrize(
+    "key", ["logs.path", "score.logs", "score.path", "dataset.path", "run.mlflow", "logs", "logs.pth"]
+)
+def test_credentials_in_a_url_are_refused_and_not_shown(config: Path, key: str) -> None:
+    (line,) = problems(config, f"{key}={PLANTED}")
+    assert line == (
+        f"{config}: {key}: a URL with credentials in it, which is not shown; "
+        "put them into the environment or Hadoop's configuration, and name the URL without them"
+    )
+
+
+@pytest.mark.parametrize("override", [PLANTED, f"{PLANTED}=1", f"name.deeper={PLANTED}", f"logs.path=[{PLANTED}"])
+def test_no_other_line_shows_them_either(config: Path, override: str) -> None:
+    assert not [line for line in problems(config, override) if "planted" in line or "Secret" in line]
+
+
+def test_broken_yaml_is_not_quoted(config: Path) -> None:
+    config.write_text(f"logs: {{path: {PLANTED}\nscore: [")
+    (line,) = problems(config)
+    assert "not valid YAML" in line
+    assert "line 2" in line or "line 3" in line
+    assert "planted" not in line
+
+
+def test_a_value_that_a_few_aliases_make_huge_is_searched_once(config: Path) -> None:
+    names = "abcdefghijklmnopqrstuvwxyz"
+    lists = [f"&a [{PLANTED}]", *[f"&{name} [{', '.join([f'*{before}'] * 9)}]" for before, name in pairwise(names)]]
+    config.write_text(f"{config.read_text()}\nseeds: [{', '.join(lists)}]\n")
+    assert len(problems(config)) == 1

