@@ -34,10 +34,11 @@ from afm_core.settings import Settings, read_settings, write_settings
 from afm_core.storage.atomic import write_json, write_text
 from afm_core.storage.checksum import file_sha256, text_sha256
 from afm_core.storage.leases import LEASE
+from afm_core.storage.local_copies import local_copy
+from afm_core.storage.object_store import read_object
 from afm_core.storage.opening import OpenVersion, open_version
-from afm_core.storage.paths import copy_file
-from afm_core.storage.places import Place
-from afm_core.storage.publishing import Condition, do_not_ask, staged
+from afm_core.storage.paths import copy_file, is_local
+from afm_core.storage.publishing import AnyPlace, Condition, do_not_ask, place_of, staged
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
 _METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
@@ -62,7 +63,9 @@ class Bundle:
     """A loaded bundle."""
 
     path: Path
-    """Its version, which never changes, whatever is published after it."""
+    """Its files on this machine, which never change, whatever is published after them."""
+    location: Path
+    """The version that it was opened from, which other machines can open: local or remote."""
     calibrated_model: CalibratedModel
     settings: Settings
     feature_map: FeatureMap
@@ -71,6 +74,11 @@ class Bundle:
     """Digest over the content of the bundle; identifies the model in scores."""
     version: OpenVersion = field(repr=False, compare=False)
     """Keeps the files of this bundle from being removed while it is in use."""
+
+    @property
+    def address(self) -> str:
+        """The version as text, for processes on other machines."""
+        return str(self.location.absolute() if is_local(self.location) else self.location)
 
     @property
     def model(self) -> AnyModel:
@@ -136,7 +144,7 @@ def write_bundle(
         optimizer: the optimiser's state, by names that end in `/` and the optimiser's key.
     """
     feature_map = FeatureMap.read(tables / FEATURES_FILE)
-    with staged(Place.of(path), BUNDLE_CONTENT) as stage, _as_os_error():
+    with staged(place_of(path), BUNDLE_CONTENT) as stage, _as_os_error():
         save_model(calibrated_model, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:
@@ -155,7 +163,7 @@ def write_bundle(
     return fingerprint
 
 
-def publish_copy(source: Path, fingerprint: str, place: Place, condition: Condition = do_not_ask) -> None:
+def publish_copy(source: Path, fingerprint: str, place: AnyPlace, condition: Condition = do_not_ask) -> None:
     """Publish a copy of the bundle at `source`, as a promotion does.
 
     Args:
@@ -176,7 +184,12 @@ def publish_copy(source: Path, fingerprint: str, place: Place, condition: Condit
 def fingerprint_of(path: Path) -> str:
     """The recorded fingerprint of a bundle, whose files are not verified; empty where it has none."""
     try:
-        return str(json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))["fingerprint"])
+        if is_local(path):
+            recorded = (path / _CHECKSUM).read_bytes()
+        else:
+            found = read_object(f"{path}/{_CHECKSUM}")
+            recorded = found.content if found else b""
+        return str(json.loads(recorded)["fingerprint"])
     except (OSError, ValueError, KeyError):
         return ""
 
@@ -188,7 +201,7 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: there is no bundle, a file is missing or changed, or the weights do not fit its own feature map.
     """
     version = open_version(path)
-    path = version.path
+    path = _on_this_machine(version.path)
     fingerprint = verify_bundle(path)
     try:
         settings = read_settings(path / _SETTINGS)
@@ -199,7 +212,7 @@ def read_bundle(path: Path) -> Bundle:
     except (AfmError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}; train it again") from error
     calibrated_model.eval()
-    return Bundle(path, calibrated_model, settings, feature_map, metrics, fingerprint, version)
+    return Bundle(path, version.path, calibrated_model, settings, feature_map, metrics, fingerprint, version)
 
 
 @contextmanager
@@ -209,6 +222,15 @@ def _as_os_error() -> Iterator[None]:
         yield
     except SafetensorError as error:
         raise OSError(str(error)) from error
+
+
+def _on_this_machine(version: Path) -> Path:
+    if is_local(version):
+        return version
+    checksum = read_object(f"{version}/{_CHECKSUM}")
+    if checksum is None:
+        raise BundleError(f"{version}: no complete bundle; write one with jobs/train.py")
+    return local_copy(version, checksum.content.decode(errors="replace"))
 
 
 def verify_bundle(path: Path) -> str:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
+from afm_core.redaction import without_secrets
 from afm_core.settings import Settings, load_settings, settings_reference
+from afm_core.storage.paths import to_path
 from pipelines.console import printable
 
 EXIT_CODES = """
@@ -48,6 +50,14 @@ def parser(description: str | None, example: str, sections: Sequence[str]) -> ar
     )
     command.add_argument("--dry-run", action="store_true", help="print what the job would do, and stop")
     return command
+
+
+def path_or_url(text: str) -> Path:
+    """An argument type for a local path or a URL."""
+    try:
+        return to_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(without_secrets(str(error))) from error
 
 
 def whole_number_from(least: int) -> Callable[[str], int]:

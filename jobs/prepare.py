@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from afm_core.settings import Settings
-from jobs._command import parser, run
+from jobs._command import parser, path_or_url, run
 from pipelines.console import screen
 from pipelines.logs.log_columns import LogColumns
 from pipelines.preparation.dataset_freshness import up_to_date
@@ -23,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = parser(__doc__, "spark-submit jobs/prepare.py --config conf/demo.yaml", SECTIONS)
     command.add_argument(
         "--extend",
-        type=Path,
+        type=path_or_url,
         metavar="MAP",
         help="feature table (features.parquet) to extend: its ids stay, new values get the ids after them",
     )
@@ -39,7 +38,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings, arguments.extend))
         return
-    with spark_on_demand(f"prepare {settings.name}", settings.run.path / "spark.log") as spark:
+    with spark_on_demand(f"prepare {settings.name}", settings.run.work / "spark.log") as spark:
         manifest = None if arguments.force or arguments.explain else up_to_date(settings, spark, arguments.extend)
         if manifest is not None:
             screen.print(f"{settings.dataset.path} is up to date with its logs and settings; --force prepares it again")

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Find the items and report what was published."""
     user_and_item(settings)
-    with spark_on_demand(f"recommend {settings.name}", settings.run.path / "spark.log") as spark:
+    with spark_on_demand(f"recommend {settings.name}", settings.run.work / "spark.log") as spark:
         task = Recommending(settings, arguments.k, spark)
         nights = requested_nights(settings, arguments, task.output, spark)
         if arguments.dry_run:

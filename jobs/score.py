@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Score the nights and report what was published."""
     task = NightScoring(settings, arguments.explain)
-    with spark_on_demand(f"score {settings.name}", settings.run.path / "spark.log") as spark:
+    with spark_on_demand(f"score {settings.name}", settings.run.work / "spark.log") as spark:
         nights = requested_nights(settings, arguments, task.output, spark)
         if arguments.dry_run:
             screen.print(plan_table(settings, nights))

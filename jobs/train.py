@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from afm_core.settings import Settings
-from jobs._command import parser, run
+from jobs._command import parser, path_or_url, run
 from pipelines.console import screen
 from pipelines.training.communicator import Communicator
 from pipelines.training.launcher import run_on_ranks
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_argument(
         "--from",
         dest="parent",
-        type=Path,
+        type=path_or_url,
         metavar="BUNDLE",
         help="continue from an earlier bundle of the same model, on a dataset that was prepared with --extend "
         "BUNDLE/features.parquet",

@@ -144,7 +144,9 @@ def map_in_arrow(rows: DataFrame, function: Callable[[Batches], Batches], schema
 
 def url(path: Location) -> str:
     """`path` as a URL for Spark. A path without a scheme is local, whatever the cluster's default file system is."""
-    return path.for_spark if isinstance(path, Url) else f"file://{path.absolute()}"
+    if isinstance(path, Path):
+        return f"file://{path.absolute()}"
+    return (path if isinstance(path, Url) else Url.parse(str(path))).for_spark
 
 
 def literal(path: Location) -> str:

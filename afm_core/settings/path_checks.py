@@ -33,10 +33,17 @@ def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
 
 
 def _outputs(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Folders that are replaced as a whole, or night by night."""
+    """What is published, each with the folder of its versions, and the checkpoints."""
+    for key, path in _published(settings):
+        yield key, path
+        yield f"{key} (its versions)", path.parent / f"{path.name}.versions"
+    yield "run.path's checkpoints", settings.run.checkpoints
+
+
+def _published(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield "dataset.path", settings.dataset.path
     run = settings.run
-    for path in (run.bundle, run.warm_start_bundle, run.current, run.checkpoints):
+    for path in (run.bundle, run.warm_start_bundle, run.current):
         yield f"run.path's {path.name}", path
     if settings.score:
         yield "score.path", settings.score.path

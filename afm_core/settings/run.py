@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from afm_core.settings.section import ColumnName, Positive, Section, Share
-from afm_core.storage.paths import LocalPath
+from afm_core.storage.paths import PathOrUrl, is_local
+from afm_core.storage.urls import Url
 
 
 class EvaluateSettings(Section):
@@ -22,10 +23,16 @@ class EvaluateSettings(Section):
 class RunSettings(Section):
     """Where a training writes."""
 
-    path: LocalPath
-    """Folder of the bundle, the metrics, the checkpoints and the history."""
+    path: PathOrUrl
+    """Folder of the bundle, the metrics, the checkpoints and the history. With a URL, `s3://BUCKET/NAME`, bundles and
+    results are published there, and what only this machine needs is in `runs/NAME`."""
     mlflow: str | None = None
     """MLflow experiment that also receives the metrics of each epoch. MLFLOW_TRACKING_URI names the server."""
+
+    @property
+    def work(self) -> Path:
+        """Folder of what only this machine needs, such as checkpoints and Spark's log; the run's own if it is local."""
+        return self.path if is_local(self.path) else Path("runs", *Url.parse(str(self.path)).parts)
 
     @property
     def bundle(self) -> Path:
@@ -35,17 +42,17 @@ class RunSettings(Section):
     @property
     def checkpoints(self) -> Path:
         """Checkpoints of the training, one folder per model."""
-        return self.path / "checkpoints"
+        return self.work / "checkpoints"
 
     @property
     def history(self) -> Path:
         """Metrics of the training, one line of JSON per epoch."""
-        return self.path / "history.jsonl"
+        return self.work / "history.jsonl"
 
     @property
     def tensorboard(self) -> Path:
         """Event files for `tensorboard --logdir`, one folder per model."""
-        return self.path / "tensorboard"
+        return self.work / "tensorboard"
 
     @property
     def current(self) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from afm_core.storage.leases import Lease, shared_lease
 from afm_core.storage.paths import is_local
 from afm_core.storage.places import Place
+from afm_core.storage.remote_places import RemotePlace
 
 _TRIES, _PAUSE_SECONDS = 50, 0.02
 
@@ -26,7 +27,7 @@ def open_version(path: Path) -> OpenVersion:
     A plain folder, such as a copy, or a version itself is returned as it is, and so is a path where nothing is.
     """
     if not is_local(path):
-        return OpenVersion(path)
+        return OpenVersion(RemotePlace.of(path).current or path)
     for _ in range(_TRIES):
         version = _resolved(path)
         try:

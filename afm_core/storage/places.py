@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
+VERSION_TIME = "%Y%m%dT%H%M%S.%fZ"
+"""How the name of a version begins: when it was published."""
 _MOST_LINKS = 40  # what Linux follows
 
 
@@ -39,6 +41,11 @@ class Place:
         """
         real = folder.resolve()
         return cls(real / name, _beside(real) / name)
+
+    @property
+    def path(self) -> Path:
+        """Where readers open it."""
+        return self.pointer
 
     @property
     def current(self) -> Path | None:
@@ -77,7 +84,7 @@ class Place:
 
     def new_version(self, published: datetime | None = None) -> Path:
         """A path for a version. Names are unique and begin with the time of publication, so they sort by it."""
-        time = (published or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%fZ")
+        time = (published or datetime.now(UTC)).strftime(VERSION_TIME)
         return self.versions / f"{time}-{uuid4().hex[:8]}"
 
 

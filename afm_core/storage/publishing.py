@@ -16,10 +16,14 @@ from afm_core.errors import ForeignFolderError, MachineError, RepublishedError
 from afm_core.storage.atomic import write_text
 from afm_core.storage.cleanup import STAGING, retire_unused
 from afm_core.storage.leases import LEASE, Lease, create_lease, note_use
+from afm_core.storage.paths import is_local
 from afm_core.storage.places import Place
+from afm_core.storage.remote_places import RemotePlace
+from afm_core.storage.remote_publishing import require_publishable_remotely, staged_remotely
 
 _LOCK = ".lock"
 
+AnyPlace = Place | RemotePlace
 Condition = Callable[[], None]
 """Called before a pointer is moved, while nobody else can move it; an error that it raises leaves it where it is."""
 
@@ -28,9 +32,14 @@ def do_not_ask() -> None:
     """The condition that always holds."""
 
 
+def place_of(path: Path) -> AnyPlace:
+    """Where a dataset or a bundle is published: on a disk, or in an object store."""
+    return Place.of(path) if is_local(path) else RemotePlace.of(path)
+
+
 @contextmanager
-def staged(place: Place, content: Collection[str], condition: Condition = do_not_ask) -> Iterator[Path]:
-    """Yield an empty folder that is published when the block ends without an error.
+def staged(place: AnyPlace, content: Collection[str], condition: Condition = do_not_ask) -> Iterator[Path]:
+    """Yield an empty folder on this machine that is published when the block ends without an error.
 
     On an error or a crash, what was published stays. Processes may publish at the same place at once: each has a
     folder of its own, and readers find that of the last one to finish.
@@ -43,6 +52,10 @@ def staged(place: Place, content: Collection[str], condition: Condition = do_not
         ForeignFolderError: the place holds something else.
         MachineError: a file, a folder or a link cannot be written, also inside the block.
     """
+    if isinstance(place, RemotePlace):
+        with staged_remotely(place, content, condition) as stage:
+            yield stage
+        return
     require_publishable(place, content)
     _clean_up(place)
     stage = place.versions / f"{STAGING}{uuid4().hex[:8]}"
@@ -81,12 +94,15 @@ def _one_line(place: Place) -> Iterator[None]:
         ) from error
 
 
-def point(place: Place, version: Path) -> None:
+def point(place: AnyPlace, version: Path) -> None:
     """Let the pointer name a version that is there, in one step.
 
     Raises:
         MachineError: the link cannot be made or moved; the pointer is as it was.
     """
+    if isinstance(place, RemotePlace):
+        place.point_anyway(version)
+        return
     _clean_up(place)
     with _one_line(place):
         _point(place, version, do_not_ask)
@@ -108,7 +124,7 @@ def _point(place: Place, version: Path, condition: Condition) -> None:
         note_use(version)
 
 
-def unchanged(place: Place, current: Path | None) -> Condition:
+def unchanged(place: AnyPlace, current: Path | None) -> Condition:
     """The condition that the place still holds what it held when `current` was read.
 
     Raises (when called):
@@ -118,15 +134,17 @@ def unchanged(place: Place, current: Path | None) -> Condition:
     def check() -> None:
         if place.current != current:
             raise RepublishedError(
-                f"{place.pointer}: another run has published there since this one compared with it; run it again"
+                f"{place.path}: another run has published there since this one compared with it; run it again"
             )
 
     return check
 
 
-def require_publishable(place: Place, content: Collection[str]) -> None:
+def require_publishable(place: AnyPlace, content: Collection[str]) -> None:
     """Raise ForeignFolderError if the place holds something that was not published there; see `require_replaceable`."""
-    if not place.has_lost_its_version:
+    if isinstance(place, RemotePlace):
+        require_publishable_remotely(place, content)
+    elif not place.has_lost_its_version:
         require_replaceable(place.pointer, content)
 
 

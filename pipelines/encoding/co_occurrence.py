@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import FloatType, IntegerType, StructField, StructType
 
 from afm_core.features import CoOccurrence, FeatureMap, FieldIds
+from afm_core.storage.paths import open_for_reading, to_path
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import PAIR_TABLE
 from pipelines.encoding.derived import COUNT_BUCKETS
@@ -179,4 +180,5 @@ def _pair_name(user: str, item: str) -> str:
 def _read_pairs(path: str, of: str, fingerprint: str) -> PairCounts:
     """Read the pairs of two fields, once per Python worker and feature map."""
     del fingerprint  # only part of the cache key: another map may later be at the same path
-    return PairCounts(pq.read_table(path, columns=PAIR_TABLE.names[1:], filters=[("of", "=", of)]))
+    with open_for_reading(to_path(path)) as file:
+        return PairCounts(pq.read_table(file, columns=PAIR_TABLE.names[1:], filters=[("of", "=", of)]))

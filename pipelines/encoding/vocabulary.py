@@ -1,7 +1,6 @@
 """Looking up the ids of values in a feature table, in Spark's Python workers."""
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from afm_core.features.feature_table import read_feature_table
+from afm_core.storage.paths import to_path
 
 
 class Vocabulary:
@@ -42,7 +42,7 @@ def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) 
         fingerprint: fingerprint of the map; another map may later be at the same path.
     """
     del fingerprint
-    table = read_feature_table(Path(features), fields=fields)
+    table = read_feature_table(to_path(features), fields=fields)
     table = table.filter(pc.is_valid(table["value"]))
     parts = {name: table.filter(pc.equal(table["field"], name)) for name in fields}
     return {name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy()) for name, part in parts.items()}

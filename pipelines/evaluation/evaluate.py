@@ -10,8 +10,10 @@ from afm_core.learning.metrics import all_metrics
 from afm_core.models import AFM
 from afm_core.settings import Settings, write_settings
 from afm_core.storage.atomic import write_json
+from afm_core.storage.publishing import place_of
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import encoded_batches, score_split
+from pipelines.run_files import share
 
 SPLIT = "test"
 RESULT_FILE, SETTINGS_FILE = "evaluation.json", "evaluation.settings.yaml"
@@ -59,7 +61,7 @@ def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
 def evaluated_bundles(settings: Settings) -> list[Path]:
     """The bundle that the run started from, if there is one, and the run's bundle."""
     path = settings.run.warm_start_bundle
-    warm = [path] if settings.warm_start and path.exists() else []
+    warm = [path] if settings.warm_start and place_of(path).current else []
     return [*warm, settings.run.bundle]
 
 
@@ -78,5 +80,6 @@ def require_same_map(bundle: Bundle, dataset: Dataset) -> None:
 
 
 def _write(evaluation: Evaluation, settings: Settings) -> None:
-    write_json(settings.run.path / RESULT_FILE, {"split": SPLIT, **asdict(evaluation)})
-    write_settings(settings, settings.run.path / SETTINGS_FILE)
+    write_json(settings.run.work / RESULT_FILE, {"split": SPLIT, **asdict(evaluation)})
+    write_settings(settings, settings.run.work / SETTINGS_FILE)
+    share(settings.run, RESULT_FILE, SETTINGS_FILE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from afm_core.bundle import Bundle, fingerprint_of, publish_copy, read_bundle, verify_bundle
+from afm_core.bundle import Bundle, fingerprint_of, publish_copy, read_bundle
 from afm_core.drift.baseline import NumberBins
 from afm_core.drift.stability_index import population_shift
 from afm_core.errors import BundleError, NotPromotedError
@@ -14,9 +14,7 @@ from afm_core.features import keeps_ids
 from afm_core.learning.metrics import all_metrics
 from afm_core.settings import Settings
 from afm_core.settings.run import PromoteSettings
-from afm_core.storage.opening import open_version
-from afm_core.storage.places import Place
-from afm_core.storage.publishing import point, unchanged
+from afm_core.storage.publishing import place_of, point, unchanged
 from pipelines.dataset import Dataset
 from pipelines.evaluation.evaluate import require_same_map
 from pipelines.evaluation.predictions import Predictions, encoded_batches, score_split
@@ -62,7 +60,7 @@ def promote(settings: Settings) -> Promotion:
     """
     dataset, new = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
     require_same_map(new, dataset)
-    place = Place.of(settings.run.current)
+    place = place_of(settings.run.current)
     compared = place.current
     current = read_bundle(compared) if compared else None
     if current and not keeps_ids(dataset.features_path, current.features_path):
@@ -81,7 +79,7 @@ def roll_back(settings: Settings, fingerprint: str) -> Path:
     Raises:
         BundleError: none of the versions that are kept has this fingerprint, or its files have changed.
     """
-    promoted, trained = Place.of(settings.run.current), Place.of(settings.run.bundle)
+    promoted, trained = place_of(settings.run.current), place_of(settings.run.bundle)
     candidates = [*promoted.all_versions, *trained.all_versions]
     known = {fingerprint_of(version): version for version in reversed(candidates)}
     if fingerprint not in known:
@@ -90,13 +88,12 @@ def roll_back(settings: Settings, fingerprint: str) -> Path:
             f"{settings.run.path}: no bundle {fingerprint} is kept there; allowed are {kept}; correct --to, or train "
             "it again"
         )
-    version = open_version(known[fingerprint])
-    verify_bundle(version.path)
-    if version.path.parent == promoted.versions:
-        point(promoted, version.path)
+    bundle = read_bundle(known[fingerprint])
+    if bundle.location.parent == promoted.versions:
+        point(promoted, bundle.location)
     else:
-        publish_copy(version.path, fingerprint, promoted)
-    return version.path
+        publish_copy(bundle.path, fingerprint, promoted)
+    return bundle.location
 
 
 def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None:

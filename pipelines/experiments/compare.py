@@ -87,7 +87,7 @@ def _train_once(
 ) -> ComparisonResult | None:
     digest = settings_digest(settings, exclude=_WITHOUT_EFFECT)
     provenance = Provenance.of(settings=digest, dataset=dataset.manifest.digest)
-    result = read_result(settings.run.path, provenance.digest)
+    result = read_result(settings.run.work, provenance.digest)
     if result is None:
         fits = train(settings, ranks, dataset=dataset)
         if ranks.rank == 0:
@@ -115,7 +115,7 @@ def _write_result(
         test=_test_metrics(settings, dataset) if is_tested else {},
         made_from=provenance.digest,
     )
-    write_json(settings.run.path / _RESULT_FILE, asdict(result))
+    write_json(settings.run.work / _RESULT_FILE, asdict(result))
     shutil.rmtree(settings.run.checkpoints, ignore_errors=True)
     return result
 
@@ -123,5 +123,5 @@ def _write_result(
 def _test_metrics(settings: Settings, dataset: Dataset) -> dict[str, float]:
     metrics = evaluate(settings, dataset).metrics
     if settings.model.name not in metrics:
-        raise DatasetError(f"{settings.run.path}: contains no evaluation of {settings.model.name}; remove the folder")
+        raise DatasetError(f"{settings.run.work}: contains no evaluation of {settings.model.name}; remove the folder")
     return metrics[settings.model.name]

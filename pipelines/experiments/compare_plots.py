@@ -39,7 +39,7 @@ def plot_models(results: Sequence[ComparisonResult], settings: Settings) -> Path
         axes.set_xlabel(_TITLES[metric])
         if column:
             axes.set_yticklabels([])
-    return _save(figure, settings.run.path / "compare.png")
+    return _save(figure, settings.run.work / "compare.png")
 
 
 def plot_convergence(results: Sequence[ComparisonResult], settings: Settings) -> Path:
@@ -51,7 +51,7 @@ def plot_convergence(results: Sequence[ComparisonResult], settings: Settings) ->
         axes.plot(range(1, len(by_epoch) + 1), by_epoch, linewidth=width, label=name)
     axes.set(xlabel="epoch", ylabel=f"validation {results[0].metric}")
     axes.legend(fontsize=7, ncols=2)
-    return _save(figure, settings.run.path / "convergence.png")
+    return _save(figure, settings.run.work / "convergence.png")
 
 
 def plot_study(name: str, study: Study, points: Sequence[tuple[float, ComparisonResult]], settings: Settings) -> Path:
@@ -62,7 +62,7 @@ def plot_study(name: str, study: Study, points: Sequence[tuple[float, Comparison
     if min(values) > 0 and max(values) >= 16 * min(values):
         axes.set_xscale("log", base=2)
     axes.set(xlabel=study.key, ylabel=f"validation {points[0][1].metric}", title=f"{settings.name}: {name}")
-    return _save(figure, settings.run.path / f"study-{name}.png")
+    return _save(figure, settings.run.work / f"study-{name}.png")
 
 
 def _single_plot() -> tuple[Figure, Axes]:

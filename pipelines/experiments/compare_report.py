@@ -34,7 +34,7 @@ def write_comparison(results: Sequence[ComparisonResult], settings: Settings) ->
     seeds = settings.seeds or (settings.seed,)
     spread = ", mean ± standard deviation of seeds " if len(seeds) > 1 else ", seed "
     caption = f"Test split, at the best epoch on the validation split{spread}{', '.join(map(str, seeds))}."
-    target = settings.run.path / "compare.md"
+    target = settings.run.work / "compare.md"
     target.write_text(f"# {settings.name}\n\n{caption}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
     as_json = json.dumps([asdict(result) for result in results], indent=2)
     target.with_suffix(".json").write_text(as_json + "\n", encoding="utf-8")
@@ -43,12 +43,12 @@ def write_comparison(results: Sequence[ComparisonResult], settings: Settings) ->
 
 def plan_table(settings: Settings, with_studies: bool) -> Table:
     """What a comparison with these settings would do."""
-    run = settings.run.path
-    rows = [(name, f"{entry.model.name}, {entry.run.path}") for name, entry in compared_settings(settings)]
+    run = settings.run.work
+    rows = [(name, f"{entry.model.name}, {entry.run.work}") for name, entry in compared_settings(settings)]
     studies = settings.studies if with_studies else {}
     for name, study in studies.items():
         rows += [
-            (f"study {name}", f"{study.key} = {value}, {point.run.path}")
+            (f"study {name}", f"{study.key} = {value}, {point.run.work}")
             for value, point in studied_settings(settings, study)
         ]
     written = ["compare.json", "compare.png", "convergence.png", *[f"study-{name}.png" for name in studies]]

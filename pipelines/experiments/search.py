@@ -107,5 +107,5 @@ def _try(
     best = train(with_drawn(settings, drawn), ranks, dataset=dataset)[settings.model.name].best
     seconds = round(time.monotonic() - start, 1)
     if ranks.rank == 0:
-        shutil.rmtree(settings.run.path, ignore_errors=True)
+        shutil.rmtree(settings.run.work, ignore_errors=True)
     return Trial(name, number, drawn, best.metric, best.valid, best.number, seconds, made_from)

@@ -44,7 +44,7 @@ def _vary(settings: Settings, folder: str, variant: ModelVariant, seed: int) -> 
         "seeds": (),
         "model": ModelSettings.model_validate({**settings.model.model_dump(), **variant.model}),
         "train": TrainSettings.model_validate({**settings.train.model_dump(), **variant.train}),
-        "run": RunSettings(path=settings.run.path / folder),
+        "run": RunSettings(path=settings.run.work / folder),
         "compare": {},
         "studies": {},
         "search": SearchSettings(),

@@ -161,4 +161,4 @@ def _latest_contexts(events: DataFrame, settings: Settings, bundle: Bundle, user
     names = list(dict.fromkeys([*order, *sorted(name for name in events.columns if not name.startswith("_"))]))
     latest = F.max(F.struct(*[column(name) for name in names])).alias("_latest")
     rows = events.groupBy(column(user).alias(USER_KEY)).agg(latest).select(USER_KEY, "_latest.*")
-    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.path)), user_contexts(bundle))
+    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.location)), user_contexts(bundle))

@@ -36,7 +36,7 @@ def top_items_task(
         items: (N,) ids of the items to choose from.
         k: number of items per user; all N where there are fewer.
     """
-    path, fingerprint, contract = str(bundle.path.absolute()), bundle.fingerprint, user_contexts(bundle)
+    path, fingerprint, contract = bundle.address, bundle.fingerprint, user_contexts(bundle)
     id_columns, item_column = bundle.feature_map.id_columns, bundle.feature_map.id_columns.index(item)
 
     def find_top_items(batches: Batches) -> Batches:

@@ -98,7 +98,7 @@ def _run_night(
         if skip_up_to_date and reason == UP_TO_DATE:
             return NightOutcome(night, before, None, reason, skipped=True)
         reason = PROCESSED_AGAIN if reason == UP_TO_DATE else reason
-        with one_line_errors(settings.run.path / "spark.log"):
+        with one_line_errors(settings.run.work / "spark.log"):
             manifest = task.process(spark, Night(night, logs, bundle, provenance))
     except AfmError as failure:
         error = _replaced(bundle) or failure

@@ -37,7 +37,7 @@ def run_on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], re
     if not elastic:
         pin_to_own_cores(int(os.environ["HOROVOD_LOCAL_RANK"]), int(os.environ["HOROVOD_LOCAL_SIZE"]))
     hvd.init()
-    heartbeats = settings.run.path / "ranks"
+    heartbeats = settings.run.work / "ranks"
     if elastic:
         return _run_elastic(hvd, heartbeats, work, resume)
     ranks = HorovodCommunicator(hvd, heartbeats)

@@ -167,7 +167,7 @@ def _diverged(context: TrainingContext, epoch: int, step: int, remaining: RowRan
     """Read the batch again, with its row keys, and write them to a file for debugging."""
     keys = next(context.train.with_row_keys().epoch(epoch, remaining)).row_key
     assert keys is not None
-    path = context.settings.run.path / f"diverged-rank-{context.ranks.rank}.json"
+    path = context.settings.run.work / f"diverged-rank-{context.ranks.rank}.json"
     path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
     return DivergedError(
         f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}; lower "

@@ -12,13 +12,13 @@ from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
-from afm_core.storage.places import Place
 from afm_core.storage.provenance import Provenance, text_digest
-from afm_core.storage.publishing import require_publishable
+from afm_core.storage.publishing import place_of, require_publishable
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.memory import fits_in_memory
 from pipelines.feeding.shard_plan import ShardPlan
+from pipelines.run_files import share
 from pipelines.training.checkpoints import Checkpoints, remove_checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
@@ -62,7 +62,7 @@ def train(
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
     for _, bundle in training_stages(settings):
-        require_publishable(Place.of(bundle), BUNDLE_CONTENT)  # before the hours of training
+        require_publishable(place_of(bundle), BUNDLE_CONTENT)  # before the hours of training
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
@@ -105,6 +105,8 @@ def train(
         fits[stage.model.name] = fitted
         start = model
     logger.training_ended()
+    if ranks.rank == 0:
+        share(settings.run, settings.run.history.name)
     return fits
 
 

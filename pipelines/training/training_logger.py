@@ -58,7 +58,7 @@ class TrainingLogger:
         self._run, self._is_active, self._tracker = run, rank == 0, tracker
         self._scalars: SummaryWriter | None = None
         if self._is_active:
-            run.path.mkdir(parents=True, exist_ok=True)
+            run.work.mkdir(parents=True, exist_ok=True)
             run.history.write_text("", encoding="utf-8")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """A process that runs one kind of job again and again, each time when it is told to, in one Spark session."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -60,7 +61,8 @@ def job_servers(names: tuple[str, ...], folder: Path) -> Iterator[dict[str, JobS
 
 
 def main(name: str, folder: str) -> None:
-    answers, sys.stdout = sys.stdout, sys.stderr
+    answers = os.fdopen(os.dup(1), "w")  # what jobs and their JVM print goes to the log
+    os.dup2(2, 1)
     session = spark_session(name, Path(folder) / f"{name}.spark.log", "local[1]")
     with session if name in _WITH_SPARK else nullcontext():
         print(0, file=answers, flush=True)  # ready

@@ -79,7 +79,7 @@ def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> D
     }
     extra[IS_REJECTED] = F.col(REJECT).isNotNull()
     with_extra = judged.select("*", *[value.alias(name) for name, value in extra.items()])
-    encoded = encode(with_extra, Encoding(feature_map, bundle.path), columns.texts)
+    encoded = encode(with_extra, Encoding(feature_map, bundle.location), columns.texts)
     is_unseen = {target: column(name) == feature_map[name].unknown_id for name, target in columns.unseen.items()}
     encoded = (
         encoded.withColumns({target: F.when(condition, column(target)) for target, condition in is_unseen.items()})

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import ReplacedBundleError
+from afm_core.storage.paths import to_path
 from pipelines.contract_checks import check_batch
 from pipelines.contracts import MODEL, SCORE
 from pipelines.encoding.worker_encoder import WorkerEncoder
@@ -33,7 +33,7 @@ def scoring_task(
         counters: what the task adds its counts to.
         explain: number of interactions to add to each row, 0 for none.
     """
-    path, fingerprint = str(bundle.path.absolute()), bundle.fingerprint
+    path, fingerprint = bundle.address, bundle.fingerprint
     contract = columns.contract(bundle.feature_map)
     total, unseen, mean_filled = counters.total, counters.unseen, counters.mean_filled
 
@@ -82,7 +82,7 @@ def load_bundle(path: str, fingerprint: str) -> Bundle:
         ReplacedBundleError: the bundle at `path` is no longer the one that the driver opened.
         BundleError: there is none.
     """
-    bundle = read_bundle(Path(path))
+    bundle = read_bundle(to_path(path))
     if bundle.fingerprint != fingerprint:
         raise ReplacedBundleError(
             f"{path}: replaced by {bundle.fingerprint} while {fingerprint} was scoring; run the night again"
