@@ -90,7 +90,7 @@ def test_jobs_take_their_credentials_from_the_environment_and_keep_them(
 
     started = time.monotonic()
     unreached = run(job_command("prepare", config), *conf, *dead)
-    assert time.monotonic() - started < 15 + 10, "10 s to start Python and Spark on a busy machine"
+    assert time.monotonic() - started < 60, "on a busy machine Spark takes long to start; S3A alone would ask for 146 s"
     assert (unreached.returncode, unreached.stderr.count("\n")) == (2, 1), unreached.stderr
     assert unreached.stderr.startswith("error: s3://shop-logs/secrets: cannot be reached: Connection refused; ")
 

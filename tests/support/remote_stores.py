@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -100,10 +101,17 @@ def hadoop_settings(spark: SparkSession, settings: Mapping[str, str]) -> Iterato
 
 def upload(spark: SparkSession, source: Path, target: Url) -> None:
     """Copy a local file, or the content of a folder."""
-    hadoop, files = spark._jvm.org.apache.hadoop.fs, file_system(spark, target)
-    for path in sorted(source.iterdir()) if source.is_dir() else [source]:
-        place = target / path.name if source.is_dir() else target
-        files.copyFromLocalFile(False, True, hadoop.Path(f"file://{path}"), hadoop.Path(place.for_spark))
+    path_of, files = spark._jvm.org.apache.hadoop.fs.Path, file_system(spark, target)
+    for path in [source, *sorted(source.rglob("*"))]:
+        place = path_of(
+            Url(target.scheme, target.authority, (*target.parts, *path.relative_to(source).parts)).for_spark
+        )
+        if path.is_dir():
+            files.mkdirs(place)
+        else:
+            stream = files.create(place, True)
+            stream.write(bytearray(path.read_bytes()))
+            stream.close()
     files.close()
 
 
@@ -114,7 +122,7 @@ def delete(spark: SparkSession, url: Url) -> None:
     files.close()
 
 
-def file_system(spark: SparkSession, url: Url) -> object:
+def file_system(spark: SparkSession, url: Url) -> Any:
     """Hadoop's client, as the session is configured."""
     hadoop, configuration = spark._jvm.org.apache.hadoop.fs, spark._jsparkSession.sessionState().newHadoopConf()
     return hadoop.FileSystem.newInstance(hadoop.Path(url.for_spark).toUri(), configuration)

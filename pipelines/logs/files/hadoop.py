@@ -34,9 +34,7 @@ class HadoopTree:
     def is_folder(self) -> bool:
         """Whether it is a folder; in a bucket, one with files in it."""
         with self._client() as client:
-            if not client.is_folder(self.path):
-                return False
-            return self.path.has_folders or bool(client.files(self.path))
+            return client.is_folder(self.path)
 
     def folder_names(self) -> list[str]:
         """Names of the folders in this folder, sorted; none where it does not exist."""

@@ -56,7 +56,7 @@ class HadoopClient:
             AbsentError: there is nothing.
         """
         with self._one_line_errors():
-            statuses = _listed(lambda: self._files.listFiles(self._path(url), True))
+            statuses = _listed(lambda: self._below(url))
             files = [LogFile(self._of(status), status.getLen(), _changed(status)) for status in statuses]
         return sorted(files, key=lambda file: file.path.parts)
 
@@ -71,10 +71,12 @@ class HadoopClient:
         return sorted(url.name for url in urls if url != folder)
 
     def is_folder(self, url: Url) -> bool:
-        """Whether there is a folder, maybe an empty one."""
+        """Whether there is a folder; in a bucket, one with files in it. One request."""
         try:
             with self._one_line_errors():
-                return bool(within(PATIENCE, lambda: self._files.getFileStatus(self._path(url)).isDirectory()))
+                if url.has_folders:
+                    return bool(within(PATIENCE, lambda: self._files.getFileStatus(self._path(url)).isDirectory()))
+                return any(self._of(status) != url for status in _listed(lambda: self._below(url)))
         except AbsentError:
             return False
 
@@ -90,6 +92,9 @@ class HadoopClient:
                 return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
             finally:
                 stream.close()
+
+    def _below(self, url: Url) -> Any:
+        return self._files.listFiles(self._path(url), True)
 
     def _path(self, url: Url) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(url.for_spark)
