@@ -109,7 +109,7 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
 def _submitted_to() -> str | None:
     """The master on the command line of spark-submit, or in its defaults.
 
-    Uses `pyspark.java_gateway`, which is not a public interface of PySpark; checked with PySpark 4.0.
+    Uses `pyspark.java_gateway`, which is not a public interface of PySpark; checked with PySpark 3.5, 4.0 and 4.3.
     """
     gateway = launch_gateway()  # type: ignore[no-untyped-call]
     try:
