@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from afm_core.storage.atomic import replacing
+from afm_core.storage.paths import open_for_reading, to_path
 from pipelines.contract_checks import Contract, ContractError, check_frame
 
 COMPRESSION = "zstd"
@@ -35,7 +36,7 @@ def write_sorted_table(
     def write(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows, last = 0, None
         with (
-            replacing(Path(target)) as unfinished,
+            replacing(to_path(target)) as unfinished,
             pq.ParquetWriter(unfinished, schema.with_metadata(metadata), compression=COMPRESSION) as writer,
         ):
             for batch in batches:
@@ -51,6 +52,12 @@ def write_sorted_table(
         with replacing(path) as unfinished:
             pq.write_table(schema.with_metadata(metadata).empty_table(), unfinished)
     return sum(int(row["rows"]) for row in written)
+
+
+def read_whole(path: Path) -> pa.Table:
+    """The table of one local or remote Parquet file."""
+    with open_for_reading(path) as file:
+        return pq.read_table(file)
 
 
 def require_distinct_neighbours(

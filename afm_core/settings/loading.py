@@ -16,6 +16,7 @@ from afm_core.settings.path_checks import path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
+from afm_core.storage.atomic import write_text
 
 _LONGEST_VALUE = 200  # characters
 _REPR = reprlib.Repr()
@@ -58,7 +59,7 @@ def _load(path: Path, overrides: Sequence[str]) -> Settings:
 
 def write_settings(settings: Settings, path: Path) -> None:
     """Write the effective settings, defaults and overrides included, in a form that can be loaded again."""
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
 def _parse(path: Path) -> dict[str, Any]:

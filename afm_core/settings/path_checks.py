@@ -7,6 +7,7 @@ from pathlib import Path
 
 from afm_core.settings.tree import Settings
 from afm_core.storage.locations import Location
+from afm_core.storage.places import versions_of
 from afm_core.storage.urls import Url
 
 
@@ -36,7 +37,7 @@ def _outputs(settings: Settings) -> Iterator[tuple[str, Path]]:
     """What is published, each with the folder of its versions, and the checkpoints."""
     for key, path in _published(settings):
         yield key, path
-        yield f"{key} (its versions)", path.parent / f"{path.name}.versions"
+        yield f"{key} (its versions)", versions_of(path)
     yield "run.path's checkpoints", settings.run.checkpoints
 
 

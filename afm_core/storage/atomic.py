@@ -4,8 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
+
+from afm_core.storage.object_store import write_object
+from afm_core.storage.paths import is_local
 
 
 @contextmanager
@@ -14,11 +18,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Writers that run at the same time do not disturb each other: each has a sibling of its own, and the last one to
     finish wins. The sibling's name begins with a dot, so that Spark and pyarrow do not read it, and it is removed on an
-    error. The folder of `path` must exist.
+    error. The folder of `path` must exist. What goes to an object store is written on this machine, and then put there.
 
     Raises:
         OSError: the file cannot be written; `path` is as it was.
+        MachineError: the object store cannot be reached, or does not let us write.
     """
+    if not is_local(path):
+        with TemporaryDirectory(prefix="attentional-fm-") as folder:
+            yield Path(folder) / path.name
+            write_object(str(path), Path(folder) / path.name)
+        return
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}.unfinished")
     try:
         yield unfinished

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from afm_core.errors import MachineError, RepublishedError
 
 SCHEMES = ("s3", "gs", "abfss")
+"""Where artefacts can be published."""
 _PATIENCE = timedelta(seconds=10)
 
 
@@ -40,8 +42,11 @@ def read_object(url: str) -> Object | None:
             return None
 
 
-def write_object(url: str, content: bytes) -> None:
+def write_object(url: str, content: bytes | Path) -> None:
     """Write an object, in one step.
+
+    Args:
+        content: bytes, or a file, which is not read into memory as a whole.
 
     Raises:
         MachineError: the store cannot be reached, or does not let us write.
@@ -90,6 +95,11 @@ def delete_objects(folder: str) -> None:
     with _one_line(folder):
         if names:
             obstore.delete(store, [f"{key}/{name}" for name in names])
+
+
+def is_object_store(path: Path) -> bool:
+    """Whether a path of the settings is the URL of an object store."""
+    return str(path).partition("://")[0] in SCHEMES
 
 
 def _store_and_key(url: str) -> tuple[Any, str]:

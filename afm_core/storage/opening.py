@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afm_core.storage.leases import Lease, shared_lease
+from afm_core.storage.object_store import is_object_store
 from afm_core.storage.paths import is_local
 from afm_core.storage.places import Place
 from afm_core.storage.remote_places import RemotePlace
@@ -27,7 +28,7 @@ def open_version(path: Path) -> OpenVersion:
     A plain folder, such as a copy, or a version itself is returned as it is, and so is a path where nothing is.
     """
     if not is_local(path):
-        return OpenVersion(RemotePlace.of(path).current or path)
+        return OpenVersion((RemotePlace.of(path).current if is_object_store(path) else None) or path)
     for _ in range(_TRIES):
         version = _resolved(path)
         try:

@@ -68,6 +68,12 @@ def remote_file_system(path: Path) -> Any:
     return None if is_local(path) else cast(UPath, path).fs
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it; an object store needs none."""
+    if is_local(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def open_for_reading(path: Path) -> Iterator[IO[bytes]]:
     """Open a local or remote file for reading.

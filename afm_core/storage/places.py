@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
+from afm_core.storage.paths import is_local
+
 VERSION_TIME = "%Y%m%dT%H%M%S.%fZ"
 """How the name of a version begins: when it was published."""
 _MOST_LINKS = 40  # what Linux follows
@@ -28,10 +30,10 @@ class Place:
         """The place of a dataset or a bundle. A link that somebody else made, to a larger disk say, is followed."""
         pointer = _real_folder(path)
         for _ in range(_MOST_LINKS):
-            if not pointer.is_symlink() or not pointer.exists() or _named_by(pointer).parent == _beside(pointer):
+            if not pointer.is_symlink() or not pointer.exists() or _named_by(pointer).parent == versions_of(pointer):
                 break
             pointer = _real_folder(_named_by(pointer))
-        return cls(pointer, _beside(pointer))
+        return cls(pointer, versions_of(pointer))
 
     @classmethod
     def of_partition(cls, folder: Path, name: str) -> Self:
@@ -40,7 +42,7 @@ class Place:
         Its versions lie beside the folder: whoever reads the folder recursively would take versions in it for rows.
         """
         real = folder.resolve()
-        return cls(real / name, _beside(real) / name)
+        return cls(real / name, versions_of(real) / name)
 
     @property
     def path(self) -> Path:
@@ -98,5 +100,7 @@ def _named_by(link: Path) -> Path:
     return Path(os.path.normpath(link.parent / link.readlink()))
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.versions")
+def versions_of(path: Path) -> Path:
+    """The folder of the versions of what is published at a path, local or remote."""
+    suffix = ".versions" if is_local(path) else "-versions"  # SeaweedFS keeps `.versions` for its own and hides it
+    return path.parent / f"{path.name}{suffix}"

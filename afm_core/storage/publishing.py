@@ -16,10 +16,11 @@ from afm_core.errors import ForeignFolderError, MachineError, RepublishedError
 from afm_core.storage.atomic import write_text
 from afm_core.storage.cleanup import STAGING, retire_unused
 from afm_core.storage.leases import LEASE, Lease, create_lease, note_use
+from afm_core.storage.object_store import delete_objects
 from afm_core.storage.paths import is_local
 from afm_core.storage.places import Place
 from afm_core.storage.remote_places import RemotePlace
-from afm_core.storage.remote_publishing import require_publishable_remotely, staged_remotely
+from afm_core.storage.remote_publishing import require_publishable_remotely, staged_in_store, staged_remotely
 
 _LOCK = ".lock"
 
@@ -35,6 +36,17 @@ def do_not_ask() -> None:
 def place_of(path: Path) -> AnyPlace:
     """Where a dataset or a bundle is published: on a disk, or in an object store."""
     return Place.of(path) if is_local(path) else RemotePlace.of(path)
+
+
+@contextmanager
+def staged_for_all(place: AnyPlace, content: Collection[str]) -> Iterator[Path]:
+    """As `staged`, but the folder is where the processes of a cluster can write: on a shared disk, or in the store."""
+    with (
+        staged_in_store(place, content, do_not_ask)
+        if isinstance(place, RemotePlace)
+        else staged(place, content) as stage
+    ):
+        yield stage
 
 
 @contextmanager
@@ -138,6 +150,14 @@ def unchanged(place: AnyPlace, current: Path | None) -> Condition:
             )
 
     return check
+
+
+def remove_folder(path: Path) -> None:
+    """Remove what is below a path, local or remote, that this process has written."""
+    if is_local(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        delete_objects(str(path))
 
 
 def require_publishable(place: AnyPlace, content: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """Where an artefact is published in an object store, which has no links and no renames.
 
-`s3://bucket/shop/bundle` stands for `s3://bucket/shop/bundle.versions/VERSION/`. The pointer is the object
-`bundle.versions/pointer.json`: it is written last, and only if nobody else has written it since it was read.
+`s3://bucket/shop/bundle` stands for `s3://bucket/shop/bundle-versions/VERSION/`. The pointer is the object
+`bundle-versions/pointer.json`: it is written last, and only if nobody else has written it since it was read.
 """
 
 import json
@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import Any, Self, cast
 from uuid import uuid4
 
-from afm_core.errors import RepublishedError
-from afm_core.storage.object_store import Object, delete_objects, objects_below, read_object, replace_object
-from afm_core.storage.places import VERSION_TIME
+from afm_core.errors import MachineError, RepublishedError
+from afm_core.storage.object_store import (
+    SCHEMES,
+    Object,
+    delete_objects,
+    is_object_store,
+    objects_below,
+    read_object,
+    replace_object,
+)
+from afm_core.storage.places import VERSION_TIME, versions_of
 
 _GRACE = timedelta(days=7)  # longer than on a disk: readers hold no leases there
 _KEPT = 3
@@ -29,8 +37,14 @@ class RemotePlace:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The place of a dataset or a bundle."""
-        return cls(path, path.parent / f"{path.name}.versions")
+        """The place of a dataset or a bundle.
+
+        Raises:
+            MachineError: nothing can be published in storage of this kind.
+        """
+        if not is_object_store(path):
+            raise MachineError(f"{path}: found no object store, allowed are {', '.join(SCHEMES)} and local paths")
+        return cls(path, versions_of(path))
 
     @property
     def current(self) -> Path | None:

@@ -1,10 +1,9 @@
 """Publishing in an object store: an artefact is written on this machine, copied as a version, and then named."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from afm_core.errors import AfmError, ForeignFolderError
 from afm_core.storage.leases import LEASE
@@ -23,23 +22,26 @@ def staged_remotely(place: RemotePlace, content: Collection[str], condition: Cal
         MachineError: the store cannot be reached, or does not let us write.
         RepublishedError: `condition` does not hold.
     """
+    with TemporaryDirectory(prefix="attentional-fm-") as folder, staged_in_store(place, content, condition) as version:
+        yield Path(folder)
+        _copy(Path(folder), version)
+
+
+@contextmanager
+def staged_in_store(place: RemotePlace, content: Collection[str], condition: Callable[[], None]) -> Iterator[Path]:
+    """Yield the folder of a version in the store, for writers on several machines; see `staged_remotely`."""
     require_publishable_remotely(place, content)
-    stage = Path(tempfile.mkdtemp(prefix="attentional-fm-"))
+    version = place.new_version()
     try:
-        yield stage
-        version = place.new_version()
-        try:
-            _copy(stage, version)
-            before = place.read_pointer()
-            condition()
-            place.point(version, before)
-        except BaseException:
-            with suppress(AfmError):
-                if place.current != version:
-                    delete_objects(str(version))
-            raise
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        yield version
+        before = place.read_pointer()
+        condition()
+        place.point(version, before)
+    except BaseException:
+        with suppress(AfmError):
+            if place.current != version:
+                delete_objects(str(version))
+        raise
     with suppress(AfmError):  # the next publication tries again
         place.remove_unused()
 
@@ -56,4 +58,4 @@ def require_publishable_remotely(place: RemotePlace, content: Collection[str]) -
 
 def _copy(folder: Path, version: Path) -> None:
     for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != LEASE):
-        write_object(f"{version}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+        write_object(f"{version}/{file.relative_to(folder).as_posix()}", file)

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.storage.atomic import replacing
+from afm_core.storage.paths import make_folder, to_path
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.dataset import SPLITS, SplitManifest, file_name
 from pipelines.encoding.indexing import index_within_groups
@@ -31,7 +32,7 @@ def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder
         content: the columns to write.
     """
     for name in SPLITS:
-        (folder / name).mkdir(parents=True)
+        make_folder(folder / name)
     numbered = index_within_groups(rows, SPLIT, [F.asc(ORDER), F.asc(ROW_KEY)]).frame
     numbered = numbered.withColumn(_FILE, F.floor(F.col("index") / rows_per_file).cast("int"))
     files = numbered.repartition(SPLIT, _FILE).sortWithinPartitions(SPLIT, _FILE, "index")
@@ -54,7 +55,7 @@ class _FileWriter:
     """Cuts a sorted stream of batches into files; yields one row per file."""
 
     def __init__(self, folder: str, content: list[str]) -> None:
-        self._folder, self._content = Path(folder), content
+        self._folder, self._content = to_path(folder), content
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         pieces: list[pa.RecordBatch] = []

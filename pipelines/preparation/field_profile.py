@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from afm_core.errors import LogsError
 from afm_core.features import FeatureMap, Tags
+from afm_core.storage.atomic import replacing
 from afm_core.storage.locations import Location
 from pipelines.encoding.fitting import FieldFacts, FittedFeatureMap
 from pipelines.logs.checking import CheckedLogs
@@ -80,7 +81,9 @@ def write_profile(profiles: Sequence[FieldProfile], path: Path) -> None:
             ("top_counts", pa.list_(pa.int64())),
         ]
     )
-    pq.write_table(pa.Table.from_pylist([asdict(profile) for profile in profiles], schema), path, compression="zstd")
+    with replacing(path) as unfinished:
+        table = pa.Table.from_pylist([asdict(profile) for profile in profiles], schema)
+        pq.write_table(table, unfinished, compression="zstd")
 
 
 def _truncated(checked: CheckedLogs, feature_map: FeatureMap) -> dict[str, int]:

@@ -1,20 +1,17 @@
 """The preparation from end to end: raw logs in, a published dataset out."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from afm_core.errors import DatasetError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.settings import Settings, write_settings
+from afm_core.storage.atomic import write_text
 from afm_core.storage.opening import open_version
-from afm_core.storage.paths import is_local
-from afm_core.storage.places import Place
 from afm_core.storage.provenance import Provenance
-from afm_core.storage.publishing import staged
+from afm_core.storage.publishing import place_of, remove_folder, staged_for_all
 from pipelines.dataset import MANIFEST_FILE, PROFILE_FILE, REJECTS_FOLDER, SETTINGS_FILE, Manifest
 from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_table import write_feature_table
@@ -44,23 +41,18 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
         DatasetError: the map cannot be extended, or the dataset cannot be published at its path.
         ForeignFolderError: that path holds something else.
     """
-    if not is_local(settings.dataset.path):
-        raise DatasetError(
-            f"{settings.dataset.path}: a dataset is published by renaming its folder, which an object store cannot do; "
-            "prepare on a file system, then copy the folder there"
-        )
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
     extended = open_version(extend.parent) if extend else None
     extend = extended.path / extend.name if extend and extended else None
     provenance = dataset_provenance(settings, lambda: spark, extend)
-    with staged(Place.of(settings.dataset.path), DATASET_CONTENT) as stage:
+    with staged_for_all(place_of(settings.dataset.path), DATASET_CONTENT) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):
             write_feature_table(fitted.map, stage / FEATURES_FILE)
             write_profile(fitted.profiles, stage / PROFILE_FILE)
         manifest = _write_instances(fitted, settings, columns, stages, stage, extend, provenance)
         write_settings(settings, stage / SETTINGS_FILE)
-        (stage / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_text(stage / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
     spark.catalog.clearCache()
     return manifest
 
@@ -84,7 +76,7 @@ def _write_instances(
     with stages("shuffle and write") as report:
         splits = write_splits(rows, content, settings.rows_per_file, stage)
         report(f"{sum(split.files for split in splits.values()):,} files")
-    shutil.rmtree(stage / CANDIDATES_FOLDER, ignore_errors=True)
+    remove_folder(stage / CANDIDATES_FOLDER)
     written = sum(split.rows for split in splits.values())
     assert n_instances == written, f"{n_instances} instances, {written} written: rows were lost or duplicated"
     return Manifest(

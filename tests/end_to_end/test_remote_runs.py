@@ -1,6 +1,7 @@
 """Bundles in a bucket: published by a conditional put, and opened by every process as one and the same version."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+from pyspark.sql import SparkSession
 
 from afm_core.bundle import read_bundle
 from afm_core.errors import ForeignFolderError, RepublishedError
@@ -16,10 +18,12 @@ from afm_core.storage.object_store import objects_below, read_object, write_obje
 from afm_core.storage.paths import to_path
 from afm_core.storage.publishing import place_of, staged, unchanged
 from afm_core.storage.remote_places import RemotePlace
-from tests.support.config import NIGHT
+from pipelines.dataset import Dataset
+from tests.support.config import NIGHT, write_config
 from tests.support.jobs import RunJob
 from tests.support.nights import sorted_scores
 from tests.support.processes import finish, start_job
+from tests.support.remote_stores import Store, upload
 from tests.support.small import Small
 
 BUCKET = "runs"
@@ -93,7 +97,7 @@ def test_a_run_in_a_bucket_is_that_of_the_disk(bucket: str, small: Small, tmp_pa
     scored = [sorted_scores(folder / f"dt={NIGHT}") for folder in (tmp_path / "scores", small.settings.nightly.path)]
     assert scored[0]["score"].equals(scored[1]["score"])
     names = objects_below(f"{bucket}/shop")
-    assert {"evaluation.json", "history.jsonl", "bundle.versions/pointer.json"} <= set(names)
+    assert {"evaluation.json", "history.jsonl", "bundle-versions/pointer.json"} <= set(names)
     assert run_job("promote", config, "--to", ours.fingerprint).code == 0
     assert run_job("promote", config, "--to", "0123456789abcdef").code == 2
 
@@ -155,4 +159,52 @@ def test_a_store_that_does_not_answer_is_one_line(
     outcome = run_job("score", config, "--date", NIGHT)
     assert outcome.code == 2
     (line,) = outcome.errors
-    assert f"{bucket}/shop/current.versions/pointer.json: the object store does not answer" in line
+    assert f"{bucket}/shop/current-versions/pointer.json: the object store does not answer" in line
+
+
+@pytest.mark.cluster
+def test_every_job_reads_from_and_writes_to_a_bucket(
+    s3: Store, small: Small, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logs, dataset, run and bundle are in the bucket of a real server; only the scores are on the disk."""
+    root = s3.root / tmp_path.name
+    upload(spark, Path(str(small.settings.logs.path)), root / "logs")
+    object_store._store.cache_clear()
+    for name, value in connected_to(s3).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "copies"))
+    monkeypatch.chdir(tmp_path)
+    config = write_config(
+        tmp_path,
+        tmp_path,
+        logs={"path": f"{root}/logs"},
+        dataset={"path": f"{root}/dataset"},
+        run={"path": f"{root}/run"},
+        score={"logs": f"{root}/logs", "bundle": f"{root}/run/current"},
+        promote={"calibration_range": [0.0, 99.0]},
+    )
+    for job, *arguments in (("prepare",), ("train",), ("evaluate",), ("promote",), ("score", "--date", NIGHT)):
+        finish(start_job(job, config, *arguments))
+    assert "is up to date" in finish(start_job("prepare", config))
+    dataset = Dataset.open(to_path(f"{root}/dataset"))
+    assert dataset.manifest.digest == small.dataset.manifest.digest
+    assert dataset.feature_map.fingerprint == small.dataset.feature_map.fingerprint
+    scored = [sorted_scores(folder / f"dt={NIGHT}") for folder in (tmp_path / "scores", small.settings.nightly.path)]
+    assert scored[0]["score"].equals(scored[1]["score"])
+    (version,) = remote(f"{root}/dataset").all_versions
+    assert not [name for name in objects_below(str(version)) if name.startswith("_candidates/")]
+    object_store._store.cache_clear()
+
+
+def connected_to(store: Store) -> dict[str, str]:
+    """The environment in which jobs, their Spark and its Python workers reach the server."""
+    connector = {f"spark.hadoop.{key}": value for key, value in store.settings.items()}
+    options = " ".join(f"--conf {key}={value}" for key, value in connector.items())
+    jars = os.environ["PYSPARK_SUBMIT_ARGS"].removesuffix(" pyspark-shell")
+    return {
+        **store.environment,
+        "AWS_ENDPOINT_URL": store.settings["fs.s3a.endpoint"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PYSPARK_SUBMIT_ARGS": f"{jars} {options} pyspark-shell",
+    }

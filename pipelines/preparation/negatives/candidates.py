@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,8 +14,9 @@ from pyspark.sql.types import IntegerType, LongType, StructField, StructType
 
 from afm_core.features import FeatureMap
 from afm_core.settings.data import NegativesSettings
+from afm_core.storage.paths import make_folder
 from pipelines.contract_checks import Contract
-from pipelines.parquet_files import write_sorted_table
+from pipelines.parquet_files import read_whole, write_sorted_table
 from pipelines.preparation.negatives.sampler import Contexts, popularity_weights
 from pipelines.spark import literal
 
@@ -51,7 +51,7 @@ def write_candidates(
         features: contract `FEATURE_TABLE`.
         folder: is created.
     """
-    folder.mkdir()
+    make_folder(folder)
     names = list(negatives.replace)
     if len(names) == 1:
         known = features.where((F.col("field") == names[0]) & F.col("value").isNotNull())
@@ -104,7 +104,7 @@ class LoadedNegativeCandidates:
 
     def __init__(self, candidates: NegativeCandidates) -> None:
         """Read the table of candidates; that of the contexts is read when it is first needed."""
-        table = pq.read_table(candidates.folder / _ITEMS)
+        table = read_whole(candidates.folder / _ITEMS)
         self.ids = {name: table[name].to_numpy() for name in candidates.names}
         if len(self.ids) == 1:
             self._index: pd.Index = pd.Index(self.ids[candidates.names[0]])
@@ -129,5 +129,5 @@ class LoadedNegativeCandidates:
         """How often each candidate occurs in each context; None unless `draw` is `hard`."""
         if not self._contexts.exists():
             return None
-        table = pq.read_table(self._contexts)
+        table = read_whole(self._contexts)
         return Contexts(*[table[name].to_numpy() for name in _CONTEXT_TABLE.names])
