@@ -24,7 +24,7 @@ from torch import Tensor
 
 from afm_core.drift.baseline import DriftBaseline
 from afm_core.drift.field_bins import FieldBins
-from afm_core.errors import AfmError, BundleError, ReplacedBundleError
+from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
 from afm_core.inference.scorer import Scorer
@@ -33,18 +33,17 @@ from afm_core.models import AnyModel, Shape, build_model
 from afm_core.settings import Settings, read_settings, write_settings
 from afm_core.storage.atomic import write_json, write_text
 from afm_core.storage.checksum import file_sha256, text_sha256
-from afm_core.storage.leases import LEASE
 from afm_core.storage.local_copies import local_copy
 from afm_core.storage.object_store import read_object
 from afm_core.storage.opening import OpenVersion, open_version
 from afm_core.storage.paths import copy_file, is_local
-from afm_core.storage.publishing import AnyPlace, Condition, do_not_ask, place_of, staged
+from afm_core.storage.publishing import place_of, staged
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
-_METRICS, _CARD, _CHECKSUM = "metrics.json", "card.md", "checksum.json"
+_METRICS, _CARD, CHECKSUM_FILE = "metrics.json", "card.md", "checksum.json"
 _CERTIFICATE = "certificate.safetensors"
 _OPTIMIZER = "optimizer.safetensors"  # does not affect scores, so the fingerprint does not cover it
-BUNDLE_CONTENT = (_CHECKSUM, _WEIGHTS)
+BUNDLE_CONTENT = (CHECKSUM_FILE, _WEIGHTS)
 """Files by which a folder is recognised as a bundle, whole or damaged."""
 _CONTENT = (_WEIGHTS, _SETTINGS, FEATURES_FILE, _METRICS, _CARD, _CERTIFICATE)
 
@@ -112,7 +111,7 @@ class Bundle:
         Raises:
             BundleError: the file is missing or has changed since.
         """
-        expected = json.loads((self.path / _CHECKSUM).read_text(encoding="utf-8")).get("optimizer")
+        expected = json.loads((self.path / CHECKSUM_FILE).read_text(encoding="utf-8")).get("optimizer")
         if expected is None:
             return {}
         file = self.path / _OPTIMIZER
@@ -159,39 +158,8 @@ def write_bundle(
         if optimizer is not None:
             save_tensors({name: tensor.contiguous() for name, tensor in optimizer.items()}, stage / _OPTIMIZER)
             recorded["optimizer"] = file_sha256(stage / _OPTIMIZER)
-        write_json(stage / _CHECKSUM, recorded)
+        write_json(stage / CHECKSUM_FILE, recorded)
     return fingerprint
-
-
-def publish_copy(source: Path, fingerprint: str, place: AnyPlace, condition: Condition = do_not_ask) -> None:
-    """Publish a copy of the bundle at `source`, as a promotion does.
-
-    Args:
-        fingerprint: that of the bundle.
-        condition: see `staged`.
-
-    Raises:
-        BundleError: another bundle is at `source` by now, or a file has changed since it was written.
-    """
-    with staged(place, BUNDLE_CONTENT, condition) as stage:
-        for file in sorted(source.iterdir()):
-            if file.name != LEASE:
-                copy_file(file, stage / file.name)
-        if verify_bundle(stage) != fingerprint:
-            raise ReplacedBundleError(f"{source}: no longer {fingerprint}; nothing was published; run it again")
-
-
-def fingerprint_of(path: Path) -> str:
-    """The recorded fingerprint of a bundle, whose files are not verified; empty where it has none."""
-    try:
-        if is_local(path):
-            recorded = (path / _CHECKSUM).read_bytes()
-        else:
-            found = read_object(f"{path}/{_CHECKSUM}")
-            recorded = found.content if found else b""
-        return str(json.loads(recorded)["fingerprint"])
-    except (OSError, ValueError, KeyError):
-        return ""
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -227,7 +195,7 @@ def _as_os_error() -> Iterator[None]:
 def _on_this_machine(version: Path) -> Path:
     if is_local(version):
         return version
-    checksum = read_object(f"{version}/{_CHECKSUM}")
+    checksum = read_object(f"{version}/{CHECKSUM_FILE}")
     if checksum is None:
         raise BundleError(f"{version}: no complete bundle; write one with jobs/train.py")
     return local_copy(version, checksum.content.decode(errors="replace"))
@@ -240,7 +208,7 @@ def verify_bundle(path: Path) -> str:
         BundleError: names the first file that is missing or differs.
     """
     try:
-        recorded = json.loads((path / _CHECKSUM).read_text(encoding="utf-8"))
+        recorded = json.loads((path / CHECKSUM_FILE).read_text(encoding="utf-8"))
         optional = [name for name in (COUNTS_FILE, PAIRS_FILE) if name in recorded["files"]]
         expected = {name: recorded["files"][name] for name in [*_CONTENT, *optional]}
     except (OSError, ValueError, KeyError) as error:
@@ -249,7 +217,7 @@ def verify_bundle(path: Path) -> str:
         if not (path / name).is_file() or file_sha256(path / name) != checksum:
             raise BundleError(f"{path / name}: missing or changed since the bundle was written; train it again")
     if _fingerprint(expected) != recorded.get("fingerprint"):
-        raise BundleError(f"{path / _CHECKSUM}: changed since the bundle was written; train it again")
+        raise BundleError(f"{path / CHECKSUM_FILE}: changed since the bundle was written; train it again")
     return str(recorded["fingerprint"])
 
 

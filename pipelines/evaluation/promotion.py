@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from afm_core.bundle import Bundle, fingerprint_of, publish_copy, read_bundle
+from afm_core.bundle import Bundle, read_bundle
+from afm_core.bundle_versions import fingerprint_of, publish_copy
 from afm_core.drift.baseline import NumberBins
 from afm_core.drift.stability_index import population_shift
 from afm_core.errors import BundleError, NotPromotedError

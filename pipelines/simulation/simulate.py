@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.progress import track
 
 from afm_core.storage.atomic import write_text
-from afm_core.storage.publishing import require_replaceable
+from afm_core.storage.disk_publishing import require_replaceable
 from pipelines.console import messages
 from pipelines.simulation.day import COLUMNS, csv_lines_with_dirt, simulate_day
 from pipelines.simulation.world import World

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from afm_core.errors import CheckpointError
 from afm_core.storage.checksum import file_sha256
+from afm_core.storage.disk_publishing import require_replaceable
 from afm_core.storage.provenance import Provenance
-from afm_core.storage.publishing import require_replaceable
 from pipelines.console import messages
 from pipelines.training.state import TrainingState
 

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from afm_core.bundle import publish_copy, read_bundle, write_bundle
+from afm_core.bundle import read_bundle, write_bundle
+from afm_core.bundle_versions import publish_copy
 from afm_core.settings import load_settings
 from afm_core.storage.places import Place
 from pipelines.dataset import Dataset

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from afm_core.bundle import fingerprint_of, read_bundle
+from afm_core.bundle import read_bundle
+from afm_core.bundle_versions import fingerprint_of
 from afm_core.settings import Settings, load_settings
 from afm_core.storage.places import Place
 from pipelines.dataset import Dataset

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from afm_core.bundle import fingerprint_of, publish_copy, read_bundle
+from afm_core.bundle import read_bundle
+from afm_core.bundle_versions import fingerprint_of, publish_copy
 from afm_core.settings import load_settings
 from afm_core.storage.places import Place
 from afm_core.storage.publishing import staged

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.numpy import load_file
 
-from afm_core.bundle import Bundle, FrozenRows, publish_copy, read_bundle, write_bundle
+from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
+from afm_core.bundle_versions import publish_copy
 from afm_core.errors import DatasetError, RepublishedError
 from afm_core.settings import Settings, load_settings
 from afm_core.storage.opening import open_version
