@@ -6,6 +6,7 @@ from pathlib import Path
 
 from afm_core.bundle import read_bundle
 from afm_core.exporting import INPUTS, OUTPUT, export_onnx
+from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import facts, screen
@@ -28,7 +29,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         ("model", f"{bundle.settings.model.name} {bundle.fingerprint}"),
         ("inputs", f"{', '.join(INPUTS)}: (rows, {len(bundle.feature_map.column_fields)}) int64, float32, bool"),
         ("output", f"{OUTPUT}: (rows,) float32"),
-        ("feature map", str(bundle.features_path)),
+        ("feature map", str(settings.run.bundle / FEATURES_FILE)),
         ("file", str(arguments.out)),
     ]
     if arguments.dry_run:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from afm_core.settings.section import ColumnName, Positive, Section, Share
-from afm_core.storage.paths import PathOrUrl, is_local
+from afm_core.storage.paths import PublishedPath, is_local
 from afm_core.storage.urls import Url
 
 
@@ -23,7 +23,7 @@ class EvaluateSettings(Section):
 class RunSettings(Section):
     """Where a training writes."""
 
-    path: PathOrUrl
+    path: PublishedPath
     """Folder of the bundle, the metrics, the checkpoints and the history. With a URL, `s3://BUCKET/NAME`, bundles and
     results are published there, and what only this machine needs is in `runs/NAME`."""
     mlflow: str | None = None

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from afm_core.settings.section import Names, Positive, Section
 from afm_core.storage.locations import LocationSetting
-from afm_core.storage.paths import LocalPath, PathOrUrl
+from afm_core.storage.paths import LocalPath, PublishedPath
 
 
 class DriftSettings(Section):
@@ -28,7 +28,7 @@ class ScoreSettings(Section):
     """Folder of the nights' logs, `dt=YYYY-MM-DD/`; may be a URL, as logs.path."""
     path: LocalPath
     """Folder of the scores, one `dt=YYYY-MM-DD/` per night."""
-    bundle: PathOrUrl | None = None
+    bundle: PublishedPath | None = None
     """Bundle to score with. Not set: the one that training wrote last. With jobs/promote.py, name its `current`."""
     max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Maximum share of rows with a missing or unseen value in any one field; above it a night is not published."""

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from afm_core.settings.model import Dropout
 from afm_core.settings.section import Positive, Section, Share
-from afm_core.storage.paths import PathOrUrl
+from afm_core.storage.paths import PublishedPath
 
 TaskName = Literal["regression", "classification", "ranking"]
 OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
@@ -22,7 +22,7 @@ class WarmStartSettings(Section):
 
     model: Literal["fm"] = "fm"
     """Model that is trained first, unless `bundle` is set."""
-    bundle: PathOrUrl | None = None
+    bundle: PublishedPath | None = None
     """Bundle to start from instead: any model whose embeddings have the same length and whose feature map is the
     dataset's or was extended to it."""
     epochs: Positive = 10

@@ -3,6 +3,7 @@
 Credentials and the endpoint come from the environment, as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT_URL` do.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from afm_core.errors import MachineError, RepublishedError
 
 SCHEMES = ("s3", "gs", "abfss")
 """Where artefacts can be published."""
+_CONFIGURATION = ("AWS_", "GOOGLE_", "AZURE_")
 _PATIENCE = timedelta(seconds=10)
 
 
@@ -104,11 +106,18 @@ def is_object_store(path: Path) -> bool:
 
 def _store_and_key(url: str) -> tuple[Any, str]:
     parts = urlsplit(url)
-    return _store(f"{parts.scheme}://{parts.netloc}"), parts.path.strip("/")
+    environment = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(_CONFIGURATION)))
+    return _store(f"{parts.scheme}://{parts.netloc}", environment), parts.path.strip("/")
 
 
 @lru_cache(maxsize=8)
-def _store(root: str) -> Any:
+def _store(root: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    """The client of a bucket.
+
+    Args:
+        environment: where obstore takes its configuration from; another one needs another client.
+    """
+    del environment
     try:
         from obstore.store import from_url
     except ImportError as error:

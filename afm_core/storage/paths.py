@@ -12,6 +12,8 @@ from upath import UPath
 
 from afm_core.storage.locations import Location, is_file_url, local_path
 
+_OBJECT_STORE = re.compile("(s3a?|gs|abfss)://")
+
 
 def to_path(text: str | Path) -> Path:
     """A local path, also for a `file://` URL; for any other URL a `UPath`, which has the same methods.
@@ -44,10 +46,26 @@ def to_local_path(text: str | Path) -> Path:
     if isinstance(text, str) and "://" in text and not is_file_url(text):
         raise ValueError(
             f"found {text!r}, allowed are local and mounted folders; "
-            "URLs may be logs.path, score.logs, recommend.items and dataset.path"
+            "URLs may be logs.path, score.logs, score.bundle, recommend.items, dataset.path and run.path"
         )
     return to_path(text)
 
+
+def to_published_path(text: str | Path) -> Path:
+    """A local path, or the URL of an object store, in which bundles can be published.
+
+    Raises:
+        ValueError: it is any other URL, or needs a package that is not installed.
+    """
+    if isinstance(text, str) and "://" in text and not is_file_url(text) and not _OBJECT_STORE.match(text):
+        raise ValueError(f"found {text!r}, allowed are local and mounted folders and URLs of s3 (or s3a), gs and abfss")
+    return to_path(text)
+
+
+PublishedPath = Annotated[
+    Path, PlainValidator(to_published_path), PlainSerializer(str), WithJsonSchema({"type": "string"})
+]
+"""A path in the settings where bundles are published: local, or the URL of an object store."""
 
 LocalPath = Annotated[Path, PlainValidator(to_local_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
 """A path in the settings that must be local."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from afm_core.errors import DatasetError
+from afm_core.errors import DatasetError, RepublishedError
 from afm_core.storage.paths import to_url
 from pipelines.dataset import Dataset
 from pipelines.feeding.batch import Batch
@@ -126,7 +126,11 @@ class Feed:
                 for number, (file, group) in enumerate(zip(files, reader, strict=True)):  # noqa: B007
                     rows = self._layout.rows(group._asdict())
                     n_rows, expected = len(rows.label), self.plan.file_rows(file)
-                    assert n_rows == expected, f"{self._files[file]}: {n_rows} rows, {expected} expected"
+                    if n_rows != expected:
+                        raise RepublishedError(
+                            f"{self._files[file]}: {n_rows} rows, {expected} when the training began: replaced while "
+                            "it was being read; train again"
+                        )
                     yield rows
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(files[number:], error) from error

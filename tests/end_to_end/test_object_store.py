@@ -86,9 +86,6 @@ def test_what_is_not_in_the_bucket_is_one_line(
     torn = run_job("train", config_for(tmp_path, small, URL))
     assert (torn.code, len(torn.errors)) == (2, 1)
     assert f"{URL}/train/part-000001.parquet: missing" in torn.errors[0]
-    prepared = run_job("prepare", config_for(tmp_path, small, URL), "--force")
-    assert (prepared.code, len(prepared.errors)) == (2, 1)
-    assert "an object store cannot do" in prepared.errors[0]
     unknown = run_job("train", config_for(tmp_path, small, "gopher://host/dataset"))
     assert (unknown.code, len(unknown.errors)) == (2, 1)
     assert "Unsupported filesystem" in unknown.errors[0]

@@ -47,7 +47,7 @@ def test_a_preparation_is_that_from_the_disk(
     assert_same_dataset(Dataset.open(tmp_path / "dataset"), small.dataset)
     for name in (remote.for_spark, remote.for_python):  # two names of the same logs
         again = run_job("prepare", config, "--set", f"logs.path={name}{pattern}")
-        assert "is up to date with its logs and settings" in again.out, again.err
+        assert "is up to date with its logs and settings" in " ".join(again.out.split()), again.err
     delete(spark, remote / "dt=2026-01-01")
     assert up_to_date(load_settings(config), lambda: spark) is None
 

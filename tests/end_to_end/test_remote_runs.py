@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 
 from afm_core.bundle import read_bundle
 from afm_core.errors import ForeignFolderError, RepublishedError
-from afm_core.storage import object_store
 from afm_core.storage.object_store import objects_below, read_object, write_object
 from afm_core.storage.paths import to_path
 from afm_core.storage.publishing import place_of, staged, unchanged
@@ -45,11 +44,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "copies").mkdir()
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.chdir(tmp_path)
-    object_store._store.cache_clear()
     requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10)  # its servers share what they hold
     boto3.client("s3").create_bucket(Bucket=BUCKET)
     yield f"s3://{BUCKET}"
-    object_store._store.cache_clear()
     server.stop()
 
 
@@ -154,7 +151,6 @@ def test_a_store_that_does_not_answer_is_one_line(
     bucket: str, small: Small, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    object_store._store.cache_clear()
     config = small.scoring_config(tmp_path, score={"bundle": f"{bucket}/shop/current"})
     outcome = run_job("score", config, "--date", NIGHT)
     assert outcome.code == 2
@@ -169,7 +165,6 @@ def test_every_job_reads_from_and_writes_to_a_bucket(
     """Logs, dataset, run and bundle are in the bucket of a real server; only the scores are on the disk."""
     root = s3.root / tmp_path.name
     upload(spark, Path(str(small.settings.logs.path)), root / "logs")
-    object_store._store.cache_clear()
     for name, value in connected_to(s3).items():
         monkeypatch.setenv(name, value)
     (tmp_path / "copies").mkdir()
@@ -194,7 +189,6 @@ def test_every_job_reads_from_and_writes_to_a_bucket(
     assert scored[0]["score"].equals(scored[1]["score"])
     (version,) = remote(f"{root}/dataset").all_versions
     assert not [name for name in objects_below(str(version)) if name.startswith("_candidates/")]
-    object_store._store.cache_clear()
 
 
 def connected_to(store: Store) -> dict[str, str]:

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 def staging(target: Path) -> list[Path]:
     """Folders in which runs write what they will publish at `target`, or at partitions of it."""
-    return list(target.with_name(f"{target.name}.versions").glob("**/.staging-*"))
+    versions = target.with_name(f"{target.name}.versions")
+    return [*versions.glob(".staging-*"), *versions.glob("*/.staging-*")]  # not `**`: what is in them comes and goes
 
 
 def files_in(folder: Path) -> list[Path]:

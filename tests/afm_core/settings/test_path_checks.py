@@ -78,7 +78,15 @@ def test_a_url_that_spark_cannot_read_is_one_line(config: Path, key: str) -> Non
     assert line == f"{config}: {key}: found 'ftp://shop/data', {allowed}"
 
 
-@pytest.mark.parametrize("key", ["run.path", "score.path", "score.bundle", "recommend.path"])
+@pytest.mark.parametrize("key", ["run.path", "score.bundle", "train.warm_start.bundle"])
+def test_bundles_are_published_on_disks_and_in_object_stores(config: Path, key: str) -> None:
+    for url in ("s3://shop/data", "s3a://shop/data", "file:///shop/data"):
+        load_settings(config, [f"{key}={url}"])
+    (line,) = problems(config, f"{key}=hdfs://host/data")
+    assert "found 'hdfs://host/data', allowed are local and mounted folders and URLs of s3 (or s3a), gs" in line
+
+
+@pytest.mark.parametrize("key", ["score.path", "recommend.path", "search.path"])
 def test_a_url_is_not_taken_for_a_folder(config: Path, key: str) -> None:
     (line,) = problems(config, f"{key}=s3://shop/data")
     assert line.startswith(f"{config}: {key}: found 's3://shop/data', allowed are local and mounted folders; ")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from afm_core.errors import DatasetError
+from afm_core.storage.opening import OpenVersion
 from pipelines.dataset import Dataset
 from pipelines.feeding.split_reader import read_split
 from tests.support.small import Small
@@ -64,4 +65,4 @@ def test_a_split_without_rows_is_refused(small: Small) -> None:
     none = manifest.splits["test"].model_copy(update={"rows": 0, "files": 0})
     without = manifest.model_copy(update={"splits": {**manifest.splits, "test": none}})
     with pytest.raises(DatasetError, match="its test split has no rows"):
-        read_split(Dataset(small.dataset.path, without, small.dataset.feature_map), "test", 64)
+        read_split(Dataset(OpenVersion(small.dataset.path), without, small.dataset.feature_map), "test", 64)
