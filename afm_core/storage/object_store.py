@@ -135,4 +135,4 @@ def _one_line(url: str) -> Iterator[None]:
         yield
     except (BaseError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise MachineError(f"{url}: the object store does not answer as it should: {reason}") from error
+        raise MachineError(f"{url}: cannot be reached: {reason}") from error

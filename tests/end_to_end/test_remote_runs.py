@@ -155,7 +155,7 @@ def test_a_store_that_does_not_answer_is_one_line(
     outcome = run_job("score", config, "--date", NIGHT)
     assert outcome.code == 2
     (line,) = outcome.errors
-    assert f"{bucket}/shop/current-versions/pointer.json: the object store does not answer" in line
+    assert f"{bucket}/shop/current-versions/pointer.json: cannot be reached: " in line
 
 
 @pytest.mark.cluster
