@@ -1,30 +1,35 @@
-"""The few operations on objects that publishing needs, by URL. The only room that knows obstore.
+"""The few operations on objects that publishing needs, by URL: in object stores, and in HDFS, each with its client."""
 
-Credentials and the endpoint come from the environment, as `AWS_ACCESS_KEY_ID` and `AWS_ENDPOINT_URL` do.
-"""
-
-import os
+import io
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from typing import IO, Protocol, cast
 
-from afm_core.errors import MachineError, RepublishedError
+from afm_core.storage import bucket_objects, hdfs_objects
+from afm_core.storage.stored_objects import Object, Pieces, Write
 
-SCHEMES = ("s3", "gs", "abfss")
+SCHEMES = ("s3", "gs", "abfss", "hdfs")
 """Where artefacts can be published."""
-_CONFIGURATION = ("AWS_", "GOOGLE_", "AZURE_")
-_PATIENCE = timedelta(seconds=10)
+_BUFFER_BYTES = 2**20
 
 
-class Object(NamedTuple):
-    """An object and the tag of its content, by which it is replaced only if nobody else has done so."""
+class _Client(Protocol):
+    """The operations below, in one kind of storage."""
 
-    content: bytes
-    tag: str | None
+    def read_object(self, url: str) -> Object | None: ...
+
+    def write_object(self, url: str, content: bytes | Path) -> None: ...
+
+    def replace_object(self, url: str, content: bytes, before: Object | None) -> None: ...
+
+    def written_in_pieces(self, url: str) -> AbstractContextManager[Write]: ...
+
+    def objects_below(self, folder: str) -> list[str]: ...
+
+    def folders_in(self, folder: str) -> list[str]: ...
+
+    def delete_objects(self, folder: str) -> None: ...
 
 
 def read_object(url: str) -> Object | None:
@@ -33,15 +38,7 @@ def read_object(url: str) -> Object | None:
     Raises:
         MachineError: the store cannot be reached, or does not let us read.
     """
-    import obstore
-
-    store, key = _store_and_key(url)
-    with _one_line(url):
-        try:
-            found = obstore.get(store, key)
-            return Object(bytes(found.bytes()), found.meta["e_tag"])
-        except (FileNotFoundError, obstore.exceptions.NotFoundError):
-            return None
+    return _client(url).read_object(url)
 
 
 def write_object(url: str, content: bytes | Path) -> None:
@@ -53,86 +50,76 @@ def write_object(url: str, content: bytes | Path) -> None:
     Raises:
         MachineError: the store cannot be reached, or does not let us write.
     """
-    import obstore
-
-    store, key = _store_and_key(url)
-    with _one_line(url):
-        obstore.put(store, key, content)
+    _client(url).write_object(url, content)
 
 
 def replace_object(url: str, content: bytes, before: Object | None) -> None:
-    """Write an object if nobody has since it was read as `before`; the store checks that, so nobody can come between.
+    """Write an object if nobody has since it was read as `before`, in one step: nobody can come between.
+
+    An object that is written in this way is never written in another one.
 
     Raises:
         RepublishedError: somebody has.
         MachineError: the store cannot be reached, or does not let us write.
     """
-    import obstore
-
-    store, key = _store_and_key(url)
-    mode: Any = "create" if before is None else {"e_tag": before.tag}
-    with _one_line(url):
-        try:
-            obstore.put(store, key, content, mode=mode)
-        except (obstore.exceptions.AlreadyExistsError, obstore.exceptions.PreconditionError) as error:
-            raise RepublishedError(f"{url}: another run has published there in the meantime; run it again") from error
-
-
-def objects_below(folder: str) -> list[str]:
-    """Names of all objects below a folder, relative to it. Markers of empty folders are left out."""
-    import obstore
-
-    store, key = _store_and_key(folder)
-    with _one_line(folder):
-        found = [entry["path"] for batch in obstore.list(store, f"{key}/") for entry in batch]
-    return sorted(path.removeprefix(f"{key}/") for path in found if path.startswith(f"{key}/") and path != f"{key}/")
-
-
-def delete_objects(folder: str) -> None:
-    """Delete everything below a folder."""
-    import obstore
-
-    store, key = _store_and_key(folder)
-    names = objects_below(folder)
-    with _one_line(folder):
-        if names:
-            obstore.delete(store, [f"{key}/{name}" for name in names])
-
-
-def is_object_store(path: Path) -> bool:
-    """Whether a path of the settings is the URL of an object store."""
-    return str(path).partition("://")[0] in SCHEMES
-
-
-def _store_and_key(url: str) -> tuple[Any, str]:
-    parts = urlsplit(url)
-    environment = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith(_CONFIGURATION)))
-    return _store(f"{parts.scheme}://{parts.netloc}", environment), parts.path.strip("/")
-
-
-@lru_cache(maxsize=8)
-def _store(root: str, environment: tuple[tuple[str, str], ...]) -> Any:
-    """The client of a bucket.
-
-    Args:
-        environment: where obstore takes its configuration from; another one needs another client.
-    """
-    del environment
-    try:
-        from obstore.store import from_url
-    except ImportError as error:
-        raise MachineError(f"{root}: publishing there needs the package obstore; install the extra s3") from error
-    options: dict[str, Any] = {"allow_http": True, "connect_timeout": "5 seconds"}
-    retries = {"max_retries": 3, "retry_timeout": _PATIENCE}
-    return from_url(root, client_options=cast(Any, options), retry_config=cast(Any, retries))
+    _client(url).replace_object(url, content, before)
 
 
 @contextmanager
-def _one_line(url: str) -> Iterator[None]:
-    from obstore.exceptions import BaseError
+def create_object(url: str) -> Iterator[IO[bytes]]:
+    """Yield a file for what is written in pieces; the object appears, whole, when the block ends without an error.
 
-    try:
-        yield
-    except (BaseError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise MachineError(f"{url}: cannot be reached: {reason}") from error
+    On an error there is what was there before. Several may write the same object: the last one to finish counts.
+
+    Raises:
+        MachineError: the store cannot be reached, or does not let us write.
+    """
+    with _client(url).written_in_pieces(url) as write:
+        pieces = Pieces(write)
+        file = io.BufferedWriter(pieces, _BUFFER_BYTES)
+        try:
+            yield cast(IO[bytes], file)
+            if not file.closed:  # some writers of Parquet close what they write to
+                file.flush()
+        finally:
+            pieces.end()
+
+
+def objects_below(folder: str) -> list[str]:
+    """Names of all objects below a folder, relative to it. Empty folders and unfinished objects are left out.
+
+    Raises:
+        MachineError: the store cannot be reached, or does not let us read.
+    """
+    return _client(folder).objects_below(folder)
+
+
+def folders_in(folder: str) -> list[str]:
+    """Names of the folders that lie in a folder.
+
+    Raises:
+        MachineError: the store cannot be reached, or does not let us read.
+    """
+    return _client(folder).folders_in(folder)
+
+
+def delete_objects(folder: str) -> None:
+    """Delete a folder and everything below it.
+
+    Raises:
+        MachineError: the store cannot be reached, or does not let us delete.
+    """
+    _client(folder).delete_objects(folder)
+
+
+def is_object_store(path: Path) -> bool:
+    """Whether a path of the settings is a URL at which artefacts can be published."""
+    return _scheme(str(path)) in SCHEMES
+
+
+def _client(url: str) -> _Client:
+    return hdfs_objects if _scheme(url) == "hdfs" else bucket_objects
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0]

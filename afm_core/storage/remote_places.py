@@ -14,14 +14,14 @@ from uuid import uuid4
 from afm_core.errors import MachineError, RepublishedError
 from afm_core.storage.object_store import (
     SCHEMES,
-    Object,
     delete_objects,
+    folders_in,
     is_object_store,
-    objects_below,
     read_object,
     replace_object,
 )
 from afm_core.storage.places import VERSION_TIME, versions_of
+from afm_core.storage.stored_objects import Object
 
 _GRACE = timedelta(days=7)  # longer than on a disk: readers hold no leases there
 _KEPT = 3
@@ -55,8 +55,7 @@ class RemotePlace:
     @property
     def all_versions(self) -> list[Path]:
         """All versions, oldest first."""
-        folders = {name.partition("/")[0] for name in objects_below(str(self.versions)) if "/" in name}
-        return [self.versions / name for name in sorted(folders)]
+        return [self.versions / name for name in folders_in(str(self.versions))]
 
     @property
     def pointer(self) -> Path:

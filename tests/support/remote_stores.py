@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def hdfs_store(folder: Path) -> Iterator[Store]:
     """A namenode and a datanode."""
     if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
         pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
+    if find_spec("hdfs_native") is None:
+        pytest.skip("needs the package hdfs-native")
     with _started("hadoop", folder) as facts:
         root = to_location(facts["HDFS_URL"])
         assert isinstance(root, Url)
