@@ -9,7 +9,7 @@ def share(run: RunSettings, *names: str) -> None:
     """Copy files of the run's folder on this machine to its URL; does nothing where its path is local.
 
     Raises:
-        MachineError: the object store cannot be reached, or does not let us write.
+        MachineError: that cannot be reached, or does not let us write.
     """
     if is_local(run.path):
         return

@@ -18,11 +18,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Writers that run at the same time do not disturb each other: each has a sibling of its own, and the last one to
     finish wins. The sibling's name begins with a dot, so that Spark and pyarrow do not read it, and it is removed on an
-    error. The folder of `path` must exist. What goes to an object store is written on this machine, and then put there.
+    error. The folder of `path` must exist. What goes to remote storage is written on this machine, and then put there.
 
     Raises:
         OSError: the file cannot be written; `path` is as it was.
-        MachineError: the object store cannot be reached, or does not let us write.
+        MachineError: remote storage cannot be reached, or does not let us write.
     """
     if not is_local(path):
         with TemporaryDirectory(prefix="attentional-fm-") as folder:

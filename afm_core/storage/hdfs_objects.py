@@ -226,4 +226,6 @@ def _one_line(url: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
+        if "No NameNode hosts" in str(error) or "fs.defaultFS" in str(error):
+            error = OSError("Hadoop's configuration does not name it; say hdfs://HOST:PORT/, or set HADOOP_CONF_DIR")
         raise unreachable(url, error) from error

@@ -10,9 +10,11 @@ from typing import IO, Annotated, Any, cast
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from upath import UPath
 
+from afm_core.storage.hdfs_paths import HdfsPath
 from afm_core.storage.locations import Location, is_file_url, local_path
 
-_OBJECT_STORE = re.compile("(s3a?|gs|abfss)://")
+_PUBLISHED = re.compile("(s3a?|gs|abfss|hdfs)://")
+_HDFS = "hdfs://"
 
 
 def to_path(text: str | Path) -> Path:
@@ -25,9 +27,11 @@ def to_path(text: str | Path) -> Path:
         return text
     if "://" not in text or is_file_url(text):
         return local_path(text)
+    if text.startswith(_HDFS) and re.search("[?#]", text):
+        raise ValueError(f"{text}: hdfs-native cannot read names with ? or #")
     try:
-        path = UPath(re.sub("^s3a://", "s3://", text))
-        assert path.fs
+        path = HdfsPath(text) if text.startswith(_HDFS) else UPath(re.sub("^s3a://", "s3://", text))
+        assert isinstance(path, HdfsPath) or path.fs  # that of HDFS asks Hadoop's configuration, which may be absent
     except (ImportError, ValueError) as error:
         raise ValueError(f"{text}: {error}; for s3:// install the package s3fs") from error
     return cast(Path, path)
@@ -52,20 +56,21 @@ def to_local_path(text: str | Path) -> Path:
 
 
 def to_published_path(text: str | Path) -> Path:
-    """A local path, or the URL of an object store, in which bundles can be published.
+    """A local path, or the URL of an object store or of HDFS, where bundles can be published.
 
     Raises:
         ValueError: it is any other URL, or needs a package that is not installed.
     """
-    if isinstance(text, str) and "://" in text and not is_file_url(text) and not _OBJECT_STORE.match(text):
-        raise ValueError(f"found {text!r}, allowed are local and mounted folders and URLs of s3 (or s3a), gs and abfss")
+    if isinstance(text, str) and "://" in text and not is_file_url(text) and not _PUBLISHED.match(text):
+        allowed = "local and mounted folders and URLs of s3 (or s3a), gs, abfss and hdfs"
+        raise ValueError(f"found {text!r}, allowed are {allowed}")
     return to_path(text)
 
 
 PublishedPath = Annotated[
     Path, PlainValidator(to_published_path), PlainSerializer(str), WithJsonSchema({"type": "string"})
 ]
-"""A path in the settings where bundles are published: local, or the URL of an object store."""
+"""A path in the settings where bundles are published: local, or the URL of an object store or of HDFS."""
 
 LocalPath = Annotated[Path, PlainValidator(to_local_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
 """A path in the settings that must be local."""
@@ -87,7 +92,7 @@ def remote_file_system(path: Path) -> Any:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and those above it; an object store needs none."""
+    """Create a folder and those above it; remote storage needs none."""
     if is_local(path):
         path.mkdir(parents=True, exist_ok=True)
 
@@ -97,7 +102,7 @@ def open_for_reading(path: Path) -> Iterator[IO[bytes]]:
     """Open a local or remote file for reading.
 
     Raises:
-        OSError: it cannot be read; errors of an object store's client are converted.
+        OSError: it cannot be read; errors of the client of remote storage are converted.
     """
     with as_os_errors(path), path.open("rb") as file:
         yield file
@@ -105,11 +110,14 @@ def open_for_reading(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def as_os_errors(path: Path) -> Iterator[None]:
-    """Convert the errors that the client of an object store raises inside the block to OSError."""
+    """Convert the errors that the client of an object store or of HDFS raises inside the block to OSError."""
     try:
         yield
     except Exception as error:
-        if is_local(path) or isinstance(error, OSError) or not type(error).__module__.startswith(("boto", "aio")):
+        of_client = type(error).__module__.startswith(("boto", "aio")) or (
+            isinstance(path, HdfsPath) and isinstance(error, RuntimeError)
+        )
+        if is_local(path) or isinstance(error, OSError) or not of_client:
             raise
         raise OSError(f"{path}: {error}") from error
 

@@ -1,7 +1,7 @@
 """Publishing an artefact: it is written whole as a version, and then named by its pointer in one step.
 
 A reader therefore finds the previous version or the new one, whatever fails and wherever a process is killed. How this
-is done on a disk and in an object store is in `disk_publishing` and `remote_publishing`.
+is done on a disk and in remote storage is in `disk_publishing` and `remote_publishing`.
 """
 
 import shutil
@@ -27,7 +27,7 @@ def do_not_ask() -> None:
 
 
 def place_of(path: Path) -> AnyPlace:
-    """Where a dataset or a bundle is published: on a disk, or in an object store."""
+    """Where a dataset or a bundle is published: on a disk, in an object store, or in HDFS."""
     return Place.of(path) if is_local(path) else RemotePlace.of(path)
 
 

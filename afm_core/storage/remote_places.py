@@ -1,4 +1,4 @@
-"""Where an artefact is published in an object store, which has no links and no renames.
+"""Where an artefact is published in an object store or in HDFS, neither of which has links.
 
 `s3://bucket/shop/bundle` stands for `s3://bucket/shop/bundle-versions/VERSION/`. The pointer is the object
 `bundle-versions/pointer.json`: it is written last, and only if nobody else has written it since it was read.
@@ -43,7 +43,8 @@ class RemotePlace:
             MachineError: nothing can be published in storage of this kind.
         """
         if not is_object_store(path):
-            raise MachineError(f"{path}: found no object store, allowed are {', '.join(SCHEMES)} and local paths")
+            allowed = f"{', '.join(SCHEMES)} and local paths"
+            raise MachineError(f"{path}: nothing can be published there, allowed are {allowed}")
         return cls(path, versions_of(path))
 
     @property

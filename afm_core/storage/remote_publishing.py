@@ -1,4 +1,7 @@
-"""Publishing in an object store: an artefact is written on this machine, copied as a version, and then named."""
+"""Publishing in an object store or in HDFS.
+
+An artefact is written on this machine, copied as a version, and then named.
+"""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress

@@ -1,11 +1,13 @@
 """No job may publish over what it reads, over another output, or outside the folders of the settings."""
 
+import pickle
 from pathlib import Path
 
 import pytest
 
 from afm_core.errors import SettingsError
 from afm_core.settings import load_settings, read_settings, write_settings
+from afm_core.storage.places import versions_of
 from tests.support.config import write_config
 
 
@@ -79,11 +81,26 @@ def test_a_url_that_spark_cannot_read_is_one_line(config: Path, key: str) -> Non
 
 
 @pytest.mark.parametrize("key", ["run.path", "score.bundle", "train.warm_start.bundle"])
-def test_bundles_are_published_on_disks_and_in_object_stores(config: Path, key: str) -> None:
-    for url in ("s3://shop/data", "s3a://shop/data", "file:///shop/data"):
+def test_bundles_are_published_on_disks_in_object_stores_and_in_hdfs(config: Path, key: str) -> None:
+    for url in ("s3://shop/data", "s3a://shop/data", "file:///shop/data", "hdfs://node:8020/data", "hdfs:///data"):
         load_settings(config, [f"{key}={url}"])
-    (line,) = problems(config, f"{key}=hdfs://host/data")
-    assert "found 'hdfs://host/data', allowed are local and mounted folders and URLs of s3 (or s3a), gs" in line
+    (line,) = problems(config, f"{key}=ftp://host/data")
+    allowed = "allowed are local and mounted folders and URLs of s3 (or s3a), gs, abfss and hdfs"
+    assert f"found 'ftp://host/data', {allowed}" in line
+
+
+@pytest.mark.parametrize("name", ["what?", "a#1"])
+def test_a_name_that_the_client_of_hdfs_cannot_read_is_one_line(config: Path, name: str) -> None:
+    (line,) = problems(config, f"dataset.path='hdfs://node:8020/{name}'")
+    assert line == f"{config}: dataset.path: hdfs://node:8020/{name}: hdfs-native cannot read names with ? or #"
+
+
+def test_a_path_in_hdfs_names_its_namenode(config: Path) -> None:
+    for url in ("hdfs://node:8020/data/100 %20", "hdfs://nameservice/data", "hdfs:///data"):
+        path = load_settings(config, [f"dataset.path={url}"]).dataset.path
+        assert str(path) == url
+        assert str(pickle.loads(pickle.dumps(path)) / "train") == f"{url}/train"
+        assert str(versions_of(path)) == f"{url}-versions"
 
 
 @pytest.mark.parametrize("key", ["score.path", "recommend.path", "search.path"])
