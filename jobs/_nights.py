@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 from afm_core.errors import FailedNightsError, NothingToDoError
@@ -12,6 +11,7 @@ from jobs._command import whole_number_from
 from pipelines.logs.files.opening import file_tree
 from pipelines.scoring.night_dates import missing_nights, nights_between
 from pipelines.scoring.night_task import PublishedNight
+from pipelines.scoring.published.store import NightStore
 from pipelines.scoring.run import NightOutcome
 from pipelines.spark_on_demand import SparkOnDemand
 
@@ -39,12 +39,12 @@ def add_night_options(command: argparse.ArgumentParser) -> None:
 
 
 def requested_nights(
-    settings: Settings, arguments: argparse.Namespace, output: Path, spark: SparkOnDemand
+    settings: Settings, arguments: argparse.Namespace, store: NightStore, spark: SparkOnDemand
 ) -> list[date]:
     """The nights that the command line asks for.
 
     Args:
-        output: folder of the published nights.
+        store: where nights are published.
 
     Raises:
         AfmError: --from without --to or --to without --from, or a last night before the first.
@@ -53,8 +53,7 @@ def requested_nights(
     if arguments.first is not None or arguments.last is not None:
         return nights_between(arguments.first, arguments.last)
     if arguments.missing is not None:
-        logs, published = (file_tree(path, spark) for path in (settings.nightly.logs, output))
-        return missing_nights(logs, published, arguments.missing)
+        return missing_nights(file_tree(settings.nightly.logs, spark), store.nights(), arguments.missing)
     return [arguments.date]
 
 

@@ -13,7 +13,9 @@ from afm_core.features.field import SINGLE_ID, Categorical, CoOccurrence, Crosse
 from afm_core.settings.data import LabelSettings, LogsSettings, NegativesSettings, SplitSettings
 from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
 from afm_core.settings.model import ModelSettings
+from afm_core.settings.score import RecommendSettings, ScoreSettings
 from afm_core.settings.train import TrainSettings
+from afm_core.storage.urls import Url
 
 REGISTERED_MODELS = get_args(ModelSettings.model_fields["name"].annotation)
 _RESERVED_COLUMNS = {"label", "row_key", "dt", "weight"}
@@ -46,6 +48,13 @@ def logs_problems(logs: LogsSettings) -> Iterator[str]:
     """A column that may contain the separator must be one of the named columns."""
     if logs.separator_in is not None and logs.separator_in not in logs.columns:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"
+
+
+def nights_problems(score: ScoreSettings, recommend: RecommendSettings) -> Iterator[str]:
+    """Only a disk can replace a folder of Parquet in one step."""
+    for key, path in (("score.path", score.path), ("recommend.path", recommend.path)):
+        if score.format == "parquet" and isinstance(path, Url):
+            yield f"score.format: found parquet with the URL {path} in {key}, allowed there is delta"
 
 
 def negatives_problems(

@@ -17,6 +17,7 @@ from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
 from afm_core.storage.atomic import write_text
+from afm_core.storage.locations import Location
 
 _LONGEST_VALUE = 200  # characters
 _REPR = reprlib.Repr()
@@ -57,7 +58,7 @@ def _load(path: Path, overrides: Sequence[str]) -> Settings:
         raise SettingsError([_explain(path, detail) for detail in error.errors()]) from error
 
 
-def write_settings(settings: Settings, path: Path) -> None:
+def write_settings(settings: Settings, path: Location) -> None:
     """Write the effective settings, defaults and overrides included, in a form that can be loaded again."""
     write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 

@@ -33,15 +33,16 @@ def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
         yield "recommend.items", settings.recommend.items
 
 
-def _outputs(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _outputs(settings: Settings) -> Iterator[tuple[str, Location]]:
     """What is published, each with the folder of its versions, and the checkpoints."""
     for key, path in _published(settings):
         yield key, path
-        yield f"{key} (its versions)", versions_of(path)
+        if not isinstance(path, Url):  # a Delta table keeps its versions itself
+            yield f"{key} (its versions)", versions_of(path)
     yield "run.path's checkpoints", settings.run.checkpoints
 
 
-def _published(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _published(settings: Settings) -> Iterator[tuple[str, Location]]:
     yield "dataset.path", settings.dataset.path
     run = settings.run
     for path in (run.bundle, run.warm_start_bundle, run.current):

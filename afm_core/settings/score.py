@@ -1,12 +1,12 @@
 """Settings of what happens every night: scores, their checks, and the best items of each user."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from afm_core.settings.section import Names, Positive, Section
 from afm_core.storage.locations import LocationSetting
-from afm_core.storage.paths import LocalPath, PublishedPath
+from afm_core.storage.paths import PublishedPath
 
 
 class DriftSettings(Section):
@@ -26,8 +26,12 @@ class ScoreSettings(Section):
 
     logs: LocationSetting
     """Folder of the nights' logs, `dt=YYYY-MM-DD/`; may be a URL, as logs.path."""
-    path: LocalPath
-    """Folder of the scores, one `dt=YYYY-MM-DD/` per night."""
+    path: LocationSetting
+    """Folder of the scores, one `dt=YYYY-MM-DD/` per night; may be a URL, as logs.path."""
+    format: Literal["parquet", "delta"] | None = None
+    """How nights are published, also those of jobs/recommend.py: `parquet`, a folder of Parquet files per night, which
+    needs a disk; or `delta`, a Delta table with a partition per night, anywhere. Not set: `parquet` on a disk, `delta`
+    where the path is a URL."""
     bundle: PublishedPath | None = None
     """Bundle to score with. Not set: the one that training wrote last. With jobs/promote.py, name its `current`."""
     max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
@@ -40,8 +44,9 @@ class ScoreSettings(Section):
 class RecommendSettings(Section):
     """The best items of each user of a night (jobs/recommend.py). Logs and bundle are those of `score`."""
 
-    path: LocalPath | None = None
-    """Folder of the recommendations, one `dt=YYYY-MM-DD/` per night. Not set: score.path followed by `_best_items`."""
+    path: LocationSetting | None = None
+    """Folder of the recommendations, one `dt=YYYY-MM-DD/` per night; may be a URL. Not set: score.path followed by
+    `_best_items`."""
     items: LocationSetting | None = None
     """Text file with the items to choose from, one value per line; may be a URL, as logs.path. Not set: all items of
     the training."""

@@ -17,6 +17,7 @@ from afm_core.settings.run import EvaluateSettings, PromoteSettings, RunSettings
 from afm_core.settings.score import RecommendSettings, ScoreSettings
 from afm_core.settings.section import Section
 from afm_core.settings.train import TrainSettings, WarmStartSettings
+from afm_core.storage.locations import Location
 
 _ROWS_PER_FILE = 65_536
 _NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i; fm is the warm start itself
@@ -87,6 +88,8 @@ class Settings(Section):
         )
         yield from cross_checks.experiment_problems(self.compare, self.studies, self.search, self.model, self.train)
         yield from cross_checks.logs_problems(self.logs)
+        if self.score:
+            yield from cross_checks.nights_problems(self.score, self.recommend)
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -156,7 +159,7 @@ class Settings(Section):
         return self.nightly.bundle or self.run.bundle
 
     @property
-    def recommendations_path(self) -> Path:
+    def recommendations_path(self) -> Location:
         """Folder of the best items of each user, one `dt=YYYY-MM-DD/` per night."""
         scores = self.nightly.path
-        return self.recommend.path or scores.with_name(f"{scores.name}_best_items")
+        return self.recommend.path or scores.parent / f"{scores.name}_best_items"

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
+from afm_core.storage.locations import Location
 from afm_core.storage.object_store import write_object
-from afm_core.storage.paths import is_local
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Location) -> Iterator[Path]:
     """Yield an unfinished sibling of `path` that replaces it when the block ends without an error.
 
     Writers that run at the same time do not disturb each other: each has a sibling of its own, and the last one to
@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the file cannot be written; `path` is as it was.
         MachineError: remote storage cannot be reached, or does not let us write.
     """
-    if not is_local(path):
+    if not isinstance(path, Path):
         with TemporaryDirectory(prefix="attentional-fm-") as folder:
             yield Path(folder) / path.name
             write_object(str(path), Path(folder) / path.name)
@@ -37,12 +37,12 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Location, text: str) -> None:
     """Write UTF-8 text to `path` in one step."""
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Location, value: Any) -> None:
     """Write a value as indented JSON to `path` in one step."""
     write_text(path, json.dumps(value, indent=2) + "\n")

@@ -50,7 +50,7 @@ def to_local_path(text: str | Path) -> Path:
     if isinstance(text, str) and "://" in text and not is_file_url(text):
         raise ValueError(
             f"found {text!r}, allowed are local and mounted folders; "
-            "URLs may be logs.path, score.logs, score.bundle, recommend.items, dataset.path and run.path"
+            "URLs may be the paths of logs, scores, recommendations, bundles, the dataset and the run"
         )
     return to_path(text)
 
@@ -91,9 +91,9 @@ def remote_file_system(path: Path) -> Any:
     return None if is_local(path) else cast(UPath, path).fs
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Location) -> None:
     """Create a folder and those above it; remote storage needs none."""
-    if is_local(path):
+    if isinstance(path, Path):
         path.mkdir(parents=True, exist_ok=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from afm_core.errors import RepublishedError
 from afm_core.storage.disk_publishing import point_on_disk, require_replaceable, staged_on_disk
+from afm_core.storage.locations import Location
 from afm_core.storage.object_store import delete_objects
 from afm_core.storage.paths import is_local
 from afm_core.storage.places import Place
@@ -93,9 +94,9 @@ def unchanged(place: AnyPlace, current: Path | None) -> Condition:
     return check
 
 
-def remove_folder(path: Path) -> None:
+def remove_folder(path: Location) -> None:
     """Remove what is below a path, local or remote, that this process has written."""
-    if is_local(path):
+    if isinstance(path, Path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         delete_objects(str(path))

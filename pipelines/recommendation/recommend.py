@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -19,13 +18,14 @@ from pipelines.logs.checking import check_logs
 from pipelines.logs.columns import column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
-from pipelines.parquet_files import COMPRESSION
 from pipelines.recommendation.items import candidate_items, items_digest, user_and_item
 from pipelines.recommendation.worker_task import USER_KEY, top_items_task, user_contexts
 from pipelines.scoring.monitoring.ledger import NightFigures
 from pipelines.scoring.night_task import Night
-from pipelines.scoring.published_night import publish_night, read_published
-from pipelines.spark import map_in_arrow, url
+from pipelines.scoring.published.opening import night_store
+from pipelines.scoring.published.publish import publish_night, read_published
+from pipelines.scoring.published.store import NightStage, NightStore
+from pipelines.scoring.worker.writer import write_parts
 from pipelines.spark_on_demand import SparkOnDemand
 from pipelines.spark_stages import Stages
 
@@ -70,9 +70,9 @@ class Recommending:
     """Reads the list of items where it is a URL."""
 
     @property
-    def output(self) -> Path:
-        """Folder of the recommendations."""
-        return self.settings.recommendations_path
+    def store(self) -> NightStore:
+        """Where recommendations are published."""
+        return night_store(self.settings, self.settings.recommendations_path)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Recommending:
 
     def published(self, night: date) -> RecommendationManifest | None:
         """The manifest of a published night; None where there is none, or one of an incompatible version."""
-        return read_published(self.output, night, RecommendationManifest)
+        return read_published(self.store, night, RecommendationManifest)
 
     def process(self, spark: SparkSession, night: Night) -> RecommendationManifest:
         """Find the k best items for each user of a night, in the context of the user's latest event, and publish them.
@@ -109,7 +109,7 @@ class Recommending:
         stages, (user, item) = Stages(spark), user_and_item(self.settings)
         return publish_night(
             self.settings,
-            self.output,
+            self.store,
             night.date,
             best_items(user, item),
             write=lambda stage: self._write(spark, night, user, item, stages, stage),
@@ -117,7 +117,7 @@ class Recommending:
         )
 
     def _write(
-        self, spark: SparkSession, night: Night, user: str, item: str, stages: Stages, stage: Path
+        self, spark: SparkSession, night: Night, user: str, item: str, stages: Stages, stage: NightStage
     ) -> RecommendationManifest:
         columns = LogColumns.of(self.settings, labelled=False)
         items = candidate_items(self.settings, self.spark, night.bundle, item)
@@ -130,9 +130,8 @@ class Recommending:
         with stages(f"find the best of {len(items):,} items") as report:
             contract = best_items(user, item)
             task = top_items_task(night.bundle, user, item, items, self.k)
-            best = check_frame(map_in_arrow(contexts, task, contract.schema), contract)
-            best.write.mode("append").parquet(url(stage), compression=COMPRESSION)
-            rows = users * min(self.k, len(items))
+            rows = write_parts(contexts, task, contract, stage)
+            assert rows == users * min(self.k, len(items)), f"{rows} rows written for {users} users"
             report(f"{rows:,} rows")
         return self._manifest(
             night,

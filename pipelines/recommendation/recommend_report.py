@@ -8,7 +8,8 @@ from rich.table import Table
 from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.recommendation.recommend import RecommendationManifest
-from pipelines.scoring.night_dates import night_folder, night_name
+from pipelines.scoring.night_dates import night_name
+from pipelines.scoring.published.opening import night_store
 from pipelines.scoring.run import NightOutcome
 
 
@@ -41,6 +42,6 @@ def plan_table(settings: Settings, nights: Sequence[date], k: int) -> Table:
             *[("read", str(settings.nightly.logs / night_name(night))) for night in nights],
             ("bundle", str(settings.scoring_bundle)),
             ("items", str(items)),
-            *[("write", str(night_folder(settings.recommendations_path, night))) for night in nights],
+            *[("write", night_store(settings, settings.recommendations_path).where(night)) for night in nights],
         ],
     )

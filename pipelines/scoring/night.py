@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle
 from afm_core.settings import Settings
+from afm_core.storage.atomic import replacing
+from afm_core.storage.locations import Location
+from afm_core.storage.paths import make_folder
 from afm_core.storage.provenance import Provenance
 from pipelines import phases
 from pipelines.contract_checks import Contract
@@ -22,16 +25,16 @@ from pipelines.scoring.monitoring.checks import WrittenScores, read_back, refuse
 from pipelines.scoring.monitoring.drift import SCORE_DRIFT, drifted, score_shift
 from pipelines.scoring.monitoring.ledger import NightFigures
 from pipelines.scoring.night_task import Night
-from pipelines.scoring.published_night import publish_night, read_published
+from pipelines.scoring.published.opening import night_store
+from pipelines.scoring.published.publish import publish_night, read_published
+from pipelines.scoring.published.store import NightStage, NightStore
 from pipelines.scoring.worker.explanations import require_explainable
 from pipelines.scoring.worker.input_rows import WorkerColumns, prepare_rows
 from pipelines.scoring.worker.task import scoring_task
 from pipelines.scoring.worker.task_counters import NightCounters
-from pipelines.scoring.worker.writer import write_empty, write_parts
+from pipelines.scoring.worker.writer import write_parts
 from pipelines.spark import url
 from pipelines.spark_stages import Stages
-
-_REJECTS_FOLDER = "_rejects"
 
 
 class NightManifest(BaseModel):
@@ -88,9 +91,9 @@ class NightScoring:
     """Number of interactions to add to each row, those of the largest weights; 0 for none."""
 
     @property
-    def output(self) -> Path:
-        """Folder of the scores."""
-        return self.settings.nightly.path
+    def store(self) -> NightStore:
+        """Where scores are published."""
+        return night_store(self.settings, self.settings.nightly.path)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class NightScoring:
 
     def published(self, night: date) -> NightManifest | None:
         """The manifest of a published night; None where there is none, or one of an incompatible version."""
-        return read_manifest(self.output, night)
+        return read_published(self.store, night, NightManifest)
 
     def process(self, spark: SparkSession, night: Night) -> NightManifest:
         """Score a night and replace whatever was published for it. A night without rows is published empty.
@@ -117,7 +120,7 @@ class NightScoring:
         contract = scores(columns.score_keys, explained=self.explain > 0)
         return publish_night(
             self.settings,
-            self.output,
+            self.store,
             night.date,
             contract,
             write=lambda stage: self._write(spark, night, columns, contract, stages, stage),
@@ -125,7 +128,13 @@ class NightScoring:
         )
 
     def _write(
-        self, spark: SparkSession, night: Night, columns: LogColumns, contract: Contract, stages: Stages, stage: Path
+        self,
+        spark: SparkSession,
+        night: Night,
+        columns: LogColumns,
+        contract: Contract,
+        stages: Stages,
+        stage: NightStage,
     ) -> NightManifest:
         """Score in one pass over the logs; nothing of their size is kept between reading and writing."""
         judged = judge_logs(read_logs(spark, self.settings.logs, columns, night.logs), self.settings, columns)
@@ -146,10 +155,10 @@ class NightScoring:
                 accepted=counters.rows,
                 is_suspect=counters.has_empty_field,
             )
-            _write_rejects(checked, stage)
+            _write_rejects(checked, stage.rejects)
             report(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
         with stages("check the night"):
-            written = read_back(spark, stage, list(bundle.drift_baseline.scores.edges))
+            written = read_back(spark, stage.kept(), list(bundle.drift_baseline.scores.edges))
             rows = written.rows, rows_written, counters.rows
             assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
             return self._checked_manifest(night, stages, checked, written, counters)
@@ -177,11 +186,6 @@ class NightScoring:
         )
 
 
-def read_manifest(scores: Path, night: date) -> NightManifest | None:
-    """The manifest of a published night; None where there is none, or one of an incompatible version."""
-    return read_published(scores, night, NightManifest)
-
-
 def _manifest(night: Night, stages: Stages, **content: Any) -> NightManifest:
     return NightManifest(
         night=night.date,
@@ -193,8 +197,10 @@ def _manifest(night: Night, stages: Stages, **content: Any) -> NightManifest:
     )
 
 
-def _write_rejects(checked: CheckedLogs, stage: Path) -> None:
+def _write_rejects(checked: CheckedLogs, folder: Location) -> None:
     if checked.rejected:
-        checked.rejects.write.parquet(url(stage / _REJECTS_FOLDER), compression="zstd")
-    else:
-        write_empty(REJECT_TABLE, stage / _REJECTS_FOLDER)
+        checked.rejects.write.parquet(url(folder), compression="zstd")
+        return
+    make_folder(folder)
+    with replacing(folder / "part-00000.parquet") as unfinished:
+        pq.write_table(REJECT_TABLE.arrow.empty_table(), unfinished)

@@ -10,7 +10,7 @@ from pipelines.logs.files.tree import FileTree
 from pipelines.logs.fingerprint import logs_fingerprint
 
 _SECTIONS = {"logs", "fields", "score"}
-_WITHOUT_EFFECT = {"score": {"logs", "path", "bundle"}, "logs": {"path", "first_date", "last_date"}}
+_WITHOUT_EFFECT = {"score": {"logs", "path", "format", "bundle"}, "logs": {"path", "first_date", "last_date"}}
 
 UP_TO_DATE = "up to date"
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pyspark.sql import SparkSession
@@ -11,6 +10,7 @@ from afm_core.bundle import Bundle
 from afm_core.storage.locations import Location
 from afm_core.storage.provenance import Provenance
 from pipelines.scoring.monitoring.ledger import NightFigures
+from pipelines.scoring.published.store import NightStore
 
 
 class PublishedNight(Protocol):
@@ -43,8 +43,8 @@ class NightTask(Protocol[Manifest]):
     """What is done with each night."""
 
     @property
-    def output(self) -> Path:
-        """Folder that receives one `dt=YYYY-MM-DD/` per night, and the ledger."""
+    def store(self) -> NightStore:
+        """Where the nights are published, and the ledger."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -8,18 +8,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Generic
 
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle, read_bundle
-from afm_core.errors import AfmError, BundleError, NightRefusedError, ReplacedBundleError
+from afm_core.errors import AfmError, BundleError, MachineError, NightRefusedError, ReplacedBundleError
 from afm_core.settings import Settings
+from afm_core.storage.locations import Location
 from pipelines import phases
 from pipelines.console import messages
 from pipelines.logs.files.opening import file_tree
-from pipelines.scoring.lock import locked
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
 from pipelines.scoring.night_dates import find_night
@@ -67,7 +66,7 @@ def run_nights(
         BundleError: no complete bundle, one of other fields than the settings', or one whose frozen rows score
             differently than in its training.
     """
-    with locked(task.output):
+    with task.store.locked():
         bundle = _open_bundle(settings)
         _require_same_scores(bundle)
         task.check_bundle(bundle)
@@ -75,7 +74,7 @@ def run_nights(
         outcomes = [
             _run_night(spark, settings, night, task, bundle, skip_up_to_date=skip_up_to_date) for night in nights
         ]
-        _plot(task.output, settings)
+        _plot(task.store.path, settings)
     return outcomes
 
 
@@ -88,10 +87,10 @@ def _run_night(
     *,
     skip_up_to_date: bool,
 ) -> NightOutcome[Manifest]:
-    before = task.published(night)
     started, clock = datetime.now(UTC), time.monotonic()
     manifest, error, reason = None, None, "new"
     try:
+        before = task.published(night)
         logs = find_night(file_tree(settings.nightly.logs, lambda: spark), night)
         provenance = night_provenance(settings, bundle, file_tree(logs, lambda: spark), task.options)
         reason = what_changed(before.made_from if before else None, provenance)
@@ -104,29 +103,33 @@ def _run_night(
         error = _replaced(bundle) or failure
     except OSError as failure:
         error = _replaced(bundle) or AfmError(
-            f"{failure.filename or task.output}: {failure.strerror or failure}; nothing was published for {night}; "
+            f"{failure.filename or task.store.path}: {failure.strerror or failure}; nothing was published for {night}; "
             "make sure that the job has space and permission to write there, and run it again"
         )
     finally:
         spark.catalog.clearCache()
     seconds = round(time.monotonic() - clock, 2)
     try:
-        write_entry(task.output, _entry(started, night, bundle, manifest, error, seconds))
-    except OSError as failure:
+        write_entry(task.store.path, _entry(started, night, bundle, manifest, error, seconds))
+    except (OSError, MachineError) as failure:
         became = "is published" if manifest else "is not published"
         error = error or AfmError(
-            f"{task.output}: no row of the ledger could be written for {night}, which {became}: "
-            f"{failure.strerror or failure}; make sure that the job has space and permission to write there"
+            f"{task.store.path}: no row of the ledger could be written for {night}, which {became}: "
+            f"{_reason(failure)}; make sure that the job has space and permission to write there"
         )
     return NightOutcome(night, manifest, error, reason)
 
 
-def _plot(output: Path, settings: Settings) -> None:
+def _plot(output: Location, settings: Settings) -> None:
     """Plot the ledger; a plot that cannot be written is reported and fails no night."""
     try:
         plot_ledger(output, settings.nightly.drift)
-    except OSError as error:
-        messages.print(f"  {output}: the ledger could not be plotted: {error.strerror or error}")
+    except (OSError, MachineError) as error:
+        messages.print(f"  {output}: the ledger could not be plotted: {_reason(error)}")
+
+
+def _reason(error: OSError | MachineError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _open_bundle(settings: Settings) -> Bundle:

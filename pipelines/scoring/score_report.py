@@ -9,7 +9,8 @@ from afm_core.settings import Settings
 from pipelines.console import columns, facts
 from pipelines.scoring.monitoring.checks import in_words
 from pipelines.scoring.night import NightManifest
-from pipelines.scoring.night_dates import night_folder, night_name
+from pipelines.scoring.night_dates import night_name
+from pipelines.scoring.published.opening import night_store
 from pipelines.scoring.run import NightOutcome
 
 _UNSEEN_VALUES_SHOWN = 2  # per field
@@ -39,7 +40,7 @@ def night_table(settings: Settings, manifest: NightManifest) -> Table:
             ("mean score", _mean(manifest)),
             *([("drifted", in_words(manifest.drifted))] if manifest.drifted else []),
             ("model", manifest.model),
-            ("scores", str(night_folder(settings.nightly.path, manifest.night))),
+            ("scores", night_store(settings, settings.nightly.path).where(manifest.night)),
         ],
     )
 
@@ -52,7 +53,7 @@ def plan_table(settings: Settings, nights: Sequence[date]) -> Table:
             ("nights", ", ".join(map(str, nights)) or "none"),
             *[("read", str(settings.nightly.logs / night_name(night))) for night in nights],
             ("bundle", str(settings.scoring_bundle)),
-            *[("write", str(night_folder(settings.nightly.path, night))) for night in nights],
+            *[("write", night_store(settings, settings.nightly.path).where(night)) for night in nights],
         ],
     )
 

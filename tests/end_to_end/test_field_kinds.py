@@ -10,9 +10,9 @@ from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
-from pipelines.scoring.night import read_manifest
 from tests.support.field_kinds import Prepared
 from tests.support.jobs import run_main
+from tests.support.nights import read_manifest
 
 
 def test_training_and_scoring_see_the_same_rows(kinds: Prepared) -> None:

@@ -14,10 +14,10 @@ import torch
 from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
 from pipelines.scoring.lock import locked
 from pipelines.scoring.monitoring.ledger import read_ledger
-from pipelines.scoring.night import read_manifest
 from tests.support.config import write_config
 from tests.support.files import snapshot
 from tests.support.jobs import RunJob
+from tests.support.nights import read_manifest
 from tests.support.small import Small
 
 HEADER = "event_id,user,app,daypart,weekday,place"

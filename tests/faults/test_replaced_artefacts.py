@@ -14,10 +14,9 @@ from afm_core.storage.publishing import staged
 from pipelines import phases
 from pipelines.dataset import Dataset
 from pipelines.preparation.prepare import DATASET_CONTENT
-from pipelines.scoring.night import read_manifest
 from tests.support.config import FIELDS, NIGHT, write_config
 from tests.support.jobs import RunJob
-from tests.support.nights import sorted_scores
+from tests.support.nights import read_manifest, sorted_scores
 
 CROSSED = {"name": "user_place", "kind": "crossed", "of": ["user", "place"], "buckets": 32}
 FEWER_DAYS = ("--set", "logs.last_date=2026-01-02")

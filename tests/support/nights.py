@@ -3,13 +3,15 @@
 import hashlib
 import threading
 import time
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.scoring.night import NightManifest
-from pipelines.scoring.published_night import MANIFEST_FILE
+from pipelines.scoring.published.parquet_nights import MANIFEST_FILE, ParquetNights
+from pipelines.scoring.published.publish import read_published
 from tests.support.config import NIGHT
 from tests.support.small import Small
 
@@ -26,6 +28,11 @@ def write_large_night(small: Small, folder: Path, copies: int, files: int = 12) 
             for event, _, rest in whole
         ]
         (folder / f"part-{file:02}.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def read_manifest(scores: Path, night: date) -> NightManifest | None:
+    """The manifest of a night that is published as Parquet."""
+    return read_published(ParquetNights(scores), night, NightManifest)
 
 
 def published_scores(scores: Path) -> dict[str, list]:

@@ -25,8 +25,10 @@ from pipelines.contracts import scores
 from pipelines.dataset import MANIFEST_FILE, SPLITS, Dataset
 from pipelines.preparation.prepare import DATASET_CONTENT
 from pipelines.scoring.night import NightManifest
-from pipelines.scoring.published_night import MANIFEST_FILE as NIGHT_MANIFEST
-from pipelines.scoring.published_night import publish_night
+from pipelines.scoring.published.parquet_nights import MANIFEST_FILE as NIGHT_MANIFEST
+from pipelines.scoring.published.parquet_nights import ParquetNights
+from pipelines.scoring.published.publish import publish_night
+from pipelines.scoring.published.store import NightStage
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.state import TrainingState
 
@@ -171,10 +173,12 @@ def _night(settings: Settings, output: Path) -> Kind:
     contract = scores(["event_id"])
     place = Place.of_partition(output, f"dt={NIGHT}")
 
-    def write(stage: Path, variant: str) -> NightManifest:
+    def write(stage: NightStage, variant: str) -> NightManifest:
+        (folder,) = stage.kept()
+        assert isinstance(folder, Path)
         for part in range(2):
             rows = {"event_id": ["1", "2"], "score": pa.array([0.1, 0.2], pa.float32()), "model": [variant] * 2}
-            pq.write_table(pa.table(rows), stage / f"part-{part:05d}-{variant}.parquet")
+            pq.write_table(pa.table(rows), folder / f"part-{part:05d}-{variant}.parquet")
         made_from = Provenance.of(model=variant)
         return NightManifest(night=NIGHT, model=variant, feature_map="", scored=4, made_from=made_from, seconds={})
 
@@ -182,7 +186,9 @@ def _night(settings: Settings, output: Path) -> Kind:
         def describe_empty() -> NightManifest:
             raise AssertionError("the night has rows")
 
-        publish_night(settings, output, NIGHT, contract, lambda stage: write(stage, variant), describe_empty)
+        publish_night(
+            settings, ParquetNights(output), NIGHT, contract, lambda stage: write(stage, variant), describe_empty
+        )
 
     def read() -> str:
         version = open_version(place.pointer)

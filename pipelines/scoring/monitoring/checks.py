@@ -1,9 +1,8 @@
 """What the scores of a night must fulfil before anybody sees them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -11,6 +10,7 @@ from pyspark.sql import functions as F
 from afm_core.drift.stability_index import Shift
 from afm_core.errors import NightRefusedError
 from afm_core.settings.score import ScoreSettings
+from afm_core.storage.locations import Location
 from pipelines.contracts import SCORE
 from pipelines.scoring.monitoring.drift import drifted
 from pipelines.spark import literal
@@ -27,10 +27,11 @@ class WrittenScores:
     """Number of scores up to each edge of the drift baseline."""
 
 
-def read_back(spark: SparkSession, stage: Path, edges: list[float]) -> WrittenScores:
+def read_back(spark: SparkSession, files: Sequence[Location], edges: list[float]) -> WrittenScores:
     """Read what was written from the files themselves.
 
     Args:
+        files: files, or the folder of them.
         edges: edges of the drift baseline's bins of scores.
 
     Raises:
@@ -39,7 +40,7 @@ def read_back(spark: SparkSession, stage: Path, edges: list[float]) -> WrittenSc
     score = F.col(SCORE)
     invalid = F.count_if(score.isNull() | F.isnan(score) | (F.abs(score) == float("inf")))
     cumulative = [F.count_if(score <= F.lit(edge).cast("float")) for edge in edges]
-    row = spark.read.parquet(literal(stage)).agg(F.count(F.lit(1)), F.avg(score), invalid, *cumulative).first()
+    row = spark.read.parquet(*map(literal, files)).agg(F.count(F.lit(1)), F.avg(score), invalid, *cumulative).first()
     assert row is not None
     if row[2]:
         raise NightRefusedError(f"{row[2]:,} of {row[0]:,} scores are not numbers; train the bundle again")

@@ -5,14 +5,16 @@ It lies in `_ledger/` beside the nights, a name that Spark does not read as data
 
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from afm_core.storage.anywhere import file_names, read_file
 from afm_core.storage.atomic import replacing
+from afm_core.storage.locations import Location
+from afm_core.storage.paths import make_folder
 from pipelines import phases
 from pipelines.console import messages
 
@@ -67,10 +69,10 @@ class LedgerEntry:
     seconds: float
 
 
-def write_entry(nights: Path, entry: LedgerEntry) -> None:
+def write_entry(nights: Location, entry: LedgerEntry) -> None:
     """Add a row to the ledger of a folder of nights, as a file of its own that appears as a whole."""
     folder = nights / LEDGER
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     row: dict[str, Any] = {**asdict(entry), **asdict(entry.figures)}
     row |= {name: list(row[name].items()) for name in ("unknown", "drift")}
     with replacing(folder / f"{entry.started:%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.parquet") as unfinished:
@@ -78,15 +80,17 @@ def write_entry(nights: Path, entry: LedgerEntry) -> None:
         pq.write_table(pa.Table.from_pylist([{name: row[name] for name in SCHEMA.names}], schema=SCHEMA), unfinished)
 
 
-def read_ledger(nights: Path) -> list[LedgerEntry]:
+def read_ledger(nights: Location) -> list[LedgerEntry]:
     """All rows, oldest first. A file that cannot be read is reported and left out: it must fail no night."""
-    files = sorted(file for file in (nights / LEDGER).glob("*.parquet") if not file.name.startswith("."))
+    folder = nights / LEDGER
+    files = [folder / name for name in file_names(folder) if name.endswith(".parquet")]
     return [_entry(row) for file in files for row in _rows(file)]
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
+def _rows(file: Location) -> list[dict[str, Any]]:
     try:
-        rows: list[dict[str, Any]] = pq.read_table(file, schema=SCHEMA).to_pylist()
+        content = pa.BufferReader(read_file(file) or b"")
+        rows: list[dict[str, Any]] = pq.read_table(content, schema=SCHEMA).to_pylist()
     except (pa.ArrowException, OSError):
         messages.print(f"  {file} cannot be read and is left out of the plot; remove it if it is damaged")
         return []

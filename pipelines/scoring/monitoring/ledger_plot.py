@@ -1,7 +1,6 @@
 """The nights of the ledger as a plot: rows, mean score, share of unknown values, drift."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from afm_core.settings.score import DriftSettings
 from afm_core.storage.atomic import replacing
+from afm_core.storage.locations import Location
 from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry, read_ledger
 
 PLOT = "trend.png"
@@ -17,7 +17,7 @@ _NIGHTS = 60
 _LABELLED = 5  # fields with a label; more lines cannot be told apart
 
 
-def plot_ledger(nights: Path, limits: DriftSettings) -> Path | None:
+def plot_ledger(nights: Location, limits: DriftSettings) -> Location | None:
     """Plot the last published nights, each as its last run left it. None where there are fewer than two.
 
     Recommendations have rows only: no mean score, unknown values or drift.

@@ -3,11 +3,8 @@
 Sending them back to the JVM would cost as much per row as the model does.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import chain
-from pathlib import Path
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,51 +14,48 @@ from pyspark.sql import DataFrame
 from pipelines import phases
 from pipelines.contract_checks import Contract, check_batch
 from pipelines.parquet_files import COMPRESSION
+from pipelines.scoring.published.store import NightStage, Part
 from pipelines.spark import Batches, map_in_arrow
 
-_UNFINISHED = "_unfinished"  # Spark and pyarrow do not read names that begin with an underscore
 _ROWS_PER_GROUP, _BYTES_PER_GROUP = 1 << 20, 1 << 27
 
 
-def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: Contract, folder: Path) -> int:
+def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: Contract, stage: NightStage) -> int:
     """Apply `task` to the rows and write its output as Parquet, one file per task. Returns the number of rows written.
 
-    A task that is retried replaces its file, and one that is interrupted leaves none.
+    Only the files of tasks that succeeded are published, one for each, however often it was tried.
 
     Args:
         contract: the output of the task.
-        folder: an empty folder on a file system that every executor sees.
+        stage: where the files go. Every executor must be able to write there.
     """
-    schema, target = contract.arrow, str(folder.absolute())
-    run = uuid4().hex[
-        :8
-    ]  # in every name: a reader that listed another version of the night must not find its files here
-    (folder / _UNFINISHED).mkdir()
+    schema, parts = contract.arrow, stage.parts
 
     def write(batches: Batches) -> Iterator[pa.RecordBatch]:
         context, written, outputs = TaskContext.get(), 0, iter(task(batches))
         first = next(outputs, None)
         if context is None or first is None:
             return
-        name = f"part-{context.partitionId():05d}-{run}.parquet"
-        unfinished = Path(target) / _UNFINISHED / f"{uuid4().hex}-{name}"
-        with pq.ParquetWriter(unfinished, schema, compression=COMPRESSION) as writer:
-            for group in _row_groups(chain([first], outputs), contract):
-                phases.reached(phases.WORKER_WRITES, unfinished)
-                writer.write_table(group)
-                written += group.num_rows
-        unfinished.replace(Path(target) / name)
-        yield pa.RecordBatch.from_pydict({"rows": pa.array([written])})
+        with parts.create(context.partitionId()) as part:
+            with pq.ParquetWriter(part.file, schema, compression=COMPRESSION) as writer:
+                for group in _row_groups(chain([first], outputs), contract):
+                    phases.reached(phases.WORKER_WRITES, part.name)
+                    writer.write_table(group)
+                    written += group.num_rows
+            size = part.file.tell()
+        yield pa.RecordBatch.from_pydict({"name": [part.name], "rows": pa.array([written]), "size": pa.array([size])})
 
-    counts = map_in_arrow(rows, write, "rows long").collect()  # one row per task
-    shutil.rmtree(folder / _UNFINISHED, ignore_errors=True)  # a task that was given up may still be writing there
-    return sum(count["rows"] for count in counts)
+    found = map_in_arrow(rows, write, "name string, rows long, size long").collect()  # one row per task
+    stage.keep([Part(part["name"], part["rows"], part["size"]) for part in found])
+    return sum(part["rows"] for part in found)
 
 
-def write_empty(contract: Contract, folder: Path) -> None:
-    """Write a file without rows into a folder, which is created if necessary."""
-    folder.mkdir(exist_ok=True)
-    pq.write_table(contract.arrow.empty_table(), folder / "part-00000.parquet")
+def write_empty(contract: Contract, stage: NightStage) -> None:
+    """Write a file without rows."""
+    with stage.parts.create(0) as part:
+        pq.write_table(contract.arrow.empty_table(), part.file)
+        size = part.file.tell()
+    stage.keep([Part(part.name, 0, size)])
 
 
 def _row_groups(batches: Batches, contract: Contract) -> Iterator[pa.Table]:

@@ -103,10 +103,19 @@ def test_a_path_in_hdfs_names_its_namenode(config: Path) -> None:
         assert str(versions_of(path)) == f"{url}-versions"
 
 
-@pytest.mark.parametrize("key", ["score.path", "recommend.path", "search.path"])
-def test_a_url_is_not_taken_for_a_folder(config: Path, key: str) -> None:
-    (line,) = problems(config, f"{key}=s3://shop/data")
-    assert line.startswith(f"{config}: {key}: found 's3://shop/data', allowed are local and mounted folders; ")
+def test_a_url_is_not_taken_for_a_folder(config: Path) -> None:
+    (line,) = problems(config, "search.path=s3://shop/data")
+    assert line.startswith(f"{config}: search.path: found 's3://shop/data', allowed are local and mounted folders; ")
+
+
+@pytest.mark.parametrize("key", ["score.path", "recommend.path"])
+def test_nights_are_published_anywhere_but_as_parquet_on_disks_alone(config: Path, key: str) -> None:
+    settings = load_settings(config, [f"{key}=s3a://shop/nights"])
+    assert str(settings.nightly.path if key == "score.path" else settings.recommendations_path) == "s3://shop/nights"
+    (line,) = problems(config, f"{key}=s3a://shop/nights", "score.format=parquet")
+    assert f"found parquet with the URL s3://shop/nights in {key}, allowed there is delta" in line
+    line, *_ = problems(config, f"{key}=s3a://shop/logs/nights", "score.logs=s3://shop/logs")
+    assert "lies inside score.logs (s3://shop/logs)" in line
 
 
 @pytest.mark.parametrize("name", ["../../evil", "/evil", ".hidden", "a\\b", ""])

@@ -96,6 +96,7 @@ def test_the_trend_is_drawn_from_the_second_night_on(tmp_path: Path) -> None:
     write_entry(tmp_path, published(started, 2))
     path = plot_ledger(tmp_path, DriftSettings())
     assert path is not None
+    assert isinstance(path, Path)
     assert path.read_bytes()[1:4] == b"PNG"
     assert len(read_ledger(tmp_path)) == 2, "the plot is no row"
 
@@ -108,6 +109,7 @@ def test_nights_without_scores_are_plotted_too(tmp_path: Path) -> None:
         write_entry(tmp_path, LedgerEntry(started, date(2026, 1, day), "published", None, "abc", figures, 1.5))
     path = plot_ledger(tmp_path, DriftSettings())
     assert path is not None
+    assert isinstance(path, Path)
     assert path.read_bytes()[1:4] == b"PNG"
 
 
@@ -142,13 +144,13 @@ def test_missing_nights_are_counted_from_the_newest_logs(tmp_path: Path) -> None
     for name in ("dt=2026-01-01", "dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-08", "dt=never"):
         (tmp_path / "logs" / name).mkdir(parents=True)
     (tmp_path / "scores" / "dt=2026-01-06").mkdir(parents=True)
-    logs, scores = LocalTree(tmp_path / "logs"), LocalTree(tmp_path / "scores")
+    logs, scores = LocalTree(tmp_path / "logs"), nights_in(LocalTree(tmp_path / "scores"))
     assert missing_nights(logs, scores, 4) == [date(2026, 1, 5), date(2026, 1, 8)]
     assert missing_nights(logs, scores, 14) == [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 8)]
     assert missing_nights(logs, scores, 10**12) == missing_nights(logs, scores, 14)
     assert missing_nights(logs, scores, 1) == [date(2026, 1, 8)]
     assert missing_nights(LocalTree(tmp_path / "none"), scores, 14) == []
-    assert nights_in(scores) == [date(2026, 1, 6)]
+    assert scores == [date(2026, 1, 6)]
     assert nights_between(date(2026, 1, 30), date(2026, 2, 1))[1:] == [date(2026, 1, 31), date(2026, 2, 1)]
     with pytest.raises(AfmError, match="the last night is before the first"):
         nights_between(date(2026, 1, 2), date(2026, 1, 1))
