@@ -25,7 +25,7 @@ from pipelines.contract_checks import Contract
 from pipelines.logs.sources import PARTITION
 from pipelines.scoring.lock import locked
 from pipelines.scoring.night_dates import night_name
-from pipelines.scoring.published.delta_table import create_if_absent, published_nights, replace_night, run_of
+from pipelines.scoring.published.delta_table import create_table, published_nights, replace_night, run_of
 from pipelines.scoring.published.store import OpenPart, Part
 
 _RUNS, _MANIFEST, _SETTINGS, _REJECTS = "_nights", "manifest.json", "settings.yaml", "rejects"
@@ -111,7 +111,10 @@ class DeltaNights:
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the lock of a folder on a disk. Elsewhere the commit tells who was first."""
-        return locked(self.path) if isinstance(self.path, Path) else nullcontext()
+        if isinstance(self.path, Path):
+            return locked(self.path)
+        read_file(self.path / _DELTA_LOG / "_last_checkpoint")  # one error for storage that does not answer
+        return nullcontext()
 
     def nights(self) -> list[date]:
         """The published nights, oldest first."""
@@ -129,10 +132,11 @@ class DeltaNights:
     def staged(self, night: date, contract: Contract) -> Iterator[TableStage]:
         """Files that one commit puts in place of those of the night."""
         _require_names(contract)
-        before = run_of(self.path, night)
-        if not before:
+        published = run_of(self.path, night)
+        if published is None:
             _require_free(self.path)
-            create_if_absent(self.path, contract.arrow)  # before any file: else a rerun would find files of nobody
+            create_table(self.path, contract.arrow)  # before any file: else a rerun would find files of nobody
+        before = published or 0
         stage = TableStage(self.path, night, max(time.time_ns() // 1000, before + 1))
         try:
             yield stage
@@ -188,7 +192,7 @@ def _require_names(contract: Contract) -> None:
 def _require_free(root: Location) -> None:
     """Nothing but a table of nights, the ledger and the lock may be in the folder."""
     names = folder_names(root)
-    if _DELTA_LOG in names:
+    if _DELTA_LOG in names:  # of a table that another run has just created
         return
     foreign = [name for name in names if not name.startswith(("_", "."))]
     if foreign:

@@ -40,8 +40,8 @@ def published_nights(root: Location) -> list[date]:
         return [] if table is None else sorted(date.fromisoformat(entry[PARTITION]) for entry in table.partitions())
 
 
-def run_of(root: Location, night: date) -> int:
-    """The number of the run that published a night last; 0 where none has.
+def run_of(root: Location, night: date) -> int | None:
+    """The number of the run that published a night last; 0 where none has, None where there is no table.
 
     Raises:
         ForeignFolderError: there is a table of something else.
@@ -49,19 +49,19 @@ def run_of(root: Location, night: date) -> int:
     with _one_line(root):
         table = _opened(root)
         if table is None:
-            return 0
+            return None
         _require_nights(root, table)
         return _run_in(table, night)
 
 
-def create_if_absent(root: Location, schema: pa.Schema) -> None:
-    """Create a table without nights if there is none, with the columns of a night.
+def create_table(root: Location, schema: pa.Schema) -> None:
+    """Create a table without nights, with the columns of one, if no other run has just done so.
 
     Raises:
         MachineError: the storage does not answer, or does not let us write.
     """
     with _one_line(root):
-        _ = _opened(root) or _create(root, schema)
+        _create(root, schema)
 
 
 def replace_night(
@@ -108,7 +108,7 @@ def replace_night(
     commit = CommitProperties(dict(metadata), app_transactions=[Transaction(_name_of(night), run)])
     with _one_line(root):
         for left in reversed(range(_TRIES)):
-            table = _opened(root) or _create(root, schema)
+            table = _opened(root) or _create(root, schema)  # somebody may have removed it
             if _run_in(table, night) != before:
                 raise republished(f"{root}: {folder}")
             try:
