@@ -1,4 +1,4 @@
-"""Clients of namenodes that have answered, which a process keeps as long as it lives. The only room that imports hdfs-native.
+"""Clients of namenodes that have answered; a process keeps them as long as it lives.
 
 The address and the user come from the environment: `HADOOP_CONF_DIR`, `HADOOP_USER_NAME` and what else Hadoop has.
 """
@@ -39,7 +39,7 @@ def client_of(authority: str, patient: bool = False) -> Any:
     environment = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("HADOOP_")))
     key = (authority, patient, environment)
     if _processes and os.getpid() not in _processes:
-        raise MachineError(f"hdfs://{authority}: used in a process that was forked from one that had used HDFS; spawn it")
+        raise MachineError(f"hdfs://{authority}: cannot be used in a process forked from one that uses HDFS; spawn it")
     if key not in _clients:
         _processes.append(os.getpid())
         _clients[key] = _new_client(f"hdfs://{authority}", {} if patient else _IMPATIENT)

@@ -19,6 +19,6 @@ class HdfsFileSystem(NativeFileSystem):
         self.host, self.port = host, port
 
     @property
-    def client(self) -> Any:
+    def client(self) -> Any:  # type: ignore[override]
         """The client of this process."""
         return client_of(f"{self.host or ''}{f':{self.port}' if self.port else ''}", patient=True)
