@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import obstore
 import pytest
 
 from afm_core.storage import hdfs_objects
 from afm_core.storage.object_store import read_object
 from tests.support.publishable_stores import PUBLISHABLE, fill, publishable_folder, remote
+
+obstore = pytest.importorskip("obstore")
 
 
 class Death(BaseException):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from multiprocessing import get_context
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -36,6 +37,11 @@ def raw(root: str) -> list[str]:
     """The names of everything in a folder."""
     client, path = hdfs_objects._client_and_path(root)
     return sorted(found.path.rpartition("/")[2] for found in client.list_status(path))
+
+
+def content(url: str) -> bytes:
+    found = read_object(url)
+    return found.content if found else b""
 
 
 def die_while_writing(url: str) -> None:
@@ -104,6 +110,28 @@ def test_an_answer_that_was_lost_does_not_hide_a_success(root: str, monkeypatch:
     monkeypatch.setattr(hdfs_objects, "client_of", lambda authority: Retrying())
     replace_object(f"{root}/pointer.json", b"1", None)
     assert read_object(f"{root}/pointer.json") == (b"1", "1")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("name", ["", "shops"])
+def test_names_of_hadoops_configuration(
+    hdfs: Store, root: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "fs.defaultFS": str(hdfs.root),
+        "dfs.ha.namenodes.shops": "first",
+        "dfs.namenode.rpc-address.shops.first": hdfs.root.authority,
+    }
+    rows = "".join(f"<property><name>{key}</name><value>{value}</value></property>" for key, value in settings.items())
+    (tmp_path / "core-site.xml").write_text(f"<configuration>{rows}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    url = f"hdfs://{name}/{root.rpartition('/')[2]}/a"
+    write_object(url, b"1")
+    assert content(url) == content(f"{root}/a") == b"1"
+    path = to_path(url)
+    assert str(path) == url
+    assert path.read_bytes() == b"1"
+    assert [str(found) for found in path.parent.iterdir()] == [url]
 
 
 def leave_its_group() -> None:
