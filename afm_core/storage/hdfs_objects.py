@@ -1,26 +1,21 @@
-"""The operations of `object_store` in HDFS. The only room that knows hdfs-native.
+"""The operations of `object_store` in HDFS.
 
 HDFS has no conditional put, but a rename that refuses an existing name is one step of the namenode. A file is written
 under a name of its own, which begins with a dot, and then renamed. An object that is replaced only by who has read it
 is a row of states, `pointer.json.00000000000000000007`: the highest counts, its number is its tag, and who replaces it
 makes the next number, which only one can. Whatever is killed in between leaves the highest state as it was.
-
-The address and the user come from the environment: `HADOOP_CONF_DIR`, `HADOOP_USER_NAME` and what else Hadoop has.
 """
 
 import io
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
-from afm_core.errors import MachineError
-from afm_core.storage.stored_objects import Object, Write, republished, unreachable
+from afm_core.storage.hdfs_clients import client_of, one_line_hdfs_errors
+from afm_core.storage.stored_objects import Object, Write, republished
 from afm_core.storage.urls import Url
 
 _UNFINISHED = re.compile(r"\.[^/]+\.[0-9a-f]{32}\.unfinished")
@@ -29,18 +24,12 @@ _KEPT_STATES = 20
 _ABANDONED_SECONDS = 24 * 3600
 _TRIES = 10
 _BUFFER_BYTES = 2**20
-_PATIENCE_SECONDS = 12
-_PATIENCE = {  # seen: a namenode that is down is an error after 10 seconds, instead of 175
-    "dfs.client.failover.max.attempts": "6",
-    "dfs.client.failover.sleep.base.millis": "500",
-    "dfs.client.failover.sleep.max.millis": "2000",
-}
 
 
 def read_object(url: str) -> Object | None:
     """See `object_store`."""
     client, path = _client_and_path(url)
-    with _one_line(url):
+    with one_line_hdfs_errors(url):
         with suppress(FileNotFoundError):
             return Object(client.read(path).read(), None)
         for _ in range(_TRIES):
@@ -74,7 +63,7 @@ def replace_object(url: str, content: bytes, before: Object | None) -> None:
 
     with _written(url, make_state) as write:
         write(content)
-    with _one_line(url):
+    with one_line_hdfs_errors(url):
         states = _states(client, path)
         if max(states) >= number + _KEPT_STATES:  # ours had perhaps been removed as an old one before we made it
             raise republished(url)
@@ -97,16 +86,16 @@ def _written(url: str, finish: Callable[[str], None]) -> Iterator[Write]:
     client, path = _client_and_path(url)
     folder, _, name = path.rpartition("/")
     unfinished = f"{folder}/.{name}.{uuid4().hex}.unfinished"
-    with _one_line(url):
+    with one_line_hdfs_errors(url):
         file = client.create(unfinished)
 
     def write(piece: bytes) -> None:
-        with _one_line(url):
+        with one_line_hdfs_errors(url):
             file.write(piece)
 
     try:
         yield write
-        with _one_line(url):
+        with one_line_hdfs_errors(url):
             file.close()
             finish(unfinished)
     except BaseException:
@@ -133,12 +122,12 @@ def folders_in(folder: str) -> list[str]:
 def delete_objects(folder: str) -> None:
     """See `object_store`."""
     client, path = _client_and_path(folder)
-    with _one_line(folder):
+    with one_line_hdfs_errors(folder):
         client.delete(path, recursive=True)
 
 
 def _listed(client: Any, url: str, path: str, recursive: bool) -> list[Any]:
-    with _one_line(url):
+    with one_line_hdfs_errors(url):
         try:
             return [found for found in client.list_status(path, recursive) if found.path != path]
         except FileNotFoundError:
@@ -181,51 +170,4 @@ def _exists(client: Any, path: str) -> bool:
 
 def _client_and_path(url: str) -> tuple[Any, str]:
     parsed = Url.parse(url)
-    environment = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("HADOOP_")))
-    return _client(f"hdfs://{parsed.authority}", environment), f"/{'/'.join(parsed.parts)}"
-
-
-@lru_cache(maxsize=8)
-def _client(root: str, environment: tuple[tuple[str, str], ...]) -> Any:
-    """The client of a namenode that has answered.
-
-    Args:
-        environment: where hdfs-native takes its configuration from; another one needs another client.
-    """
-    del environment
-    try:
-        from hdfs_native import Client
-    except ImportError as error:
-        raise MachineError(f"{root}: publishing there needs the package hdfs-native; install the extra hdfs") from error
-    with _one_line(root):
-        client = Client(root, _PATIENCE)
-        _require_answer(client)
-    return client
-
-
-def _require_answer(client: Any) -> None:
-    """Raise OSError if the namenode does not answer: the client itself waits for ever for one that is only silent."""
-    errors: list[Exception] = [OSError(f"no answer within {_PATIENCE_SECONDS} s")]
-
-    def ask() -> None:
-        try:
-            client.get_file_info("/")
-            errors.clear()
-        except Exception as error:
-            errors[:] = [error]
-
-    thread = Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(_PATIENCE_SECONDS)
-    if errors:
-        raise errors[0]
-
-
-@contextmanager
-def _one_line(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        if "No NameNode hosts" in str(error) or "fs.defaultFS" in str(error):
-            error = OSError("Hadoop's configuration does not name it; say hdfs://HOST:PORT/, or set HADOOP_CONF_DIR")
-        raise unreachable(url, error) from error
+    return client_of(parsed.authority), f"/{'/'.join(parsed.parts)}"

@@ -1,5 +1,6 @@
 """Paths in HDFS that fsspec and Petastorm can open."""
 
+import fsspec
 from upath.implementations.hdfs import HDFSPath
 from upath.registry import register_implementation
 
@@ -16,3 +17,4 @@ class HdfsPath(HDFSPath):
 
 
 register_implementation("hdfs", HdfsPath, clobber=True)
+fsspec.register_implementation("hdfs", "afm_core.storage.hdfs_file_system.HdfsFileSystem", clobber=True)

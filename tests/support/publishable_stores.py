@@ -6,10 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import boto3
 import pytest
-import requests
-from moto.server import ThreadedMotoServer
 
 from afm_core.storage.paths import to_path
 from afm_core.storage.publishing import place_of, staged
@@ -23,7 +20,11 @@ BUCKET = "runs"
 @contextmanager
 def moto_bucket() -> Iterator[str]:
     """The URL of an empty bucket of moto's server; the environment says how to reach it."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    boto3, moto = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
+    import requests  # comes with moto
+
+    pytest.importorskip("obstore")
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     environment = {

@@ -61,16 +61,26 @@ def s3_store(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def hdfs_store(folder: Path) -> Iterator[Store]:
-    """A namenode and a datanode."""
+def hdfs_store(folder: Path, datanodes: int = 1) -> Iterator[Store]:
+    """A namenode and datanodes, each of which has all data."""
     if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
         pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
     if find_spec("hdfs_native") is None:
         pytest.skip("needs the package hdfs-native")
-    with _started("hadoop", folder) as facts:
+    with _started("hadoop", folder, "--datanodes", str(datanodes)) as facts:
         root = to_location(facts["HDFS_URL"])
         assert isinstance(root, Url)
         yield Store(root)
+
+
+def kill_daemon(folder: Path, name: str) -> None:
+    """SIGKILL a daemon of HDFS, such as `namenode` or `datanode1`."""
+    subprocess.run([sys.executable, str(KIT / "cluster" / "hadoop"), "kill", str(folder), name], check=True, timeout=60)
+
+
+def run_daemon(folder: Path, name: str) -> None:
+    """Start a daemon of HDFS again, and wait until all have joined."""
+    subprocess.run([sys.executable, str(KIT / "cluster" / "hadoop"), "run", str(folder), name], check=True, timeout=120)
 
 
 @contextmanager

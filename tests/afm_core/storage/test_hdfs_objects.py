@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 from multiprocessing import get_context
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -20,6 +22,7 @@ from afm_core.storage.object_store import (
     replace_object,
     write_object,
 )
+from afm_core.storage.paths import to_path
 from tests.support.remote_stores import Store
 
 pytest.importorskip("hdfs_native")
@@ -34,6 +37,11 @@ def raw(root: str) -> list[str]:
     """The names of everything in a folder."""
     client, path = hdfs_objects._client_and_path(root)
     return sorted(found.path.rpartition("/")[2] for found in client.list_status(path))
+
+
+def content(url: str) -> bytes:
+    found = read_object(url)
+    return found.content if found else b""
 
 
 def die_while_writing(url: str) -> None:
@@ -99,9 +107,55 @@ def test_an_answer_that_was_lost_does_not_hide_a_success(root: str, monkeypatch:
             client.rename(source, target, overwrite)
             client.create(target)
 
-    monkeypatch.setattr(hdfs_objects, "_client", lambda root, environment: Retrying())
+    monkeypatch.setattr(hdfs_objects, "client_of", lambda authority: Retrying())
     replace_object(f"{root}/pointer.json", b"1", None)
     assert read_object(f"{root}/pointer.json") == (b"1", "1")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("name", ["", "shops"])
+def test_names_of_hadoops_configuration(
+    hdfs: Store, root: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "fs.defaultFS": str(hdfs.root),
+        "dfs.ha.namenodes.shops": "first",
+        "dfs.namenode.rpc-address.shops.first": hdfs.root.authority,
+    }
+    rows = "".join(f"<property><name>{key}</name><value>{value}</value></property>" for key, value in settings.items())
+    (tmp_path / "core-site.xml").write_text(f"<configuration>{rows}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    url = f"hdfs://{name}/{root.rpartition('/')[2]}/a"
+    write_object(url, b"1")
+    assert content(url) == content(f"{root}/a") == b"1"
+    path = to_path(url)
+    assert str(path) == url
+    assert path.read_bytes() == b"1"
+    assert [str(found) for found in path.parent.iterdir()] == [url]
+
+
+def leave_its_group() -> None:
+    """What is called in a child between fork and exec makes Python fork by itself, as PySpark does to start Java."""
+
+
+@pytest.mark.cluster
+def test_a_process_that_uses_hdfs_can_start_others_and_a_forked_one_is_refused(root: str) -> None:
+    write_object(f"{root}/a", b"1")
+    path = to_path(f"{root}/a")
+    assert path.read_bytes() == b"1"
+    subprocess.run(["true"], preexec_fn=leave_its_group, timeout=20, check=True)
+    child = get_context("fork").Process(target=exit_with_1_if_refused, args=(f"{root}/a",))
+    child.start()
+    child.join(20)
+    assert child.exitcode == 1
+    assert path.read_bytes() == b"1"
+
+
+def exit_with_1_if_refused(url: str) -> None:
+    try:
+        read_object(url)
+    except MachineError:
+        os._exit(1)
 
 
 @pytest.mark.parametrize(
