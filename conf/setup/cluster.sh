@@ -23,6 +23,6 @@ for name in "$@"; do
     "$python" -m venv --clear "$venv"
     pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
     pip install -c "$pins" pip wheel setuptools torch pyspark
-    pip install --no-build-isolation -c "$pins" --editable '.[test]'
+    pip install --no-build-isolation -c "$pins" --editable '.[test,delta]'
     echo "$wanted" >"$venv/.complete"
 done
