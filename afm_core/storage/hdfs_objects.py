@@ -27,17 +27,16 @@ _BUFFER_BYTES = 2**20
 
 
 def read_object(url: str) -> Object | None:
-    """See `object_store`."""
-    client, path = _client_and_path(url)
+    """See `object_store`. States come first: a copy from a bucket has a pointer that is a plain file."""
+    client, path = client_and_path(url)
     with one_line_hdfs_errors(url):
-        with suppress(FileNotFoundError):
-            return Object(client.read(path).read(), None)
         for _ in range(_TRIES):
             last = max(_states(client, path), default=0)
-            if not last:
-                return None
-            with suppress(FileNotFoundError):  # it has been replaced many times since it was listed
-                return Object(client.read(_state(path, last)).read(), str(last))
+            try:
+                return Object(client.read(_state(path, last) if last else path).read(), str(last))
+            except FileNotFoundError:  # there is none, or a state has been replaced many times since it was listed
+                if not last:
+                    return None
     raise republished(url)
 
 
@@ -51,8 +50,8 @@ def write_object(url: str, content: bytes | Path) -> None:
 
 def replace_object(url: str, content: bytes, before: Object | None) -> None:
     """See `object_store`."""
-    client, path = _client_and_path(url)
-    number = 1 if before is None or before.tag is None else int(before.tag) + 1
+    client, path = client_and_path(url)
+    number = int(before.tag or 0) + 1 if before else 1
 
     def make_state(unfinished: str) -> None:
         try:
@@ -76,14 +75,14 @@ def replace_object(url: str, content: bytes, before: Object | None) -> None:
 @contextmanager
 def written_in_pieces(url: str) -> Iterator[Write]:
     """Yield what takes the pieces of a file, which has a name of its own until it is complete."""
-    client, path = _client_and_path(url)
+    client, path = client_and_path(url)
     with _written(url, lambda unfinished: client.rename(unfinished, path, overwrite=True)) as write:
         yield write
 
 
 @contextmanager
 def _written(url: str, finish: Callable[[str], None]) -> Iterator[Write]:
-    client, path = _client_and_path(url)
+    client, path = client_and_path(url)
     folder, _, name = path.rpartition("/")
     unfinished = f"{folder}/.{name}.{uuid4().hex}.unfinished"
     with one_line_hdfs_errors(url):
@@ -106,7 +105,7 @@ def _written(url: str, finish: Callable[[str], None]) -> Iterator[Write]:
 
 def objects_below(folder: str) -> list[str]:
     """See `object_store`. The states of an object are one object."""
-    client, path = _client_and_path(folder)
+    client, path = client_and_path(folder)
     names = [found.path.removeprefix(f"{path}/") for found in _listed(client, folder, path, True) if not found.isdir]
     finished = [name for name in names if not _UNFINISHED.fullmatch(name.rpartition("/")[2])]
     states = [(name, _STATE.fullmatch(name)) for name in finished]
@@ -115,13 +114,13 @@ def objects_below(folder: str) -> list[str]:
 
 def folders_in(folder: str) -> list[str]:
     """See `object_store`. Empty ones count: what a killed process has left is to be removed like everything else."""
-    client, path = _client_and_path(folder)
+    client, path = client_and_path(folder)
     return sorted(found.path.rpartition("/")[2] for found in _listed(client, folder, path, False) if found.isdir)
 
 
 def delete_objects(folder: str) -> None:
     """See `object_store`."""
-    client, path = _client_and_path(folder)
+    client, path = client_and_path(folder)
     with one_line_hdfs_errors(folder):
         client.delete(path, recursive=True)
 
@@ -168,6 +167,7 @@ def _exists(client: Any, path: str) -> bool:
     return True
 
 
-def _client_and_path(url: str) -> tuple[Any, str]:
+def client_and_path(url: str) -> tuple[Any, str]:
+    """The client of the namenode that a URL names, and the path there."""
     parsed = Url.parse(url)
     return client_of(parsed.authority), f"/{'/'.join(parsed.parts)}"

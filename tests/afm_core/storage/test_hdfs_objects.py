@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from afm_core.errors import MachineError
+from afm_core.errors import MachineError, RepublishedError
 from afm_core.storage import hdfs_objects
 from afm_core.storage.object_store import (
     create_object,
@@ -35,7 +36,7 @@ def root(hdfs: Store) -> str:
 
 def raw(root: str) -> list[str]:
     """The names of everything in a folder."""
-    client, path = hdfs_objects._client_and_path(root)
+    client, path = hdfs_objects.client_and_path(root)
     return sorted(found.path.rpartition("/")[2] for found in client.list_status(path))
 
 
@@ -58,6 +59,19 @@ def test_old_states_are_removed(root: str) -> None:
 
 
 @pytest.mark.cluster
+def test_a_pointer_that_was_copied_from_a_bucket_is_replaced_like_any_other(root: str) -> None:
+    url = f"{root}/pointer.json"
+    write_object(url, b"copied")
+    copied = read_object(url)
+    assert copied == (b"copied", "0")
+    replace_object(url, b"1", copied)
+    assert content(url) == b"1"
+    with pytest.raises(RepublishedError):
+        replace_object(url, b"2", copied)
+    assert objects_below(root) == ["pointer.json"]
+
+
+@pytest.mark.cluster
 def test_what_a_killed_process_has_left_is_not_seen_and_goes_with_its_folder(root: str) -> None:
     url = f"{root}/out-versions/half/part"
     process = get_context("spawn").Process(target=die_while_writing, args=(url,))
@@ -75,7 +89,7 @@ def test_what_a_killed_process_has_left_is_not_seen_and_goes_with_its_folder(roo
 
 @pytest.mark.cluster
 def test_what_a_killed_publisher_has_left_beside_a_pointer_is_removed_after_a_day(root: str) -> None:
-    client, path = hdfs_objects._client_and_path(root)
+    client, path = hdfs_objects.client_and_path(root)
     now = int(time.time() * 1000)
     for age, name in ((0, "new"), (2 * 24 * 3600 * 1000, "old")):
         file = f"{path}/.pointer.json.{name.encode().hex():0>32}.unfinished"
@@ -87,7 +101,7 @@ def test_what_a_killed_publisher_has_left_beside_a_pointer_is_removed_after_a_da
 
 @pytest.mark.cluster
 def test_empty_folders_are_no_objects(root: str) -> None:
-    client, path = hdfs_objects._client_and_path(root)
+    client, path = hdfs_objects.client_and_path(root)
     client.mkdirs(f"{path}/empty/deep", create_parent=True)
     assert objects_below(root) == []
     write_object(f"{root}/a", b"")
@@ -97,7 +111,7 @@ def test_empty_folders_are_no_objects(root: str) -> None:
 @pytest.mark.cluster
 def test_an_answer_that_was_lost_does_not_hide_a_success(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client tries again when a connection breaks, and then finds the state that it has made itself."""
-    client, _ = hdfs_objects._client_and_path(root)
+    client, _ = hdfs_objects.client_and_path(root)
 
     class Retrying:
         def __getattr__(self, name: str) -> object:
@@ -183,3 +197,9 @@ def test_a_cluster_without_configuration_is_one_line(url: str, monkeypatch: pyte
     monkeypatch.delenv("HADOOP_HOME", raising=False)
     with pytest.raises(MachineError, match=r"cannot be reached: .*set HADOOP_CONF_DIR$"):
         read_object(url)
+
+
+def test_a_missing_package_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hdfs_native", None)
+    with pytest.raises(MachineError, match="hdfs://node:8020: this needs the package hdfs-native; install"):
+        read_object("hdfs://node:8020/a")
