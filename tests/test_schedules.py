@@ -94,16 +94,38 @@ def test_kubernetes_has_every_key_of_the_driver_that_the_documented_command_star
     ]
 
 
-def test_the_script_ends_with_the_code_that_yarn_reports(tmp_path: Path) -> None:
-    spark_submit = tmp_path / "spark-submit"
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    printed = "ERROR Client: Application diagnostics message: User application exited with status 75"
-    for code, text, expected in ((1, printed, 75), (1, "Exception in thread main", 1), (0, "", 0), (3, "", 3)):
-        spark_submit.write_text(f"#!/bin/sh\necho '{text}' >&2\nexit {code}\n")
-        spark_submit.chmod(0o755)
-        command = [SCHEDULE / "spark_submit.sh", "--deploy-mode", "cluster"]
-        completed = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert (completed.returncode, completed.stdout.strip()) == (expected, text)
+def with_spark_submit(folder: Path, code: int, printed: str, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command whose spark-submit prints this and ends with this code."""
+    spark_submit = folder / "spark-submit"
+    spark_submit.write_text(f"#!/bin/sh\necho '{printed}' >&2\nexit {code}\n")
+    spark_submit.chmod(0o755)
+    return subprocess.run(command, env={"PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (3, 0), (1, 1), (2, 2), (75, 75)])
+def test_the_cronjob_sees_the_code_of_the_job_and_takes_nothing_to_do_for_done(
+    tmp_path: Path, code: int, expected: int
+) -> None:
+    job = yaml.safe_load((SCHEDULE / "cronjob.yaml").read_text())
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert with_spark_submit(tmp_path, code, "", [*container["command"], *container["args"]]).returncode == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "expected"),
+    [
+        (1, "ERROR Client: Application diagnostics message: User application exited with status 75", 75),
+        (1, "Exception in thread main", 1),
+        (75, "error: another run", 75),
+        (0, "", 0),
+    ],
+)
+def test_the_script_ends_with_the_code_that_yarn_reports(
+    tmp_path: Path, code: int, printed: str, expected: int
+) -> None:
+    command = [str(SCHEDULE / "spark_submit.sh"), "--deploy-mode", "cluster"]
+    completed = with_spark_submit(tmp_path, code, printed, command)
+    assert (completed.returncode, completed.stdout.strip()) == (expected, printed)
 
 
 def test_the_dag_is_python_and_airflow_takes_it_where_it_is_installed() -> None:
