@@ -62,12 +62,19 @@ def s3_store(folder: Path) -> Iterator[Store]:
 @contextmanager
 def hdfs_store(folder: Path) -> Iterator[Store]:
     """A namenode and a datanode."""
-    if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
-        pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
-    with _started("hadoop", folder) as facts:
+    with hadoop_daemons(folder) as facts:
         root = to_location(facts["HDFS_URL"])
         assert isinstance(root, Url)
         yield Store(root)
+
+
+@contextmanager
+def hadoop_daemons(folder: Path, *options: str) -> Iterator[dict[str, str]]:
+    """HDFS, and YARN if the options ask for it; what the kit says of them by name."""
+    if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
+        pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
+    with _started("hadoop", folder, *options) as facts:
+        yield facts
 
 
 @contextmanager

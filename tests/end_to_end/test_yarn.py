@@ -1,0 +1,139 @@
+"""Preparation and scoring on YARN, in client and in cluster mode, with logs in HDFS and the Python environment as an
+archive; executors die, and jobs fail."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from afm_core.storage.urls import Url
+from pipelines.dataset import Dataset
+from pipelines.scoring.lock import locked
+from tests.support.config import NIGHT, write_config
+from tests.support.decoding import assert_same_dataset
+from tests.support.files import ROOT, staging
+from tests.support.job_environment import job_environment, pack
+from tests.support.jobs import run_main
+from tests.support.nights import published_scores, write_large_night
+from tests.support.remote_stores import upload
+from tests.support.small import Small
+from tests.support.waiting import wait_for
+from tests.support.yarn import Mode, Submission, Yarn, put_file, yarn_cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
+MODES = ["client", "cluster"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is there before any job is submitted."""
+
+    yarn: Yarn
+    environment: Path
+    """The virtual environment, for drivers that run here."""
+    archive: Url
+    """The same, for the nodes. In HDFS, so that it is not sent with every job and each node unpacks it once."""
+    project: Path
+    """The project as `make dist` packs it; without it, jobs use the one that is installed in the environment."""
+    logs: Url
+    """The small logs."""
+    nights: Url
+    """One large night."""
+    scores: list[dict[str, Any]]
+    """Its scores by one machine."""
+
+    def options(self, mode: Mode) -> list[str]:
+        python = {"spark.pyspark.python": "./environment/bin/python"}
+        if mode == "client":
+            python["spark.pyspark.driver.python"] = str(self.environment / "bin" / "python")
+        conf = [argument for key, value in python.items() for argument in ("--conf", f"{key}={value}")]
+        return ["--archives", f"{self.archive.for_spark}#environment", *conf]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, small: Small, shared_spark: SparkSession) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("yarn")
+    environment = job_environment(folder / "job-env")
+    pack(environment, folder / "environment.tar.gz")
+    project = folder / "attentional_fm.zip"
+    subprocess.run([sys.executable, ROOT / "conf" / "setup" / "dist.py", project], check=True)
+    with yarn_cluster(folder / "hadoop") as yarn:
+        archive, logs, nights = (yarn.root / name for name in ("apps/environment.tar.gz", "logs", "nights"))
+        put_file(shared_spark, folder / "environment.tar.gz", archive)
+        upload(shared_spark, Path(str(small.settings.logs.path)), logs)
+        write_large_night(small, folder / "nights" / f"dt={NIGHT}", copies=20)
+        upload(shared_spark, folder / "nights", nights)
+        config = small.scoring_config(folder / "local", folder / "nights")
+        run_main("score", config, "--date", NIGHT)
+        scores = published_scores(folder / "local" / "scores")[f"dt={NIGHT}"]
+        yield Site(yarn, environment, archive, project, logs, nights, scores)
+
+
+def kill_an_executor(job: Submission, site: Site, output: Path, pattern: str) -> None:
+    """SIGKILL one executor as soon as a run has begun to write what it will publish at `output`."""
+    wait_for(lambda: [file for stage in staging(output) for file in stage.glob(pattern)], "it writes", job.driver)
+    site.yarn.executors()[0].kill()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_yarn_prepares_the_dataset_of_one_machine_although_an_executor_is_killed(
+    site: Site, small: Small, tmp_path: Path, mode: Mode
+) -> None:
+    config = write_config(tmp_path, site.logs.for_spark)
+    arguments = ["--config", str(config), "--force"]
+    options = [*site.options(mode), "--py-files", str(site.project)]
+    with site.yarn.submitting(mode, options, "prepare", *arguments, folder=tmp_path / "driver") as job:
+        kill_an_executor(job, site, tmp_path / "dataset", "train/part-*")
+        assert job.finish() == 0, job.printed()[-5000:]
+    assert job.application()["finalStatus"] == "SUCCEEDED"
+    log = job.driver_printed() if mode == "cluster" else job.printed()
+    assert "Exit status: 137" in log
+    assert "instances" in log, "what the job prints is there"
+    assert_same_dataset(Dataset.open(tmp_path / "dataset"), small.dataset)
+    assert not staging(tmp_path / "dataset")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_night_has_the_bits_of_one_machine_although_an_executor_is_killed(
+    site: Site, small: Small, tmp_path: Path, mode: Mode
+) -> None:
+    config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark})
+    options = site.options(mode)
+    arguments = ["--config", str(config), "--date", NIGHT]
+    if mode == "cluster":  # a file that is sent with the job lies in the driver's working folder
+        options += ["--files", str(config)]
+        arguments[1] = config.name
+    with site.yarn.submitting(mode, options, "score", *arguments, folder=tmp_path / "driver") as job:
+        kill_an_executor(job, site, tmp_path / "scores", "_unfinished/*.parquet")
+        assert job.finish() == 0, job.printed()[-5000:]
+    assert job.application()["finalStatus"] == "SUCCEEDED"
+    log = job.driver_printed() if mode == "cluster" else job.printed()
+    assert "Exit status: 137" in log
+    assert "Lost task" in log, "no task was tried again, so nothing was tested"
+    assert "scored small, night" in log, "what the job prints is there"
+    assert published_scores(tmp_path / "scores") == {f"dt={NIGHT}": site.scores}
+
+
+@pytest.mark.parametrize(("mode", "code", "status"), [("client", 75, "SUCCEEDED"), ("cluster", 1, "FAILED")])
+def test_a_failed_job_is_seen_in_the_exit_code_of_spark_submit_only(
+    site: Site, small: Small, tmp_path: Path, mode: Mode, code: int, status: str
+) -> None:
+    """In client mode YARN takes every job for a success; in cluster mode spark-submit knows one code for all errors."""
+    config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark})
+    arguments = ["--config", str(config), "--date", NIGHT]
+    with (
+        locked(tmp_path / "scores"),
+        site.yarn.submitting(mode, site.options(mode), "score", *arguments, folder=tmp_path / "driver") as job,
+    ):
+        assert job.finish() == code, job.printed()[-5000:]
+    application = job.application()
+    assert (application["state"], application["finalStatus"]) == ("FINISHED", status)
+    if mode == "cluster":
+        assert application["diagnostics"] == "User application exited with status 75"
+        assert "User application exited with status 75" in job.printed()
+    assert "retry when it has ended" in (job.driver_printed() if mode == "cluster" else job.printed())
