@@ -82,8 +82,7 @@ def test_kubernetes_has_every_key_of_the_cronjob() -> None:
 
 def test_kubernetes_has_every_key_of_the_driver_that_the_documented_command_starts(spark: SparkSession) -> None:
     """The pod by Spark's own code, without a Kubernetes."""
-    command = documented_command("k8s://")
-    pod = driver_pod(spark, command)
+    pod = driver_pod(spark, documented_command())
     require_valid(pod)
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "IMAGE"

@@ -23,7 +23,7 @@ from tests.support.nights import published_scores, write_large_night
 from tests.support.remote_stores import upload
 from tests.support.small import Small
 from tests.support.waiting import wait_for
-from tests.support.yarn import Mode, Submission, Yarn, put_file, yarn_cluster
+from tests.support.yarn import PLAIN, WITH_CODES, Mode, Submission, Yarn, put_file, yarn_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 MODES = ["client", "cluster"]
@@ -36,8 +36,6 @@ class Site:
     yarn: Yarn
     environment: Path
     """The virtual environment, for drivers that run here."""
-    archive: Url
-    """The same, for the nodes. In HDFS, so that it is not sent with every job and each node unpacks it once."""
     project: Path
     """The project as `make dist` packs it; without it, jobs use the one that is installed in the environment."""
     logs: Url
@@ -46,13 +44,6 @@ class Site:
     """One large night."""
     scores: list[dict[str, Any]]
     """Its scores by one machine."""
-
-    def options(self, mode: Mode) -> list[str]:
-        python = {"spark.pyspark.python": "./environment/bin/python"}
-        if mode == "client":
-            python["spark.pyspark.driver.python"] = str(self.environment / "bin" / "python")
-        conf = [argument for key, value in python.items() for argument in ("--conf", f"{key}={value}")]
-        return ["--archives", f"{self.archive.for_spark}#environment", *conf]
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +54,15 @@ def site(tmp_path_factory: pytest.TempPathFactory, small: Small, shared_spark: S
     project = folder / "attentional_fm.zip"
     subprocess.run([sys.executable, ROOT / "conf" / "setup" / "dist.py", project], check=True)
     with yarn_cluster(folder / "hadoop") as yarn:
-        archive, logs, nights = (yarn.root / name for name in ("apps/environment.tar.gz", "logs", "nights"))
-        put_file(shared_spark, folder / "environment.tar.gz", archive)
+        logs, nights = yarn.root / "logs", yarn.root / "nights"
+        put_file(shared_spark, folder / "environment.tar.gz", yarn.root / "apps" / "environment.tar.gz")
         upload(shared_spark, Path(str(small.settings.logs.path)), logs)
         write_large_night(small, folder / "nights" / f"dt={NIGHT}", copies=20)
         upload(shared_spark, folder / "nights", nights)
         config = small.scoring_config(folder / "local", folder / "nights")
         run_main("score", config, "--date", NIGHT)
         scores = published_scores(folder / "local" / "scores")[f"dt={NIGHT}"]
-        yield Site(yarn, environment, archive, project, logs, nights, scores)
+        yield Site(yarn, environment, project, logs, nights, scores)
 
 
 def kill_an_executor(job: Submission, site: Site, output: Path, pattern: str) -> None:
@@ -85,9 +76,8 @@ def test_yarn_prepares_the_dataset_of_one_machine_although_an_executor_is_killed
     site: Site, small: Small, tmp_path: Path, mode: Mode
 ) -> None:
     config = write_config(tmp_path, site.logs.for_spark)
-    arguments = ["--config", str(config), "--force"]
-    options = [*site.options(mode), "--py-files", str(site.project)]
-    with site.yarn.submitting(mode, options, "prepare", *arguments, folder=tmp_path / "driver") as job:
+    options = ["--py-files", str(site.project)]
+    with site.yarn.submitting(mode, site.environment, "prepare", config, "--force", options=options) as job:
         kill_an_executor(job, site, tmp_path / "dataset", "train/part-*")
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
@@ -103,12 +93,7 @@ def test_a_night_has_the_bits_of_one_machine_although_an_executor_is_killed(
     site: Site, small: Small, tmp_path: Path, mode: Mode
 ) -> None:
     config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark})
-    options = site.options(mode)
-    arguments = ["--config", str(config), "--date", NIGHT]
-    if mode == "cluster":  # a file that is sent with the job lies in the driver's working folder
-        options += ["--files", str(config)]
-        arguments[1] = config.name
-    with site.yarn.submitting(mode, options, "score", *arguments, folder=tmp_path / "driver") as job:
+    with site.yarn.submitting(mode, site.environment, "score", config, "--date", NIGHT) as job:
         kill_an_executor(job, site, tmp_path / "scores", "_unfinished/*.parquet")
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
@@ -119,21 +104,40 @@ def test_a_night_has_the_bits_of_one_machine_although_an_executor_is_killed(
     assert published_scores(tmp_path / "scores") == {f"dt={NIGHT}": site.scores}
 
 
-@pytest.mark.parametrize(("mode", "code", "status"), [("client", 75, "SUCCEEDED"), ("cluster", 1, "FAILED")])
+@pytest.mark.parametrize(
+    ("mode", "program", "code", "status"),
+    [
+        ("client", PLAIN, 75, "SUCCEEDED"),
+        ("cluster", PLAIN, 1, "FAILED"),
+        ("cluster", WITH_CODES, 75, "FAILED"),
+    ],
+)
 def test_a_failed_job_is_seen_in_the_exit_code_of_spark_submit_only(
-    site: Site, small: Small, tmp_path: Path, mode: Mode, code: int, status: str
+    site: Site, small: Small, tmp_path: Path, mode: Mode, program: Path, code: int, status: str
 ) -> None:
     """In client mode YARN takes every job for a success; in cluster mode spark-submit knows one code for all errors."""
     config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark})
-    arguments = ["--config", str(config), "--date", NIGHT]
     with (
         locked(tmp_path / "scores"),
-        site.yarn.submitting(mode, site.options(mode), "score", *arguments, folder=tmp_path / "driver") as job,
+        site.yarn.submitting(mode, site.environment, "score", config, "--date", NIGHT, program=program) as job,
     ):
         assert job.finish() == code, job.printed()[-5000:]
     application = job.application()
     assert (application["state"], application["finalStatus"]) == ("FINISHED", status)
+    assert job.attempts() == 1
     if mode == "cluster":
         assert application["diagnostics"] == "User application exited with status 75"
-        assert "User application exited with status 75" in job.printed()
     assert "retry when it has ended" in (job.driver_printed() if mode == "cluster" else job.printed())
+
+
+def test_relative_paths_are_refused_in_cluster_mode_and_yarn_tries_again_unless_told_not_to(
+    site: Site, small: Small, tmp_path: Path
+) -> None:
+    config = small.scoring_config(tmp_path, score={"path": "runs/scores"})
+    twice = ["--conf", "spark.yarn.maxAppAttempts=2"]
+    with site.yarn.submitting(
+        "cluster", site.environment, "score", config, "--date", NIGHT, options=twice, program=WITH_CODES
+    ) as job:
+        assert job.finish() == 2, job.printed()[-5000:]
+    assert job.attempts() == 2
+    assert "score.path: runs/scores is relative to the working folder of a YARN container" in job.driver_printed()

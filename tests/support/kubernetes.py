@@ -8,17 +8,15 @@ from typing import Any
 import yaml
 from pyspark.sql import SparkSession
 
-from tests.support.files import ROOT
+from tests.support.documented import documented_commands
 
 
-def documented_command(master: str) -> list[str]:
-    """The arguments of the command for this master in docs/cluster.md, as a shell would pass them."""
-    text = (ROOT / "docs" / "cluster.md").read_text()
-    (block,) = [block for block in re.findall(r"^```\n(.+?)^```", text, re.DOTALL | re.MULTILINE) if master in block]
+def documented_command() -> list[str]:
+    """The arguments of the documented spark-submit, as a shell would pass them."""
+    block = documented_commands("k8s://")
     volumes = re.search(r'volume\(\) \{ echo "(.+?)"; \}\n', block, re.DOTALL)
     assert volumes
-    command = block[volumes.end() :].replace("\\\n", " ")
-    command = re.sub(r"\$\(volume (\w+)\)", lambda use: volumes[1].replace("$1", use[1]), command)
+    command = re.sub(r"\$\(volume (\w+)\)", lambda use: volumes[1].replace("$1", use[1]), block[volumes.end() :])
     return shlex.split(command)[1:]
 
 

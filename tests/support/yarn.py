@@ -3,8 +3,9 @@
 import json
 import os
 import secrets
+import shlex
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,13 @@ from pyspark.sql import SparkSession
 from afm_core.storage.locations import to_location
 from afm_core.storage.urls import Url
 from tests.support.cluster import CONF, LOOPBACK, SPARK_HOME, running
+from tests.support.documented import documented_commands
 from tests.support.files import ROOT
 from tests.support.remote_stores import file_system, hadoop_daemons
 
+PLAIN = SPARK_HOME / "bin" / "spark-submit"
+WITH_CODES = ROOT / "conf" / "schedule" / "spark_submit.sh"
+"""The same, but ends with the exit code of the job in cluster mode, too."""
 EXECUTOR = "org.apache.spark.executor.YarnCoarseGrainedExecutorBackend"
 PATIENCE = "yarn:yarn.am.liveness-monitor.expiry-interval-ms=300000"
 """The kit's half minute counts the unpacking of archives: without Hadoop's native library, a process for each file."""
@@ -49,6 +54,11 @@ class Submission:
         found = self.yarn.ask(f"apps?applicationTags={self.tag}")["apps"]
         (application,) = found["app"]
         return application
+
+    def attempts(self) -> int:
+        """How often YARN has started its driver, or in client mode the driver's companion."""
+        application = self.application()["id"]
+        return len(self.yarn.ask(f"apps/{application}/appattempts")["appAttempts"]["appAttempt"])
 
     def printed(self) -> str:
         """What spark-submit printed: in client mode the job's messages, and Spark's."""
@@ -87,17 +97,38 @@ class Yarn:
 
     @contextmanager
     def submitting(
-        self, mode: Mode, options: list[str], job: str, *arguments: str, folder: Path
+        self,
+        mode: Mode,
+        environment: Path,
+        job: str,
+        config: Path,
+        *arguments: str,
+        options: Sequence[str] = (),
+        program: Path = PLAIN,
     ) -> Iterator[Submission]:
-        """Submits a job; `folder` is the working folder of spark-submit."""
+        """Submits a job with the documented command, and `options` after those.
+
+        Args:
+            environment: the Python environment of drivers that run here.
+        """
         tag = secrets.token_hex(8)
         conf = {**CONF, **BOTH_EXECUTORS, "spark.log.level": "WARN", "spark.yarn.tags": tag}
-        command = [str(SPARK_HOME / "bin" / "spark-submit"), "--deploy-mode", mode]
-        command += ["--properties-file", str(self.folder / "spark-yarn.conf")]
+        command = [str(program), "--properties-file", str(self.folder / "spark-yarn.conf")]
         command += [argument for key, value in conf.items() for argument in ("--conf", f"{key}={value}")]
-        command += [*options, str(ROOT / "jobs" / f"{job}.py"), *arguments]
+        command += [*documented_options(mode, environment, config), *options, str(ROOT / "jobs" / f"{job}.py")]
+        command += ["--config", config.name if mode == "cluster" else str(config), *arguments]
+        folder = config.parent / "driver"
         with running(command, folder, self.environment) as driver:
             yield Submission(driver, folder, self, tag)
+
+
+def documented_options(mode: Mode, environment: Path, config: Path) -> list[str]:
+    """Those of spark-submit in docs/cluster.md, with these paths."""
+    command = documented_commands(f"--master yarn --deploy-mode {mode}")
+    command = command.replace("$PWD/job-env", str(environment)).replace("conf/shop.yaml", str(config))
+    arguments = shlex.split(command)[1:]
+    (script,) = [position for position, argument in enumerate(arguments) if argument.startswith("jobs/")]
+    return arguments[:script]
 
 
 @contextmanager
@@ -111,6 +142,7 @@ def yarn_cluster(folder: Path) -> Iterator[Yarn]:
             "SPARK_HOME": str(SPARK_HOME),
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_LOCAL_DIRS": str(folder / "local"),
+            "PATH": f"{SPARK_HOME / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HADOOP_CONF_DIR": facts["HADOOP_CONF_DIR"],
         }
         yield Yarn(folder, root, facts["YARN_HTTP"], environment)
