@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from afm_core.storage.paths import to_path
 from afm_core.storage.urls import Url
 from pipelines.dataset import Dataset
 from pipelines.scoring.lock import locked
@@ -23,7 +24,7 @@ from tests.support.nights import published_scores, write_large_night
 from tests.support.remote_stores import upload
 from tests.support.small import Small
 from tests.support.waiting import wait_for
-from tests.support.yarn import PLAIN, WITH_CODES, Mode, Submission, Yarn, put_file, yarn_cluster
+from tests.support.yarn import PATIENCE, PLAIN, WITH_CODES, Mode, Submission, Yarn, put_file, yarn_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 MODES = ["client", "cluster"]
@@ -65,43 +66,55 @@ def site(tmp_path_factory: pytest.TempPathFactory, small: Small, shared_spark: S
         yield Site(yarn, environment, project, logs, nights, scores)
 
 
-def kill_an_executor(job: Submission, site: Site, output: Path, pattern: str) -> None:
+@pytest.fixture(params=["disk"])
+def outputs(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> str:
+    """Where jobs publish: a folder that all nodes share, or `hdfs`, once artefacts can be published there."""
+    return {"disk": str(tmp_path), "hdfs": (site.yarn.root / tmp_path.name).for_spark}[request.param]
+
+
+def kill_an_executor(job: Submission, site: Site, output: str, pattern: str) -> None:
     """SIGKILL one executor as soon as a run has begun to write what it will publish at `output`."""
-    wait_for(lambda: [file for stage in staging(output) for file in stage.glob(pattern)], "it writes", job.driver)
+    place = Path(output)
+
+    def begun() -> list[Path]:
+        return [file for stage in staging(place) for file in stage.glob(pattern)]
+
+    wait_for(begun, "it writes", job.driver, seconds=PATIENCE)
     site.yarn.executors()[0].kill()
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_yarn_prepares_the_dataset_of_one_machine_although_an_executor_is_killed(
-    site: Site, small: Small, tmp_path: Path, mode: Mode
+    site: Site, small: Small, tmp_path: Path, outputs: str, mode: Mode
 ) -> None:
-    config = write_config(tmp_path, site.logs.for_spark)
+    config = write_config(tmp_path, site.logs.for_spark, dataset={"path": f"{outputs}/dataset"})
     options = ["--py-files", str(site.project)]
     with site.yarn.submitting(mode, site.environment, "prepare", config, "--force", options=options) as job:
-        kill_an_executor(job, site, tmp_path / "dataset", "train/part-*")
+        kill_an_executor(job, site, f"{outputs}/dataset", "train/part-*")
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
     log = job.driver_printed() if mode == "cluster" else job.printed()
     assert "Exit status: 137" in log
+    assert "FetchFailed" in log, "nothing was computed again, so nothing was tested"
     assert "instances" in log, "what the job prints is there"
-    assert_same_dataset(Dataset.open(tmp_path / "dataset"), small.dataset)
+    assert_same_dataset(Dataset.open(to_path(f"{outputs}/dataset")), small.dataset)
     assert not staging(tmp_path / "dataset")
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_night_has_the_bits_of_one_machine_although_an_executor_is_killed(
-    site: Site, small: Small, tmp_path: Path, mode: Mode
+    site: Site, small: Small, tmp_path: Path, outputs: str, mode: Mode
 ) -> None:
-    config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark})
+    config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark, "path": f"{outputs}/scores"})
     with site.yarn.submitting(mode, site.environment, "score", config, "--date", NIGHT) as job:
-        kill_an_executor(job, site, tmp_path / "scores", "_unfinished/*.parquet")
+        kill_an_executor(job, site, f"{outputs}/scores", "_unfinished/*.parquet")
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
     log = job.driver_printed() if mode == "cluster" else job.printed()
     assert "Exit status: 137" in log
     assert "Lost task" in log, "no task was tried again, so nothing was tested"
     assert "scored small, night" in log, "what the job prints is there"
-    assert published_scores(tmp_path / "scores") == {f"dt={NIGHT}": site.scores}
+    assert published_scores(to_path(f"{outputs}/scores")) == {f"dt={NIGHT}": site.scores}
 
 
 @pytest.mark.parametrize(

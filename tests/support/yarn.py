@@ -26,11 +26,13 @@ PLAIN = SPARK_HOME / "bin" / "spark-submit"
 WITH_CODES = ROOT / "conf" / "schedule" / "spark_submit.sh"
 """The same, but ends with the exit code of the job in cluster mode, too."""
 EXECUTOR = "org.apache.spark.executor.YarnCoarseGrainedExecutorBackend"
-PATIENCE = "yarn:yarn.am.liveness-monitor.expiry-interval-ms=300000"
-"""The kit's half minute counts the unpacking of archives: without Hadoop's native library, a process for each file."""
+PATIENCE = 600
+"""Seconds for a job. The first one on a node waits for the archive: without Hadoop's native library, unpacking starts a
+process for each file."""
+LAUNCH = f"yarn:yarn.am.liveness-monitor.expiry-interval-ms={PATIENCE}000"
 BOTH_EXECUTORS = {
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-    "spark.scheduler.maxRegisteredResourcesWaitingTime": "180s",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": f"{PATIENCE}s",
 }
 """A job waits for both, also while a node unpacks the archive."""
 Mode = Literal["client", "cluster"]
@@ -47,7 +49,7 @@ class Submission:
 
     def finish(self) -> int:
         """Waits until the job is done; the exit code of spark-submit."""
-        return self.driver.wait(timeout=300)
+        return self.driver.wait(timeout=PATIENCE)
 
     def application(self) -> dict[str, Any]:
         """What YARN says of the application: `state`, `finalStatus`, `diagnostics` and more."""
@@ -134,7 +136,7 @@ def documented_options(mode: Mode, environment: Path, config: Path) -> list[str]
 @contextmanager
 def yarn_cluster(folder: Path) -> Iterator[Yarn]:
     """HDFS and a YARN of two node managers; skips where the kit is absent."""
-    with hadoop_daemons(folder, "--yarn", "--nodemanagers", "2", "-D", PATIENCE) as facts:
+    with hadoop_daemons(folder, "--yarn", "--nodemanagers", "2", "-D", LAUNCH) as facts:
         root = to_location(facts["HDFS_URL"])
         assert isinstance(root, Url)
         others = ("SPARK_", "PYSPARK_", "PYTHON", "HADOOP_", "YARN_")
