@@ -11,6 +11,7 @@ from afm_core.redaction import without_secrets
 from afm_core.settings import Settings, load_settings, settings_reference
 from afm_core.storage.paths import to_path
 from pipelines.console import printable
+from pipelines.submission import require_lasting_paths
 
 EXIT_CODES = """
 exit codes:
@@ -79,7 +80,9 @@ def run(
     """Parse `argv` (by default the command line), load the settings and run `job`."""
     arguments = command.parse_args(argv)
     with one_line_exits():
-        job(load_settings(arguments.config, arguments.overrides), arguments)
+        settings = load_settings(arguments.config, arguments.overrides)
+        require_lasting_paths(settings)
+        job(settings, arguments)
 
 
 @contextmanager

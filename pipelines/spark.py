@@ -21,6 +21,7 @@ from afm_core.errors import AfmError, LogsError, MachineError
 from afm_core.storage.locations import Location
 from afm_core.storage.urls import Url
 from pipelines import spark_compat
+from pipelines.submission import place_of_spark_log, started_by_spark_submit
 
 Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
@@ -93,7 +94,7 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     builder = SparkSession.builder.appName(name)
     for key, value in _FIXED.items():
         builder = builder.config(key, value)
-    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM
+    if started_by_spark_submit():
         return builder.master(_with_retries(_submitted_to() or master)).getOrCreate()
     check_java()
     for key, value in _LOCAL_DEFAULTS.items():
@@ -205,9 +206,9 @@ def one_line_errors(log: Path) -> Iterator[None]:
         if disk_full:
             raise MachineError(
                 f"{disk_full[0]}: Spark could not write; free space where the job writes and where Spark keeps "
-                f"temporary files, and run it again (Spark's own log: {log})"
+                f"temporary files, and run it again (Spark's own log: {place_of_spark_log(log)})"
             ) from error
-        raise LogsError(f"{_essence(str(error))} (Spark's own log: {log})") from error
+        raise LogsError(f"{_essence(str(error))} (Spark's own log: {place_of_spark_log(log)})") from error
 
 
 def _worker_error(name: str, message: str) -> AfmError:
@@ -222,7 +223,8 @@ def _essence(text: str) -> str:
     if python:
         return python[-1].partition(": ")[2][:300]
     causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
-    cause = (causes or lines or ["Spark failed without a message"])[0].removeprefix("Caused by: ")
+    said = [line for line in lines if not line.startswith("An error occurred while calling ")]  # Py4J says only this
+    cause = (causes or said or ["Spark failed without a message"])[0].removeprefix("Caused by: ").removeprefix(": ")
     cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]
     file = re.search(spark_compat.FILE_IN_ERROR, text)
     if file is None:

@@ -63,11 +63,9 @@ def s3_store(folder: Path) -> Iterator[Store]:
 @contextmanager
 def hdfs_store(folder: Path, datanodes: int = 1) -> Iterator[Store]:
     """A namenode and datanodes, each of which has all data."""
-    if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
-        pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
     if find_spec("hdfs_native") is None:
         pytest.skip("needs the package hdfs-native")
-    with _started("hadoop", folder, "--datanodes", str(datanodes)) as facts:
+    with hadoop_daemons(folder, "--datanodes", str(datanodes)) as facts:
         root = to_location(facts["HDFS_URL"])
         assert isinstance(root, Url)
         yield Store(root)
@@ -81,6 +79,15 @@ def kill_daemon(folder: Path, name: str) -> None:
 def run_daemon(folder: Path, name: str) -> None:
     """Start a daemon of HDFS again, and wait until all have joined."""
     subprocess.run([sys.executable, str(KIT / "cluster" / "hadoop"), "run", str(folder), name], check=True, timeout=120)
+
+
+@contextmanager
+def hadoop_daemons(folder: Path, *options: str) -> Iterator[dict[str, str]]:
+    """HDFS, and YARN if the options ask for it; what the kit says of them by name."""
+    if not (KIT / "cluster" / "hadoop").is_file() or not (KIT / "jars" / "cluster").is_dir():
+        pytest.skip("needs ../shared (cluster/hadoop, jars/cluster)")
+    with _started("hadoop", folder, *options) as facts:
+        yield facts
 
 
 @contextmanager
