@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from afm_core.storage.anywhere import read_file
-from afm_core.storage.locations import Location, to_location
+from afm_core.storage.locations import to_location
 from pipelines import phases
 from pipelines.scoring.monitoring.ledger import read_ledger
 from pipelines.scoring.published.delta_nights import DeltaNights
 from tests.support.jobs import RunJob, run_main
-from tests.support.night_stores import table_of
+from tests.support.night_stores import rows_of, table_of
 from tests.support.nights import sorted_scores
 from tests.support.processes import finish, start_job
 from tests.support.publishable_stores import connected_to
@@ -48,13 +47,6 @@ def scores(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_main("score", config, "--from", NIGHTS[0], "--to", NIGHTS[-1])
     run_main("score", config, "--date", str(REDONE), "--explain", "2")
     return folder / "scores"
-
-
-def rows_of(path: Location, night: str, version: int | None = None) -> pa.Table:
-    """The rows of a night, sorted."""
-    uris = table_of(DeltaNights(path), version).file_uris([("dt", "=", night)])
-    parts = [pq.read_table(pa.BufferReader(read_file(to_location(uri)) or b"")) for uri in uris]
-    return pa.concat_tables(parts).sort_by("event_id").combine_chunks()
 
 
 def test_a_night_is_that_of_the_folders(scores: Path, plain: Path) -> None:

@@ -16,6 +16,7 @@ from afm_core.storage.remote_places import RemotePlace
 from pipelines.dataset import Dataset
 from tests.support.config import NIGHT, write_config
 from tests.support.jobs import RunJob
+from tests.support.night_stores import rows_of
 from tests.support.nights import sorted_scores
 from tests.support.processes import finish, start_job
 from tests.support.publishable_stores import PUBLISHABLE, connected_to, fill, publishable_folder, remote
@@ -149,7 +150,7 @@ def test_every_job_reads_from_and_writes_to_remote_storage(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Logs, dataset, run and bundle are on a real server; only the scores are on the disk."""
+    """Logs, dataset, run, bundle and scores are on a real server."""
     store: Store = request.getfixturevalue(kind)
     root = store.root / tmp_path.name
     upload(spark, Path(str(small.settings.logs.path)), root / "logs")
@@ -161,7 +162,7 @@ def test_every_job_reads_from_and_writes_to_remote_storage(
         logs={"path": f"{root}/logs"},
         dataset={"path": f"{root}/dataset"},
         run={"path": f"{root}/run"},
-        score={"logs": f"{root}/logs", "bundle": f"{root}/run/current"},
+        score={"logs": f"{root}/logs", "path": f"{root}/scores", "bundle": f"{root}/run/current"},
         promote={"calibration_range": [0.0, 99.0]},
     )
     for job, *arguments in (("prepare",), ("train",), ("evaluate",), ("promote",), ("score", "--date", NIGHT)):
@@ -170,8 +171,8 @@ def test_every_job_reads_from_and_writes_to_remote_storage(
     dataset = Dataset.open(to_path(f"{root}/dataset"))
     assert dataset.manifest.digest == small.dataset.manifest.digest
     assert dataset.feature_map.fingerprint == small.dataset.feature_map.fingerprint
-    scored = [sorted_scores(folder / f"dt={NIGHT}") for folder in (tmp_path / "scores", small.settings.nightly.path)]
-    assert scored[0]["score"].equals(scored[1]["score"])
+    ours, theirs = rows_of(root / "scores", NIGHT), sorted_scores(small.settings.nightly.path / f"dt={NIGHT}")
+    assert ours["score"].equals(theirs["score"])
     (version,) = remote(f"{root}/dataset").all_versions
     assert not [name for name in objects_below(str(version)) if name.startswith("_candidates/")]
     assert {"evaluation.json", "history.jsonl", "bundle-versions/pointer.json"} <= set(objects_below(f"{root}/run"))

@@ -12,7 +12,7 @@ from pyspark.sql.types import DataType, FloatType, StringType, StructField
 
 from afm_core.settings import Settings
 from afm_core.storage.anywhere import read_file
-from afm_core.storage.locations import to_location
+from afm_core.storage.locations import Location, to_location
 from pipelines.contract_checks import Contract
 from pipelines.contracts import scores
 from pipelines.scoring.published.delta_nights import DeltaNights
@@ -91,3 +91,12 @@ def fail(store: NightStore, night: date) -> None:
     with suppress(RuntimeError), store.staged(night, CONTRACT) as stage:
         stage.keep(write_rows(stage, "half"))
         raise RuntimeError
+
+
+def rows_of(path: Location, night: str, version: int | None = None) -> pa.Table:
+    """The rows of a night of a Delta table, sorted."""
+    parts = [
+        pq.read_table(pa.BufferReader(content))
+        for content in _files(DeltaNights(path), date.fromisoformat(night), version)
+    ]
+    return pa.concat_tables(parts).sort_by("event_id").combine_chunks()
