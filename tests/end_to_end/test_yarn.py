@@ -5,12 +5,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from afm_core.bundle import read_bundle
+from afm_core.storage.locations import Location
+from afm_core.storage.object_store import objects_below
 from afm_core.storage.paths import to_path
 from afm_core.storage.urls import Url
 from pipelines.dataset import Dataset
@@ -20,6 +24,7 @@ from tests.support.decoding import assert_same_dataset
 from tests.support.files import ROOT, staging
 from tests.support.job_environment import job_environment, pack
 from tests.support.jobs import run_main
+from tests.support.night_stores import rows_of
 from tests.support.nights import published_scores, write_large_night
 from tests.support.remote_stores import upload
 from tests.support.small import Small
@@ -43,6 +48,8 @@ class Site:
     """The small logs."""
     nights: Url
     """One large night."""
+    bundle: Url
+    """The bundle that scores it."""
     scores: list[dict[str, Any]]
     """Its scores by one machine."""
 
@@ -60,24 +67,27 @@ def site(tmp_path_factory: pytest.TempPathFactory, small: Small, shared_spark: S
         upload(shared_spark, Path(str(small.settings.logs.path)), logs)
         write_large_night(small, folder / "nights" / f"dt={NIGHT}", copies=20)
         upload(shared_spark, folder / "nights", nights)
+        upload(shared_spark, read_bundle(small.settings.run.bundle).path, yarn.root / "bundle")
         config = small.scoring_config(folder / "local", folder / "nights")
         run_main("score", config, "--date", NIGHT)
         scores = published_scores(folder / "local" / "scores")[f"dt={NIGHT}"]
-        yield Site(yarn, environment, project, logs, nights, scores)
+        yield Site(yarn, environment, project, logs, nights, yarn.root / "bundle", scores)
 
 
-@pytest.fixture(params=["disk"])
-def outputs(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> str:
-    """Where jobs publish: a folder that all nodes share, or `hdfs`, once artefacts can be published there."""
-    return {"disk": str(tmp_path), "hdfs": (site.yarn.root / tmp_path.name).for_spark}[request.param]
+@pytest.fixture(params=["disk", "hdfs"])
+def outputs(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Location:
+    """Where jobs publish: a folder that all nodes share, or one in HDFS."""
+    return tmp_path if request.param == "disk" else site.yarn.root / tmp_path.name
 
 
-def kill_an_executor(job: Submission, site: Site, output: str, pattern: str) -> None:
+def kill_an_executor(job: Submission, site: Site, output: Location, pattern: str) -> None:
     """SIGKILL one executor as soon as a run has begun to write what it will publish at `output`."""
-    place = Path(output)
 
-    def begun() -> list[Path]:
-        return [file for stage in staging(place) for file in stage.glob(pattern)]
+    def begun() -> list[str]:
+        if isinstance(output, Path):
+            return [str(file) for stage in staging(output) for file in stage.glob(pattern)]
+        below = objects_below(str(output.parent))
+        return [name for name in below if fnmatch(name, f"{output.name}*/{pattern}")]
 
     wait_for(begun, "it writes", job.driver, seconds=PATIENCE)
     site.yarn.executors()[0].kill()
@@ -85,36 +95,48 @@ def kill_an_executor(job: Submission, site: Site, output: str, pattern: str) -> 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_yarn_prepares_the_dataset_of_one_machine_although_an_executor_is_killed(
-    site: Site, small: Small, tmp_path: Path, outputs: str, mode: Mode
+    site: Site, small: Small, tmp_path: Path, outputs: Location, mode: Mode
 ) -> None:
-    config = write_config(tmp_path, site.logs.for_spark, dataset={"path": f"{outputs}/dataset"})
+    target = outputs / "dataset"
+    config = write_config(tmp_path, site.logs.for_spark, dataset={"path": str(target)})
     options = ["--py-files", str(site.project)]
     with site.yarn.submitting(mode, site.environment, "prepare", config, "--force", options=options) as job:
-        kill_an_executor(job, site, f"{outputs}/dataset", "train/part-*")
+        kill_an_executor(job, site, target, "train/part-*")
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
     log = job.driver_printed() if mode == "cluster" else job.printed()
     assert "Exit status: 137" in log
     assert "FetchFailed" in log, "nothing was computed again, so nothing was tested"
     assert "instances" in log, "what the job prints is there"
-    assert_same_dataset(Dataset.open(to_path(f"{outputs}/dataset")), small.dataset)
-    assert not staging(tmp_path / "dataset")
+    prepared = Dataset.open(to_path(str(target)))
+    assert prepared.manifest.digest == small.dataset.manifest.digest
+    if isinstance(target, Path):
+        assert_same_dataset(prepared, small.dataset)
+        assert not staging(target)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_night_has_the_bits_of_one_machine_although_an_executor_is_killed(
-    site: Site, small: Small, tmp_path: Path, outputs: str, mode: Mode
+    site: Site, small: Small, tmp_path: Path, outputs: Location, mode: Mode
 ) -> None:
-    config = small.scoring_config(tmp_path, score={"logs": site.nights.for_spark, "path": f"{outputs}/scores"})
+    """In HDFS, the night is a partition of a Delta table, and the bundle is there, too."""
+    target = outputs / "scores"
+    score = {"logs": site.nights.for_spark, "path": str(target)}
+    bundle = {} if isinstance(target, Path) else {"bundle": str(site.bundle)}
+    pattern = "_unfinished/*.parquet" if isinstance(target, Path) else f"dt={NIGHT}/part-*"
+    config = small.scoring_config(tmp_path, score={**score, **bundle})
     with site.yarn.submitting(mode, site.environment, "score", config, "--date", NIGHT) as job:
-        kill_an_executor(job, site, f"{outputs}/scores", "_unfinished/*.parquet")
+        kill_an_executor(job, site, target, pattern)
         assert job.finish() == 0, job.printed()[-5000:]
     assert job.application()["finalStatus"] == "SUCCEEDED"
     log = job.driver_printed() if mode == "cluster" else job.printed()
     assert "Exit status: 137" in log
     assert "Lost task" in log, "no task was tried again, so nothing was tested"
     assert "scored small, night" in log, "what the job prints is there"
-    assert published_scores(to_path(f"{outputs}/scores")) == {f"dt={NIGHT}": site.scores}
+    if isinstance(target, Path):
+        assert published_scores(target) == {f"dt={NIGHT}": site.scores}
+    else:
+        assert rows_of(target, NIGHT).select(["event_id", "score"]).to_pylist() == site.scores
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,19 @@ def at(monkeypatch: pytest.MonkeyPatch, phase: str, act) -> None:  # type: ignor
     monkeypatch.setattr(phases, "_listeners", [listener])
 
 
+@pytest.mark.parametrize("split", [{"by": "random"}, {"by": "leave_one_out", "of": "user"}])
 def test_a_training_keeps_the_dataset_that_it_has_opened(
-    logs: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+    split: dict[str, str], logs: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = write_config(tmp_path, logs)
+    """The other one has as many rows in each file, so that no count tells them apart, and other ids."""
+    config = write_config(tmp_path, logs, split=split)
+    user, _, *context = FIELDS
+    rarer = [{"name": user, "min_count": 2}, {"name": "app", "min_count": 9}, *context]
+    other_config = write_config(tmp_path / "other", logs, split=split, fields=rarer)
     settings = load_settings(config)
-    assert run_job("prepare", config).code == 0
-    assert run_job("prepare", config, *FEWER_DAYS, "--set", f"dataset.path={tmp_path / 'other'}").code == 0
-    opened, other = Dataset.open(settings.dataset.path), Dataset.open(tmp_path / "other")
+    assert [run_job("prepare", each).code for each in (config, other_config)] == [0, 0]
+    opened, other = Dataset.open(settings.dataset.path), Dataset.open(tmp_path / "other" / "dataset")
+    assert opened.manifest.splits == other.manifest.splits
     assert opened.feature_map.fingerprint != other.feature_map.fingerprint
     assert run_job("train", config).code == 0
     undisturbed = read_bundle(settings.run.bundle)

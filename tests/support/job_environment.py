@@ -52,8 +52,8 @@ def pack(environment: Path, archive: Path) -> None:
 
 
 def _with_dependencies(name: str) -> set[str]:
-    """The names of a distribution and of all that it requires, without extras."""
-    found, waiting = set[str](), [name]
+    """The names of a distribution, of all that it requires, and of the clients of HDFS and Delta; no other extras."""
+    found, waiting = set[str](), [name, "hdfs-native", "deltalake"]
     while waiting:
         current = waiting.pop()
         if current in found | BROUGHT_BY_SPARK:
