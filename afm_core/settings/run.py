@@ -24,14 +24,14 @@ class RunSettings(Section):
     """Where a training writes."""
 
     path: PublishedPath
-    """Folder of the bundle, the metrics, the checkpoints and the history. With a URL, `s3://BUCKET/NAME`, bundles and
-    results are published there, and what only this machine needs is in `runs/NAME`."""
+    """Folder of the bundle, the metrics, the checkpoints and the history. With a URL, `s3://BUCKET/NAME`, these
+    are published there, and what only this machine needs is in `runs/NAME`."""
     mlflow: str | None = None
     """MLflow experiment that also receives the metrics of each epoch. MLFLOW_TRACKING_URI names the server."""
 
     @property
     def work(self) -> Path:
-        """Folder of what only this machine needs, such as checkpoints and Spark's log; the run's own if it is local."""
+        """Folder of what only this machine needs, such as Spark's log; the run's own if it is local."""
         return self.path if is_local(self.path) else Path("runs", *Url.parse(str(self.path)).parts)
 
     @property
@@ -41,8 +41,13 @@ class RunSettings(Section):
 
     @property
     def checkpoints(self) -> Path:
-        """Checkpoints of the training, one folder per model."""
+        """Checkpoints of the training, one folder per model; only written here first where the run is remote."""
         return self.work / "checkpoints"
+
+    @property
+    def shared_checkpoints(self) -> Path | None:
+        """Where the checkpoints of a run are that is not on this machine; None for one that is."""
+        return None if is_local(self.path) else self.path / "checkpoints"
 
     @property
     def history(self) -> Path:

@@ -1,5 +1,6 @@
 """Checkpoints of a training on disk: each is a folder that is complete or absent, and is verified when it is read."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
+from torch import Tensor
 
 from afm_core.errors import CheckpointError
+from afm_core.settings.run import RunSettings
 from afm_core.storage.checksum import file_sha256
 from afm_core.storage.disk_publishing import require_replaceable
+from afm_core.storage.object_store import delete_objects
 from afm_core.storage.provenance import Provenance
 from pipelines.console import messages
+from pipelines.training.shared_checkpoints import SharedCheckpoints
 from pipelines.training.state import TrainingState
 
 _TENSORS, _FACTS = "state.safetensors", "state.json"
@@ -25,19 +30,21 @@ _N_KEPT = 2
 class Checkpoints:
     """The checkpoints of one model's training. One rank writes them, all ranks may read them."""
 
-    def __init__(self, folder: Path, made_from: Provenance) -> None:
+    def __init__(self, folder: Path, made_from: Provenance, shared: SharedCheckpoints | None = None) -> None:
         """Open a folder of checkpoints; nothing is written yet.
 
         Args:
             made_from: what a checkpoint must have been made from to be usable: settings and data.
+            shared: where the checkpoints are, if not in the folder; they are then only written there first.
         """
-        self._folder, self._made_from = folder, made_from
+        self._folder, self._made_from, self._shared = folder, made_from, shared
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint and remove all but the last two.
 
         Raises:
             CheckpointError: it could not be written; earlier checkpoints are unchanged.
+            MachineError: the store of the copies cannot be reached, or does not let us write.
         """
         target = self._path(state.global_step)
         try:
@@ -50,6 +57,8 @@ class Checkpoints:
                 f"{target}: the checkpoint could not be written: {error}; free space there, or set run.path to another "
                 "disk, and continue from the previous checkpoint with --resume auto"
             ) from error
+        if self._shared:
+            self._shared.save(target, (_TENSORS, _FACTS))
         for old in self._all()[:-_N_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -58,9 +67,9 @@ class Checkpoints:
 
         Raises:
             CheckpointError: it was made from other settings or data; the message says what differs.
+            MachineError: the store of the copies cannot be reached, or does not let us read.
         """
-        for path in reversed(self._all()):
-            facts = _facts_if_complete(path)
+        for path, facts in self._newest_first():
             if facts is None:
                 messages.print(f"  {path} is damaged; the previous checkpoint is used")
                 continue
@@ -70,7 +79,7 @@ class Checkpoints:
                     f"{path}: made from other settings: {'; '.join(different)}; change them back, or train without "
                     "--resume"
                 )
-            return path
+            return self._path(facts["global_step"])
         return None
 
     @staticmethod
@@ -80,8 +89,29 @@ class Checkpoints:
 
     def restore(self, step: int, state: TrainingState) -> None:
         """Restore the state of a training from the checkpoint of a step."""
-        path = self._path(step)
-        state.restore(load_file(path / _TENSORS), json.loads((path / _FACTS).read_text(encoding="utf-8")))
+        if self._shared is None:
+            path = self._path(step)
+            tensors, facts = load_file(path / _TENSORS), json.loads((path / _FACTS).read_text(encoding="utf-8"))
+        else:
+            tensors, facts = self._read_shared(step, self._shared)
+        state.restore(tensors, facts)
+
+    def _newest_first(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+        """Each checkpoint with its facts, which are None where it is damaged."""
+        if self._shared is None:
+            yield from ((path, _facts_if_complete(path)) for path in reversed(self._all()))
+            return
+        for version in self._shared.newest_first():
+            contents = self._shared.read(version, (_FACTS, _TENSORS))
+            yield version, _facts_if_equal(contents.get(_FACTS, b""), contents.get(_TENSORS, b""))
+
+    def _read_shared(self, step: int, shared: SharedCheckpoints) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The checkpoint that rank 0 has chosen, perhaps on another machine."""
+        for version in shared.newest_first():
+            facts = json.loads(shared.read(version, (_FACTS,)).get(_FACTS, b"{}"))
+            if facts.get("global_step") == step:
+                return load(shared.read(version, (_TENSORS,))[_TENSORS]), facts
+        raise CheckpointError(f"{shared.place.path}: the checkpoint of step {step} was removed; run it again")
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:09d}"
@@ -90,11 +120,17 @@ class Checkpoints:
         return sorted(self._folder.glob("step-*"))
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of all models of a run, and unfinished ones. A link out of the run is not followed."""
-    for checkpoint in folder.glob("*/*step-*"):
+def remove_checkpoints(run: RunSettings) -> None:
+    """Remove the checkpoints of all models of a run, and unfinished ones. A link out of the run is not followed.
+
+    Raises:
+        MachineError: they are in a store that cannot be reached, or does not let us delete.
+    """
+    for checkpoint in run.checkpoints.glob("*/*step-*"):
         if not checkpoint.parent.is_symlink():
             shutil.rmtree(checkpoint, ignore_errors=True)
+    if run.shared_checkpoints:
+        delete_objects(str(run.shared_checkpoints))
 
 
 @contextmanager
@@ -112,6 +148,14 @@ def _written_whole(target: Path) -> Iterator[Path]:
         stage.rename(target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _facts_if_equal(facts: bytes, tensors: bytes) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(facts)
+        return found if hashlib.sha256(tensors).hexdigest() == found["sha256"] else None
+    except (ValueError, KeyError):
+        return None
 
 
 def _facts_if_complete(path: Path) -> dict[str, Any] | None:

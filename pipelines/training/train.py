@@ -30,6 +30,7 @@ from pipelines.training.loop import Fit, fit
 from pipelines.training.mlflow_tracker import MlflowTracker
 from pipelines.training.model_card import model_card
 from pipelines.training.parent_bundle import ParentBundle
+from pipelines.training.shared_checkpoints import shared_checkpoints
 from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import open_warm_start, start_from
 
@@ -76,11 +77,11 @@ def train(
     device = device_of(ranks)
     tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
     logger = TrainingLogger(settings.run, ranks.rank, tracker)
-    if ranks.rank == 0 and not resume:
-        remove_checkpoints(settings.run.checkpoints)
     shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
     parent_bundle = ParentBundle(parent, dataset) if parent else None
     start = None if parent_bundle else open_warm_start(settings, dataset)
+    if ranks.rank == 0 and not resume:
+        remove_checkpoints(settings.run)
     for unscaled, bundle in training_stages(settings)[-1 if parent_bundle else 0 :]:
         stage = scaled_to(unscaled, ranks.size, ranks.elastic)
         torch.manual_seed(settings.seed)
@@ -91,7 +92,9 @@ def train(
             parent_bundle.copy_weights_to(model)
         logger.training_started(stage.model.name, _kernel(model, shape), _flat(stage))
         checkpoints = Checkpoints(
-            settings.run.checkpoints / stage.model.name, _provenance(unscaled, dataset, parent_bundle)
+            settings.run.checkpoints / stage.model.name,
+            _provenance(unscaled, dataset, parent_bundle),
+            shared_checkpoints(settings.run.shared_checkpoints, stage.model.name),
         )
         fitted = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle), resume)
         if ranks.rank == 0:
