@@ -39,6 +39,12 @@ class MachineError(AfmError):
     """The machine lacks something that the job needs, such as Java or disk space."""
 
 
+class LostSparkError(AfmError):
+    """Spark's JVM has died. Retrying may help."""
+
+    exit_code = 75
+
+
 class LogsError(AfmError):
     """The raw logs cannot be used: absent, empty, unreadable, a column missing, or too many rejected rows."""
 

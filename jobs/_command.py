@@ -10,6 +10,7 @@ from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
 from afm_core.redaction import without_secrets
 from afm_core.settings import Settings, load_settings, settings_reference
 from afm_core.storage.paths import to_path
+from jobs._interrupts import EXIT_CODE, MESSAGE, interrupts
 from pipelines.console import printable
 from pipelines.submission import require_lasting_paths
 
@@ -87,16 +88,22 @@ def run(
 
 @contextmanager
 def one_line_exits() -> Iterator[None]:
-    """Print every error that a user can fix, one line per problem, and exit with its code."""
-    try:
-        yield
-    except (InterruptedBySignal, NothingToDoError) as error:
-        print(str(error), file=sys.stderr)
-        sys.exit(error.exit_code)
-    except AfmError as error:
-        for line in str(error).split("\n"):
-            print(f"error: {printable(line)}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; the previous output is unchanged", file=sys.stderr)
-        sys.exit(130)
+    """Print every error that a user can fix, one line per problem, and exit with its code.
+
+    After Ctrl-C whatever fails, such as a call of Spark that was cut short, is the interruption.
+    """
+    with interrupts() as interrupted:
+        try:
+            yield
+        except (InterruptedBySignal, NothingToDoError) as error:
+            print(str(error), file=sys.stderr)
+            sys.exit(error.exit_code)
+        except BaseException as error:
+            if interrupted.any or isinstance(error, KeyboardInterrupt):
+                print(MESSAGE, file=sys.stderr)
+                sys.exit(EXIT_CODE)
+            if not isinstance(error, AfmError):
+                raise
+            for line in str(error).split("\n"):
+                print(f"error: {printable(line)}", file=sys.stderr)
+            sys.exit(error.exit_code)

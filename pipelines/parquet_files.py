@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from afm_core.storage.atomic import replacing
 from afm_core.storage.paths import open_for_reading, to_path
 from pipelines.contract_checks import Contract, ContractError, check_frame
+from pipelines.spark_errors import reporting_errors
 
 COMPRESSION = "zstd"
 
@@ -47,7 +48,7 @@ def write_sorted_table(
         yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})
 
     ordered = check_frame(frame, contract).coalesce(1).sortWithinPartitions(*unique)
-    written = ordered.mapInArrow(write, "rows long").collect()
+    written = ordered.mapInArrow(reporting_errors(write), "rows long").collect()
     if not written:  # Spark runs no task where it can tell that there are no rows
         with replacing(path) as unfinished:
             pq.write_table(schema.with_metadata(metadata).empty_table(), unfinished)

@@ -1,27 +1,28 @@
-"""Starting Spark, and turning its errors into one line each."""
+"""Starting Spark, and what every job asks of it."""
 
+import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-from afm_core import errors
-from afm_core.errors import AfmError, LogsError, MachineError
+from afm_core.errors import MachineError
 from afm_core.storage.locations import Location
 from afm_core.storage.urls import Url
 from pipelines import spark_compat
-from pipelines.submission import place_of_spark_log, started_by_spark_submit
+from pipelines.spark_errors import one_line_errors, reporting_errors, unless_lost
+from pipelines.submission import started_by_spark_submit
 
 Batches = Iterable[pa.RecordBatch]
 _JAVA_HELP = "install Java 17 or 21 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
@@ -37,7 +38,6 @@ _FIXED = {
 }
 _SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 _TRIES = 4
-_DISK_FULL = "No space left on device|Disk quota exceeded|File too large|Read-only file system"
 # The code that Spark generates for many fields is longer than what Java compiles by default; nights took 10 % longer.
 _JAVA_OPTIONS = "-XX:+UseParallelGC -XX:-DontCompileHugeMethods"
 _ROWS_PER_PARTITION = 250_000
@@ -62,6 +62,7 @@ def spark_session(name: str, log: Path, master: str = "local[*]") -> Iterator[Sp
     Raises:
         MachineError: Java is missing or of an unsupported version.
         LogsError: Spark could not read the input.
+        LostSparkError: Spark's JVM has died.
     """
     with one_line_errors(log):
         running = SparkSession.getActiveSession()
@@ -69,11 +70,24 @@ def spark_session(name: str, log: Path, master: str = "local[*]") -> Iterator[Sp
             with _unchanged_settings(running):
                 yield running
             return
-        spark = _start(name, log, master)
+        with _own_signals():
+            spark = _start(name, log, master)
         try:
             yield spark
         finally:
-            spark.stop()
+            with unless_lost():
+                spark.stop()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep PySpark's handler of Ctrl-C away: it calls the JVM in the middle of another call, which then fails."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -83,12 +97,15 @@ def _unchanged_settings(spark: SparkSession) -> Iterator[None]:
     try:
         yield
     finally:
-        spark.catalog.clearCache()
-        if partitions is not None:
-            spark.conf.set(_SHUFFLE_PARTITIONS, partitions)
+        with unless_lost():
+            spark.catalog.clearCache()
+            if partitions is not None:
+                spark.conf.set(_SHUFFLE_PARTITIONS, partitions)
 
 
 def _start(name: str, log: Path, master: str) -> SparkSession:
+    logging.getLogger().addFilter(_is_not_of_py4j)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a task slot is one core
     builder = SparkSession.builder.appName(name)
@@ -105,6 +122,11 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     )
     with _stderr_into(log):
         return builder.master(_with_retries(master)).getOrCreate()
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """Py4J logs the traceback of every call that a lost JVM does not answer, and raises an error besides."""
+    return "py4j" not in Path(record.pathname).parts
 
 
 def _submitted_to() -> str | None:
@@ -133,11 +155,14 @@ def size_shuffles(spark: SparkSession, rows: int) -> None:
 
 
 def map_in_arrow(rows: DataFrame, function: Callable[[Batches], Batches], schema: StructType | str) -> DataFrame:
-    """`mapInArrow` for columns of any name: PySpark itself takes the part before a dot for a struct."""
-    names = rows.columns
+    """`mapInArrow` for columns of any name: PySpark itself takes the part before a dot for a struct.
+
+    An AfmError of the function reaches the driver as what it is; see `pipelines.spark_errors`.
+    """
+    names, reported = rows.columns, reporting_errors(function)
 
     def with_names(batches: Batches) -> Batches:
-        return function(pa.RecordBatch.from_arrays(batch.columns, names=names) for batch in batches)
+        return reported(pa.RecordBatch.from_arrays(batch.columns, names=names) for batch in batches)
 
     numbered = rows.toDF(*[f"_{position}" for position in range(len(names))])
     return numbered.mapInArrow(with_names, schema)
@@ -184,49 +209,3 @@ def _stderr_into(log: Path) -> Iterator[None]:
     finally:
         os.dup2(own_stderr, 2)
         os.close(own_stderr)
-
-
-@contextmanager
-def one_line_errors(log: Path) -> Iterator[None]:
-    """Turn an error of Spark into one line; an AfmError that a Python worker raised keeps its class.
-
-    Raises:
-        LogsError: Spark could not read the input.
-        MachineError: Spark could not write because a disk is full.
-        AfmError: a Python worker raised it.
-    """
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        from_worker = re.findall(r"^afm_core\.errors\.(\w+): (.+)$", str(error), re.MULTILINE)
-        if from_worker:
-            name, message = from_worker[-1]
-            raise _worker_error(name, message) from error
-        disk_full = re.search(_DISK_FULL, str(error))
-        if disk_full:
-            raise MachineError(
-                f"{disk_full[0]}: Spark could not write; free space where the job writes and where Spark keeps "
-                f"temporary files, and run it again (Spark's own log: {place_of_spark_log(log)})"
-            ) from error
-        raise LogsError(f"{_essence(str(error))} (Spark's own log: {place_of_spark_log(log)})") from error
-
-
-def _worker_error(name: str, message: str) -> AfmError:
-    error: type[AfmError] = getattr(errors, name)
-    return error(message)
-
-
-def _essence(text: str) -> str:
-    """What happened and to which file, from a Spark error of many lines."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    python = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Invalid): ", line) and "spark" not in line]
-    if python:
-        return python[-1].partition(": ")[2][:300]
-    causes = [line for line in lines if line.startswith("Caused by: ") and "SparkException" not in line]
-    said = [line for line in lines if not line.startswith("An error occurred while calling ")]  # Py4J says only this
-    cause = (causes or said or ["Spark failed without a message"])[0].removeprefix("Caused by: ").removeprefix(": ")
-    cause = re.sub(r"^[\w.$]+(Exception|Error): |\s*SQLSTATE: \w+", "", cause)[:300]
-    file = re.search(spark_compat.FILE_IN_ERROR, text)
-    if file is None:
-        return cause
-    return f"{re.sub('^file:/+', '/', file.group(1))}: cannot be read: {cause}; repair or remove the file"

@@ -76,6 +76,8 @@ def _publish(stage: Path, lease: Lease | None, place: Place, condition: Callable
 def _one_line(place: Place) -> Iterator[None]:
     try:
         yield
+    except ConnectionError:  # of what the block asks, such as Spark; a disk has none
+        raise
     except OSError as error:
         raise MachineError(
             f"{error.filename or place.pointer}: {error.strerror or error}; {place.pointer} is unchanged; make sure "

@@ -16,6 +16,7 @@ from pipelines.dataset import SPLITS, SplitManifest, file_name
 from pipelines.encoding.indexing import index_within_groups
 from pipelines.parquet_files import COMPRESSION, require_distinct_neighbours
 from pipelines.preparation.splits import ORDER, SPLIT
+from pipelines.spark_errors import reporting_errors
 
 _FILE = "_file"
 _WRITTEN = "split int, rows long, positives long"
@@ -36,7 +37,9 @@ def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder
     numbered = index_within_groups(rows, SPLIT, [F.asc(ORDER), F.asc(ROW_KEY)]).frame
     numbered = numbered.withColumn(_FILE, F.floor(F.col("index") / rows_per_file).cast("int"))
     files = numbered.repartition(SPLIT, _FILE).sortWithinPartitions(SPLIT, _FILE, "index")
-    written = files.select(SPLIT, _FILE, *content).mapInArrow(_FileWriter(str(folder), content), _WRITTEN)
+    written = files.select(SPLIT, _FILE, *content).mapInArrow(
+        reporting_errors(_FileWriter(str(folder), content)), _WRITTEN
+    )
     totals = written.groupBy("split").agg(
         F.count(F.lit(1)).alias("files"), F.sum("rows").alias("rows"), F.sum("positives").alias("positives")
     )

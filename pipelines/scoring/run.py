@@ -24,7 +24,7 @@ from pipelines.scoring.monitoring.ledger_plot import plot_ledger
 from pipelines.scoring.night_dates import find_night
 from pipelines.scoring.night_freshness import UP_TO_DATE, night_provenance, what_changed
 from pipelines.scoring.night_task import Manifest, Night, NightTask, PublishedNight
-from pipelines.spark import one_line_errors
+from pipelines.spark_errors import one_line_errors, unless_lost
 
 PROCESSED_AGAIN = "processed again"
 
@@ -107,7 +107,8 @@ def _run_night(
             "make sure that the job has space and permission to write there, and run it again"
         )
     finally:
-        spark.catalog.clearCache()
+        with unless_lost():
+            spark.catalog.clearCache()
     seconds = round(time.monotonic() - clock, 2)
     try:
         write_entry(task.store.path, _entry(started, night, bundle, manifest, error, seconds))

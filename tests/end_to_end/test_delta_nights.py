@@ -145,7 +145,14 @@ def test_recommendations(small: Small, tmp_path: Path, run_job: RunJob) -> None:
     assert set(rows["rank"].to_pylist()) == {1, 2, 3}
 
 
-@pytest.mark.parametrize("phase", [phases.FILES_WRITTEN, phases.ABOUT_TO_PUBLISH, phases.PUBLISHED])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param(phases.FILES_WRITTEN, marks=pytest.mark.long),
+        phases.ABOUT_TO_PUBLISH,
+        pytest.param(phases.PUBLISHED, marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_killed_is_repaired_by_the_next(
     small: Small, plain: Path, tmp_path: Path, run_job: RunJob, phase: str
 ) -> None:

@@ -42,7 +42,9 @@ def test_the_same_global_batches_give_the_same_gradients_and_losses(
     for name, gradient in alone["gradients"].items():
         assert gradient.abs().max() > 0, name
         assert (ours["gradients"][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
-    torch.testing.assert_close(ours["losses"], alone["losses"], rtol=1e-3, atol=0)
+    # Sums of other orders drift apart from step to step: to 1.07e-3 after 188 of them on a processor without AVX-512.
+    torch.testing.assert_close(ours["losses"][:150], alone["losses"][:150], rtol=1e-3, atol=0)
+    torch.testing.assert_close(ours["losses"], alone["losses"], rtol=3e-3, atol=0)
     assert alone["losses"][-20:].mean() < 0.9 * alone["losses"][:20].mean(), "nothing was learned"
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pipelines.scoring.published_night import MANIFEST_FILE
 from pyspark.sql import SparkSession
 
 from afm_core.settings import Settings, load_settings
@@ -16,6 +15,7 @@ from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.sources import find_logs
 from pipelines.preparation.dataset_freshness import up_to_date
+from pipelines.scoring.published.parquet_nights import MANIFEST_FILE
 from tests.support.config import NIGHT, write_config, write_minimal_config
 from tests.support.decoding import assert_same_dataset
 from tests.support.jobs import RunJob

@@ -19,10 +19,12 @@ from tests.support.jobs import RunJob
 from tests.support.night_stores import rows_of
 from tests.support.nights import sorted_scores
 from tests.support.processes import finish, start_job
-from tests.support.publishable_stores import PUBLISHABLE, connected_to, fill, publishable_folder, remote
+from tests.support.publishable_stores import connected_to, fill, publishable_folder, remote
 from tests.support.ranks import HOROVODRUN, start_ranks
 from tests.support.remote_stores import Store, upload
 from tests.support.small import Small
+
+IN_HDFS = pytest.param("hdfs", marks=[pytest.mark.cluster, pytest.mark.long])
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(params=PUBLISHABLE)
+@pytest.fixture(params=["bucket", IN_HDFS])
 def root(request: pytest.FixtureRequest, here: None) -> Iterator[str]:
     """The URL of a folder where nothing is."""
     with publishable_folder(request, request.param) as folder:
@@ -140,7 +142,7 @@ def test_storage_that_does_not_answer_is_one_line(
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("kind", ["s3", "hdfs"])
+@pytest.mark.parametrize("kind", ["s3", IN_HDFS])
 def test_every_job_reads_from_and_writes_to_remote_storage(
     kind: str,
     request: pytest.FixtureRequest,

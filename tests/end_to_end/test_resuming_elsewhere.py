@@ -81,6 +81,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert f"continuesinepoch1afterstep{DONE // 7 * 7 - 7}" in printed
 
 
+@pytest.mark.long
 def test_a_training_from_the_start_removes_those_of_the_last_one(root: str, interrupted: Path, run_job: RunJob) -> None:
     left = checkpoints(root)
     again = run_job("train", interrupted)

@@ -16,7 +16,7 @@ from pipelines.logs.columns import column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.values import label_value, tag_values, timestamp
-from pipelines.spark import one_line_errors
+from pipelines.spark_errors import one_line_errors
 from tests.faults.bad_lines import LINES
 from tests.faults.bad_rows import Case
 from tests.faults.bad_values import VALUES

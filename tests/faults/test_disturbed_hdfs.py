@@ -17,7 +17,7 @@ from tests.support.processes import WorkerGate, finish, start_job
 from tests.support.remote_stores import hdfs_store, kill_daemon, run_daemon, upload
 from tests.support.small import Small
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 NIGHT = "2026-03-01"
 EACH_FILE_IS_A_TASK = "--conf spark.sql.files.maxPartitionBytes=65536 --conf spark.sql.files.openCostInBytes=65536"
 WAIT_FOR_THE_NAMENODE = "--conf spark.hadoop.dfs.client.retry.policy.enabled=true"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from pipelines.scoring.published_night import MANIFEST_FILE
 
 from afm_core.bundle import read_bundle
 from afm_core.bundle_versions import fingerprint_of
@@ -14,6 +13,7 @@ from afm_core.settings import Settings, load_settings
 from afm_core.storage.places import Place
 from pipelines.dataset import Dataset
 from pipelines.scoring.night import NightManifest
+from pipelines.scoring.published.parquet_nights import MANIFEST_FILE
 from tests.support.config import FIELDS, NIGHT, write_config
 from tests.support.job_server import job_servers
 from tests.support.jobs import RunJob

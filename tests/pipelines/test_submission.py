@@ -7,7 +7,7 @@ from pyspark.errors import PySparkException
 
 from afm_core.errors import LogsError, SettingsError
 from afm_core.settings import load_settings
-from pipelines.spark import one_line_errors
+from pipelines.spark_errors import one_line_errors
 from pipelines.submission import place_of_spark_log, require_lasting_paths, yarn_application
 from tests.support.config import write_config
 from tests.support.jobs import exit_code

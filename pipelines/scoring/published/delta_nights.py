@@ -146,6 +146,8 @@ class DeltaNights:
             replace_night(self.path, night, contract.arrow, files, stage.run, before, metadata)
         except OSError as error:
             _discard(stage)
+            if isinstance(error, ConnectionError):  # of what the block asks, such as Spark; a disk has none
+                raise
             raise MachineError(
                 f"{error.filename or self.path}: {error.strerror or error}; {self.where(night)} is unchanged; make "
                 "sure that the job has space and permission to write there, and run it again"

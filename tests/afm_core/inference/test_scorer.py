@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from afm_core.features import Categorical, FeatureMap, Numeric
 from afm_core.inference.scorer import Scorer
+from afm_core.kernels import native_cpu
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import REGISTRY, EncodedBatch
 from tests.support.models import N_IDS, random_model
@@ -57,7 +58,9 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
     finally:
         torch.set_num_threads(before)
     assert whole.std() > 0.05
-    np.testing.assert_allclose(whole, model, atol=1e-5)
+    # Without AVX512-BF16 the model's own products are float32; the scorer rounds as the training did, everywhere.
+    rounds_alike = precision == "float32" or native_cpu.level() > 1
+    np.testing.assert_allclose(whole, model, atol=1e-5 if rounds_alike else 2e-2)
 
 
 def test_no_rows_have_no_scores() -> None:

@@ -17,7 +17,7 @@ from afm_core.settings import Settings, load_settings
 from pipelines.logs.checking import check_logs
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
-from pipelines.spark import one_line_errors
+from pipelines.spark_errors import one_line_errors
 from tests.support.config import write_config
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
