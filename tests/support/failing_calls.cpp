@@ -116,6 +116,12 @@ int unlinkat(int folder, const char* path, int flags) {
 
 int symlink(const char* target, const char* path) { return fails(is_below(path)) ? -1 : REAL(symlink)(target, path); }
 
+int link(const char* from, const char* to) { return fails(is_below(to)) ? -1 : REAL(link)(from, to); }
+
+int linkat(int folder, const char* from, int other, const char* to, int flags) {
+    return fails(is_below(to, other)) ? -1 : REAL(linkat)(folder, from, other, to, flags);
+}
+
 int rename(const char* from, const char* to) { return fails(is_below(from)) ? -1 : REAL(rename)(from, to); }
 
 int renameat2(int, const char*, int, const char*, unsigned int) {

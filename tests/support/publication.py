@@ -22,6 +22,7 @@ import torch
 from afm_core.errors import AfmError
 from afm_core.storage import cleanup
 from tests.support.published_kinds import Kind, kinds_in
+from tests.support.published_tables import delta_night
 
 FAILURES = {"killed": 0, "EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EXDEV": errno.EXDEV}
 _TRACEBACK = 99
@@ -41,7 +42,7 @@ class Report:
 
 def examine(kind: Kind, library: ctypes.CDLL, root: Path) -> Report:
     """Fail at every call of the publication in turn, in every way, with a reader in a process of its own."""
-    kind.publish("a")
+    _publish(kind, "a")
     calls = _calls_of(kind, library, root)
     problems: list[str] = []
     points = [(name, number) for number in range(1, calls + 1) for name in FAILURES]
@@ -52,16 +53,37 @@ def examine(kind: Kind, library: ctypes.CDLL, root: Path) -> Report:
             found = _read(kind)
             if found not in {-signal.SIGKILL: "ab", 0: "b", 2: "a", 75: "a"}.get(code, ""):
                 problems.append(f"{where}: exit code {code}, then {found}")
-            kind.publish("b")
+            _publish(kind, "b")
             if _read(kind) != "b":
                 problems.append(f"{where}: not repaired by the next run")
             if left := kind.left_behind():
                 problems.append(f"{where}: left {left}")
-            kind.publish("a")
+            _publish(kind, "a")
     return Report(calls, len(points), reader.reads, problems + reader.problems)
 
 
+def _publish(kind: Kind, variant: str) -> None:
+    if not kind.in_forks:
+        kind.publish(variant)
+    elif code := _in_fork(lambda: kind.publish(variant)):
+        raise RuntimeError(f"{kind.name}: undisturbed, yet exit code {code}")
+
+
 def _read(kind: Kind) -> str:
+    if not kind.in_forks:
+        return _read_here(kind)
+    reader, writer = os.pipe()
+    _in_fork(lambda: _send(writer, _read_here(kind)))
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as found:
+        return found.read()
+
+
+def _send(pipe: int, text: str) -> None:
+    os.write(pipe, text.encode())
+
+
+def _read_here(kind: Kind) -> str:
     try:
         return kind.read()
     except Exception as error:
@@ -82,7 +104,7 @@ def _calls_of(kind: Kind, library: ctypes.CDLL, root: Path) -> int:
         os.write(writer, str(library.failing_calls_disarm()).encode())
 
     assert _in_fork(count) == 0
-    kind.publish("a")
+    _publish(kind, "a")
     return int(os.read(reader, 100))
 
 
@@ -113,7 +135,7 @@ class _Reader:
         if self._child == 0:
             signal.signal(signal.SIGTERM, lambda *_: self._report(writer))
             while True:
-                found = _read(self._kind)
+                found = _read_here(self._kind)
                 self.reads += 1
                 if found not in ("a", "b"):
                     self.problems.append(f"{self._kind.name}: a reader found {found}")
@@ -131,13 +153,15 @@ class _Reader:
         self.reads, self.problems = json.loads(os.read(self._results, 1 << 16))
 
 
-def main(library: str, small: str, folder: str) -> None:
+def main(which: str, library: str, small: str, folder: str) -> None:
+    """Examine the kinds on a disk, or the night of a Delta table."""
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     cleanup.GRACE_SECONDS = 0  # versions are removed beside the reader
     loaded = ctypes.CDLL(library)
     reports = {}
-    for kind in kinds_in(Path(small), Path(folder)):
+    paths = Path(small), Path(folder)
+    for kind in [delta_night(*paths)] if which == "table" else kinds_in(*paths):
         reports[kind.name] = examine(kind, loaded, Path(folder)).__dict__
     print(json.dumps(reports))
 

@@ -13,7 +13,7 @@ from afm_core.storage.publishing import place_of, staged
 from afm_core.storage.remote_places import RemotePlace
 from tests.support.remote_stores import Store
 
-PUBLISHABLE = ["bucket", pytest.param("hdfs", marks=pytest.mark.cluster)]
+PUBLISHABLE = ["bucket", pytest.param("hdfs", marks=[pytest.mark.cluster, pytest.mark.long])]
 BUCKET = "runs"
 
 

@@ -44,6 +44,8 @@ class Kind:
     read: Callable[[], str]
     """The variant that is published, whole."""
     versions: Path
+    in_forks: bool = False
+    """Whether it is read and published in forks only, because it uses threads, which a fork loses."""
 
     def left_behind(self) -> list[str]:
         """What only a run that is under way may have there."""
