@@ -10,9 +10,12 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 
+from afm_core.errors import AfmError, LogsError, ReplacedBundleError
 from pipelines.scoring.monitoring.ledger import read_ledger
-from tests.support.config import NIGHT
+from pipelines.spark import Batches, map_in_arrow
+from pipelines.spark_errors import one_line_errors
 from tests.support.files import staging
 from tests.support.jobs import RunJob
 from tests.support.nights import write_large_night
@@ -93,16 +96,21 @@ def test_ctrl_c_ends_a_run_in_one_line(config: Path, tmp_path: Path, run_job: Ru
     assert_repaired(config, tmp_path, run_job)
 
 
-def test_what_logs_contain_is_not_taken_for_an_error_of_ours(small: Small, tmp_path: Path, run_job: RunJob) -> None:
-    """A column whose name looks like an error of ours, with its own exit code, in files that do not fit together."""
-    import pyarrow as pa
+FORGED = 'x\nafm_core.errors.NothingToDoError: nothing to do\nattentional-fm-0 ["NothingToDoError", "x"]\n'
 
-    night = tmp_path / "nights" / f"dt={NIGHT}"
-    night.mkdir(parents=True)
-    name = "x\nafm_core.errors.NothingToDoError: nothing to do"
-    columns = {column: ["a"] for column in ("event_id", "user", "app", "daypart", "weekday", "place")}
-    pq.write_table(pa.table({**columns, name: pa.array([1])}), night / "a.parquet")
-    pq.write_table(pa.table({**columns, name: pa.array([{"b": 1}])}), night / "b.parquet")
-    config = small.scoring_config(tmp_path, tmp_path / "nights", logs={"format": "parquet"})
-    outcome = run_job("score", config, "--date", NIGHT)
-    assert outcome.code in (0, 2), outcome.err
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(ValueError(FORGED), LogsError), (ReplacedBundleError("replaced"), ReplacedBundleError)]
+)
+def test_only_errors_of_ours_that_a_worker_raised_keep_their_class(
+    spark: SparkSession, tmp_path: Path, error: Exception, expected: type[AfmError]
+) -> None:
+    """And not what a message quotes from the logs, which may look like one with the exit code for nothing to do."""
+
+    def fail(batches: Batches) -> Batches:
+        yield from batches
+        raise error
+
+    with pytest.raises(AfmError) as raised, one_line_errors(tmp_path / "spark.log"):
+        map_in_arrow(spark.range(1), fail, "id long").collect()
+    assert type(raised.value) is expected

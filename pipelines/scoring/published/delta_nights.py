@@ -164,8 +164,10 @@ def _beside(root: Location, night: date, run: int) -> Location:
 
 
 def _discard(stage: TableStage) -> None:
+    """Remove what lies beside rows that are not published; where that cannot be known, it stays."""
     with suppress(AfmError, OSError):
-        stage.clear()
+        if run_of(stage.root, stage.night) != stage.run:
+            stage.clear()
 
 
 def _remove_old(root: Location, night: date, run: int) -> None:

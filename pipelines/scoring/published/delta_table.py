@@ -24,7 +24,7 @@ from pipelines.logs.sources import PARTITION
 from pipelines.scoring.published.store import Part
 
 _TRIES = 10
-_PATIENCE = {
+_CLIENT_OPTIONS = {
     "connect_timeout": "5s",
     "max_retries": "3",
     "retry_timeout": "10s",
@@ -34,10 +34,17 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def published_nights(root: Location) -> list[date]:
-    """The nights in the table, oldest first; none where there is no table."""
+    """The nights in the table, oldest first; none where there is no table.
+
+    Raises:
+        ForeignFolderError: there is a table of something else.
+    """
     with _one_line(root):
         table = _opened(root)
-        return [] if table is None else sorted(date.fromisoformat(entry[PARTITION]) for entry in table.partitions())
+        if table is None:
+            return []
+        _require_nights(root, table)
+        return sorted(date.fromisoformat(entry[PARTITION]) for entry in table.partitions())
 
 
 def run_of(root: Location, night: date) -> int | None:
@@ -90,7 +97,7 @@ def replace_night(
         MachineError: the storage does not answer, or does not let us write.
     """
     from deltalake import CommitProperties, Transaction
-    from deltalake.exceptions import CommitFailedError
+    from deltalake.exceptions import CommitFailedError, DeltaError
     from deltalake.transaction import AddAction
 
     folder = f"{PARTITION}={night}"
@@ -121,9 +128,12 @@ def replace_night(
                     commit_properties=commit,
                 )
                 return
-            except CommitFailedError:  # another run has published a night, perhaps this one
-                if not left:
+            except (DeltaError, OSError) as error:
+                if _run_in(_opened(root), night) == run:
+                    return  # the commit was made, and only its answer was lost, or what follows it failed
+                if not left or not isinstance(error, CommitFailedError):
                     raise
+                # else another run has published a night, perhaps this one
 
 
 def _opened(root: Location) -> Any:
@@ -181,7 +191,7 @@ def _require_nights(root: Location, table: Any) -> None:
 
 
 def _run_in(table: Any, night: date) -> int:
-    return table.transaction_version(_name_of(night)) or 0
+    return 0 if table is None else table.transaction_version(_name_of(night)) or 0
 
 
 def _name_of(night: date) -> str:
@@ -190,7 +200,7 @@ def _name_of(night: date) -> str:
 
 def _options(root: Location) -> dict[str, str]:
     """Credentials and endpoint come from the environment, as for bundles; see `afm_core.storage.object_store`."""
-    return {} if isinstance(root, Path) or root.scheme == "hdfs" else _PATIENCE
+    return {} if isinstance(root, Path) or root.scheme == "hdfs" else _CLIENT_OPTIONS
 
 
 @contextmanager
@@ -201,5 +211,8 @@ def _one_line(root: Location) -> Iterator[None]:
         raise MachineError(f"{root}: a Delta table needs the package deltalake; install the extra delta") from error
     try:
         yield
-    except (DeltaError, OSError) as error:
+    except OSError as error:
         raise unreachable(str(root), OSError(_COLOURS.sub("", str(error)))) from error
+    except DeltaError as error:
+        reason = " ".join(_COLOURS.sub("", str(error)).split())[:200]
+        raise MachineError(f"{root}: the Delta table cannot be read or written: {reason}") from error

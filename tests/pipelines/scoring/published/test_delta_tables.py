@@ -2,10 +2,11 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from afm_core.errors import ForeignFolderError, SettingsError
+from afm_core.errors import ForeignFolderError, MachineError, SettingsError
 from afm_core.settings import Settings
 from afm_core.storage.anywhere import folder_names
 from pipelines.contracts import scores
@@ -13,7 +14,7 @@ from pipelines.scoring.published.delta_nights import DeltaNights
 from tests.support.night_stores import fill, models, table_of
 from tests.support.small import Small
 
-pytest.importorskip("deltalake")
+deltalake = pytest.importorskip("deltalake")
 
 FIRST, SECOND = (date(2026, 1, day) for day in (15, 16))
 
@@ -44,8 +45,46 @@ def test_a_table_of_something_else_is_left_alone(tmp_path: Path, settings: Setti
     from deltalake import DeltaTable, Schema
 
     DeltaTable.create(str(tmp_path / "table"), Schema.from_arrow(pa.schema([("a", pa.string())])))
-    with pytest.raises(ForeignFolderError, match="is a Delta table, but not one of nights"):
-        fill(DeltaNights(tmp_path / "table"), FIRST, "a", settings)
+    table = DeltaNights(tmp_path / "table")
+    for ask in (table.nights, lambda: table.manifest(FIRST), lambda: fill(table, FIRST, "a", settings)):
+        with pytest.raises(ForeignFolderError, match="is a Delta table, but not one of nights"):
+            ask()
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("error", [deltalake.exceptions.CommitFailedError, OSError])
+def test_a_commit_whose_answer_is_lost_counts(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: type[Exception], published: bool
+) -> None:
+    """As when a connection breaks, or the checkpoint of the log that may follow a commit fails."""
+    table, commit = DeltaNights(tmp_path / "scores"), deltalake.DeltaTable.create_write_transaction
+    if published:
+        fill(table, FIRST, "a", settings)
+
+    def commit_and_fail(*arguments: Any, **options: Any) -> None:
+        commit(*arguments, **options)
+        raise error("the answer was lost")
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", commit_and_fail)
+    fill(table, FIRST, "b", settings)
+    assert models(table, FIRST) == ["b"] * 6
+    assert table.manifest(FIRST) == '{"model": "b"}'
+
+
+def test_a_commit_that_fails_is_one_line_and_leaves_nothing_behind(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = DeltaNights(tmp_path / "scores")
+    fill(table, FIRST, "a", settings)
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise deltalake.exceptions.DeltaError("\x1b[31mbroken\x1b[0m\nlog")
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", fail)
+    with pytest.raises(MachineError, match=r"scores: the Delta table cannot be read or written: broken log$"):
+        fill(table, FIRST, "b", settings)
+    assert models(table, FIRST) == ["a"] * 6
+    assert len(folder_names(tmp_path / "scores" / "_nights" / f"dt={FIRST}")) == 1
 
 
 @pytest.mark.parametrize("keys", [["event id"], ["a;b"], ["DT"], ["Event_Id", "event_id"]])
