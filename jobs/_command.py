@@ -9,7 +9,7 @@ from pathlib import Path
 from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
 from afm_core.redaction import without_secrets
 from afm_core.settings import Settings, load_settings, settings_reference
-from afm_core.storage.paths import to_path
+from afm_core.storage.paths import require_client, to_path
 from jobs._interrupts import EXIT_CODE, MESSAGE, interrupts
 from pipelines.console import printable
 from pipelines.submission import require_lasting_paths
@@ -57,7 +57,9 @@ def parser(description: str | None, example: str, sections: Sequence[str]) -> ar
 def path_or_url(text: str) -> Path:
     """An argument type for a local path or a URL."""
     try:
-        return to_path(text)
+        path = to_path(text)
+        require_client(path)
+        return path
     except ValueError as error:
         raise argparse.ArgumentTypeError(without_secrets(str(error))) from error
 

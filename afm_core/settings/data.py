@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 from afm_core.storage.locations import LocationSetting
-from afm_core.storage.paths import PathOrUrl
+from afm_core.storage.paths import PublishedPath
 
 
 class LogsSettings(Section):
@@ -118,7 +118,7 @@ class SplitSettings(Section):
 class DatasetSettings(Section):
     """The prepared dataset."""
 
-    path: PathOrUrl
+    path: PublishedPath
     """Folder of the dataset. Each preparation replaces it as a whole; training can also read it from `s3://` or
     `hdfs://`."""
     rows_per_file: Annotated[int, Field(ge=1, le=4_000_000)] | None = None

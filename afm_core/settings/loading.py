@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from afm_core.errors import SettingsError
 from afm_core.settings.credentials import credential_problems
-from afm_core.settings.path_checks import path_problems
+from afm_core.settings.path_checks import client_problems, path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
@@ -31,14 +31,14 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
         SettingsError: with one line for each problem: file, key, what was found, what is allowed, the nearest key.
     """
     settings = _load(path, overrides)
-    problems = [f"{path}: {line}" for line in path_problems(settings)]
+    problems = [f"{path}: {line}" for line in (*client_problems(settings), *path_problems(settings))]
     if problems:
         raise SettingsError(problems)
     return settings
 
 
 def read_settings(path: Path) -> Settings:
-    """Read settings that a job wrote beside its output; nothing is published to the paths in them.
+    """Read settings that a job wrote beside its output; nothing is read from or published to the paths in them.
 
     Raises:
         SettingsError: as `load_settings`.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from afm_core.settings.tree import Settings
 from afm_core.storage.locations import Location
+from afm_core.storage.paths import require_client
 from afm_core.storage.places import versions_of
 from afm_core.storage.urls import Url
 
@@ -22,6 +23,23 @@ def path_problems(settings: Settings) -> Iterator[str]:
         relation = _relation(path, other)
         if relation:
             yield f"{key}: {path} {relation} {other_key} ({other}), and publishing replaces a folder; name another one"
+
+
+def client_problems(settings: Settings) -> Iterator[str]:
+    """One line for each remote dataset, run or bundle for which a package is missing. No connection is opened."""
+    warm = settings.train.warm_start
+    paths = {
+        "dataset.path": settings.dataset.path,
+        "run.path": settings.run.path,
+        "score.bundle": settings.score.bundle if settings.score else None,
+        "train.warm_start.bundle": warm.bundle if warm else None,
+    }
+    for key, path in paths.items():
+        try:
+            if path:
+                require_client(path)
+        except ValueError as error:
+            yield f"{key}: {error}"
 
 
 def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
@@ -66,8 +84,5 @@ def _names(path: Location) -> tuple[str, ...]:
     """The store, then the folders from its root on, of a path, a URL, or the `UPath` of one."""
     if isinstance(path, Path):
         return ("", *Path(os.path.abspath(path)).parts)  # noqa: PTH100 - removes `..`, follows no link
-    try:
-        url = path if isinstance(path, Url) else Url.parse(str(path))
-    except ValueError:  # fsspec knows more schemes; no input can have one of these
-        return (str(path),)
+    url = path if isinstance(path, Url) else Url.parse(str(path))
     return (url.scheme, url.authority, *url.parts)

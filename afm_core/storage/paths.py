@@ -1,4 +1,4 @@
-"""Paths that may be URLs of an object store or HDFS: `s3://bucket/folder`, and any other URL that fsspec supports."""
+"""Paths that may be URLs of an object store or HDFS: `s3://bucket/folder`."""
 
 import re
 import shutil
@@ -7,38 +7,51 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
+from fsspec import get_filesystem_class
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from upath import UPath
 
 from afm_core.storage.hdfs_paths import HdfsPath
 from afm_core.storage.locations import Location, is_file_url, local_path
 
-_PUBLISHED = re.compile("(s3a?|gs|abfss|hdfs)://")
+_REMOTE = re.compile("(s3a?|gs|abfss|hdfs)://")
 _HDFS = "hdfs://"
 
 
 def to_path(text: str | Path) -> Path:
     """A local path, also for a `file://` URL; for any other URL a `UPath`, which has the same methods.
 
+    No connection is opened, and the package for the URL's scheme need not be installed; see `require_client`.
+
     Raises:
-        ValueError: the URL's scheme is unknown, or needs a package that is not installed.
+        ValueError: the URL's scheme is not one of those where datasets and bundles can be.
     """
     if not isinstance(text, str):
         return text
     if "://" not in text or is_file_url(text):
         return local_path(text)
-    if text.startswith(_HDFS) and re.search("[?#]", text):
+    if not _REMOTE.match(text):
+        allowed = "local and mounted folders and URLs of s3 (or s3a), gs, abfss and hdfs"
+        raise ValueError(f"found {text!r}, allowed are {allowed}")
+    if not text.startswith(_HDFS):
+        return cast(Path, UPath(re.sub("^s3a://", "s3://", text)))
+    if re.search("[?#]", text):
         raise ValueError(f"{text}: hdfs-native cannot read names with ? or #")
+    return cast(Path, HdfsPath(text))
+
+
+def require_client(path: Path) -> None:
+    """Check that the package that reads a remote path is installed. No connection is opened.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if is_local(path) or isinstance(path, HdfsPath):  # the client of HDFS is asked for where it is needed
+        return
     try:
-        path = HdfsPath(text) if text.startswith(_HDFS) else UPath(re.sub("^s3a://", "s3://", text))
-        assert isinstance(path, HdfsPath) or path.fs  # that of HDFS asks Hadoop's configuration, which may be absent
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"{text}: {error}; for s3:// install the package s3fs") from error
-    return cast(Path, path)
-
-
-PathOrUrl = Annotated[Path, PlainValidator(to_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
-"""A path in the settings: local, or a URL."""
+        get_filesystem_class(cast(UPath, path).protocol)
+    except ImportError as error:
+        raise ValueError(f"{path}: {error}; for s3:// install the package s3fs") from error
 
 
 def to_local_path(text: str | Path) -> Path:
@@ -55,22 +68,8 @@ def to_local_path(text: str | Path) -> Path:
     return to_path(text)
 
 
-def to_published_path(text: str | Path) -> Path:
-    """A local path, or the URL of an object store or of HDFS, where bundles can be published.
-
-    Raises:
-        ValueError: it is any other URL, or needs a package that is not installed.
-    """
-    if isinstance(text, str) and "://" in text and not is_file_url(text) and not _PUBLISHED.match(text):
-        allowed = "local and mounted folders and URLs of s3 (or s3a), gs, abfss and hdfs"
-        raise ValueError(f"found {text!r}, allowed are {allowed}")
-    return to_path(text)
-
-
-PublishedPath = Annotated[
-    Path, PlainValidator(to_published_path), PlainSerializer(str), WithJsonSchema({"type": "string"})
-]
-"""A path in the settings where bundles are published: local, or the URL of an object store or of HDFS."""
+PublishedPath = Annotated[Path, PlainValidator(to_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
+"""A path in the settings where datasets and bundles are published: local, or a URL of an object store or HDFS."""
 
 LocalPath = Annotated[Path, PlainValidator(to_local_path), PlainSerializer(str), WithJsonSchema({"type": "string"})]
 """A path in the settings that must be local."""

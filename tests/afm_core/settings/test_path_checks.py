@@ -1,12 +1,16 @@
 """No job may publish over what it reads, over another output, or outside the folders of the settings."""
 
 import pickle
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from afm_core.errors import SettingsError
 from afm_core.settings import load_settings, read_settings, write_settings
+from afm_core.storage import paths
 from afm_core.storage.places import versions_of
 from tests.support.config import write_config
 
@@ -65,7 +69,6 @@ def test_s3_and_s3a_overlap(config: Path, dataset: str, logs: str) -> None:
     [
         ("dataset.path=s3://shop/data", "logs.path=s3://other/data/logs"),
         ("dataset.path=s3://shop/data", "logs.path=s3://shop/data-logs"),
-        ("dataset.path=memory://shop/data", "logs.path=s3://shop/data/logs"),
         ("logs.path=gs://shop/data", "score.logs=hdfs:///data", "recommend.items=abfss://c@a.b/items.txt"),
     ],
 )
@@ -80,13 +83,40 @@ def test_a_url_that_spark_cannot_read_is_one_line(config: Path, key: str) -> Non
     assert line == f"{config}: {key}: found 'ftp://shop/data', {allowed}"
 
 
-@pytest.mark.parametrize("key", ["run.path", "score.bundle", "train.warm_start.bundle"])
-def test_bundles_are_published_on_disks_in_object_stores_and_in_hdfs(config: Path, key: str) -> None:
+@pytest.mark.parametrize("key", ["dataset.path", "run.path", "score.bundle", "train.warm_start.bundle"])
+def test_datasets_and_bundles_are_published_on_disks_in_object_stores_and_in_hdfs(config: Path, key: str) -> None:
     for url in ("s3://shop/data", "s3a://shop/data", "file:///shop/data", "hdfs://node:8020/data", "hdfs:///data"):
         load_settings(config, [f"{key}={url}"])
     (line,) = problems(config, f"{key}=ftp://host/data")
     allowed = "allowed are local and mounted folders and URLs of s3 (or s3a), gs, abfss and hdfs"
     assert f"found 'ftp://host/data', {allowed}" in line
+
+
+def test_a_missing_package_for_a_url_is_one_line_and_settings_of_artefacts_need_none(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(protocol: str) -> None:
+        raise ImportError(f"Install the client of {protocol}")
+
+    monkeypatch.setattr(paths, "get_filesystem_class", absent)
+    (line,) = problems(config, "run.path=s3://shop/data")
+    assert line == f"{config}: run.path: s3://shop/data: Install the client of s3; for s3:// install the package s3fs"
+    tree = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump({**tree, "run": {"path": "s3://shop/data"}}))
+    assert str(read_settings(config).run.path) == "s3://shop/data"
+
+
+def test_settings_of_an_artefact_open_no_connection(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        tree = yaml.safe_load(config.read_text())
+        for url in ("ftp://127.0.0.1:{}/data", "http://127.0.0.1:{}/data", "hdfs://127.0.0.1:{}/data"):
+            path = url.format(server.getsockname()[1])
+            config.write_text(yaml.safe_dump({**tree, "dataset": {"path": path}}))
+            with suppress(SettingsError):
+                read_settings(config)
+            with pytest.raises(BlockingIOError):
+                server.accept()
 
 
 @pytest.mark.parametrize("name", ["what?", "a#1"])
