@@ -1,21 +1,32 @@
 """A prepared dataset on disk: its folder, and the manifest that describes it."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from afm_core.errors import AfmError, DatasetError, RepublishedError
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.storage.opening import OpenVersion, open_version
-from afm_core.storage.paths import as_os_errors
+from afm_core.storage.paths import as_os_errors, open_for_reading
 from afm_core.storage.provenance import Provenance
 
 FORMAT_VERSION = 3
 SPLITS = ("train", "valid", "test")
-MANIFEST_FILE, PROFILE_FILE, SETTINGS_FILE, REJECTS_FOLDER = (
+MANIFEST_FILE, CHECKSUMS_FILE, PROFILE_FILE, SETTINGS_FILE, REJECTS_FOLDER = (
     "manifest.json",
+    "checksums.json",
     "profile.parquet",
     "settings.yaml",
     "rejects",
@@ -36,9 +47,9 @@ class SplitManifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rows: int
-    files: int
-    positives: int
+    rows: NonNegativeInt
+    files: NonNegativeInt
+    positives: NonNegativeInt
 
 
 class Manifest(BaseModel):
@@ -68,7 +79,7 @@ class Manifest(BaseModel):
     weighted: bool = False
     """Whether the instances have a weight."""
     instances: int
-    rows_per_file: int
+    rows_per_file: PositiveInt
     split_by: str
     """The rule of the split: random, positive, time, leave_one_out, or the field whose instances stay together."""
     units_in_several_splits: int
@@ -76,10 +87,23 @@ class Manifest(BaseModel):
     splits: dict[str, SplitManifest]
     digest: str
     """Digest of all instances and their splits, independent of the order of rows."""
+    checksums: str | None = None
+    """SHA-256 of `CHECKSUMS_FILE`; None for datasets of earlier versions, which have none."""
     made_from: Annotated[Provenance | None, BeforeValidator(_provenance)] = None
     """What the dataset was made from; None if the logs are a table, and for datasets of earlier versions."""
     seconds: dict[str, float]
     """Duration of each stage of the preparation, in seconds."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Manifest":
+        if set(self.splits) != set(SPLITS):
+            raise ValueError(f"splits: found {', '.join(self.splits) or 'none'}, needed are {', '.join(SPLITS)}")
+        for name, split in self.splits.items():
+            if split.files != -(-split.rows // self.rows_per_file):
+                raise ValueError(f"splits.{name}: {split.files} files cannot hold {split.rows} rows")
+        if sum(split.rows for split in self.splits.values()) != self.instances:
+            raise ValueError(f"the splits do not hold {self.instances} instances")
+        return self
 
 
 class Dataset:
@@ -106,7 +130,7 @@ class Dataset:
             raise DatasetError(f"{path}: no dataset there; write one with jobs/prepare.py") from error
         except OSError as error:
             raise DatasetError(f"{path}: cannot be reached: {str(error).splitlines()[0]}") from error
-        except ValidationError as error:
+        except (ValidationError, UnicodeDecodeError) as error:
             raise DatasetError(
                 f"{path / MANIFEST_FILE}: not a manifest of format {FORMAT_VERSION}; prepare again"
             ) from error
@@ -141,9 +165,33 @@ class Dataset:
         Raises:
             DatasetError: files are missing.
         """
-        expected = [self.path / split / file_name(number) for number in range(self.manifest.splits[split].files)]
-        with as_os_errors(self.path):
-            missing = [file for file in expected if not file.is_file()]
+        n_files, folder = self.manifest.splits[split].files, self.path / split
+        try:
+            with as_os_errors(folder):
+                present = {file.name for file in folder.iterdir()} if n_files else set()
+        except OSError:
+            present = set()
+        missing = next((name for name in map(file_name, range(n_files)) if name not in present), None)
         if missing:
-            raise DatasetError(f"{missing[0]}: missing ({len(missing)} of {len(expected)} files); prepare again")
-        return expected
+            n_present = sum(name.startswith("part-") for name in present)
+            raise DatasetError(f"{folder / missing}: missing ({n_files - n_present} of {n_files} files); prepare again")
+        return [folder / file_name(number) for number in range(n_files)]
+
+    def checksums(self, split: str) -> list[str] | list[None]:
+        """The SHA-256 checksum of each file of a split; None for each where an earlier version prepared the dataset.
+
+        Raises:
+            DatasetError: they are missing or damaged.
+        """
+        if self.manifest.checksums is None:
+            return [None] * self.manifest.splits[split].files
+        path = self.path / CHECKSUMS_FILE
+        try:
+            with open_for_reading(path) as file:
+                text = file.read()
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {str(error).splitlines()[0]}; prepare again") from error
+        if hashlib.sha256(text).hexdigest() != self.manifest.checksums:
+            raise DatasetError(f"{path}: changed since the dataset was prepared; prepare again")
+        checksums: list[str] = json.loads(text)[split]
+        return checksums

@@ -75,6 +75,9 @@ class PromoteSettings(Section):
 
     max_auc_drop: Share = 0.005
     """Maximum drop in AUC against the current bundle."""
+    max_rmse_increase: Annotated[float, Field(ge=0.0)] = 0.01
+    """Maximum increase in RMSE against the current bundle, as a share of it, where label.range makes the labels
+    numbers and there is no AUC."""
     max_entropy_increase: Annotated[float, Field(ge=0.0)] = 0.01
     """Maximum increase in normalised entropy against the current bundle."""
     calibration_range: tuple[float, float] = (0.9, 1.1)

@@ -49,6 +49,8 @@ def attention_table(evaluation: Evaluation) -> Table:
 def promotion_table(settings: Settings, promotion: Promotion) -> Table:
     """The checks of a new bundle and their outcome."""
     against = f"against {promotion.current}" if promotion.current else "nothing to compare with"
+    if promotion.not_compared:
+        against = f"not compared with the current bundle, because {promotion.not_compared}"
     rows = [
         [check.name, f"{check.value:.4f}", check.allowed, "" if check.passed else "failed"]
         for check in promotion.checks

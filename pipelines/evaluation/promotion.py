@@ -21,7 +21,7 @@ from pipelines.evaluation.evaluate import require_same_map
 from pipelines.evaluation.predictions import Predictions, encoded_batches, score_split
 
 SPLIT = "valid"
-_COMPARED = ("auc", "normalised_entropy", "calibration_ratio")
+_COMPARED = ("auc", "rmse", "normalised_entropy", "calibration_ratio")
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class Promotion:
     new: str
     """Fingerprint of the new bundle."""
     current: str | None
-    """Fingerprint of the current bundle; None if there is none, or if its ids are not the dataset's, so that the two
-    bundles cannot be compared."""
+    """Fingerprint of the bundle that it was compared with; None if there is none."""
+    not_compared: str | None
+    """Why the current bundle could not be compared; None if it was, or if there is none."""
     checks: list[Check]
 
     @property
@@ -57,6 +58,7 @@ def promote(settings: Settings) -> Promotion:
     Raises:
         BundleError: there is no complete bundle, or its feature map is not the dataset's.
         DatasetError: there is no complete dataset.
+        NotPromotedError: the labels of the validation split are all equal.
         RepublishedError: another run has promoted a bundle in the meantime, which this one was not compared with.
     """
     dataset, new = Dataset.open(settings.dataset.path), read_bundle(settings.run.bundle)
@@ -64,11 +66,12 @@ def promote(settings: Settings) -> Promotion:
     place = place_of(settings.run.current)
     compared = place.current
     current = read_bundle(compared) if compared else None
-    if current and not keeps_ids(dataset.features_path, current.features_path):
+    not_compared = _incomparable(dataset, new, current) if current else None
+    if not_compared:
         current = None
     checks = list(_checks(settings.promote, dataset, new, current))
     dataset.require_unchanged()
-    promotion = Promotion(new.fingerprint, current.fingerprint if current else None, checks)
+    promotion = Promotion(new.fingerprint, current.fingerprint if current else None, not_compared, checks)
     if promotion.promoted:
         publish_copy(new.path, new.fingerprint, place, unchanged(place, compared))
     return promotion
@@ -110,8 +113,24 @@ def refusal(settings: Settings, promotion: Promotion) -> NotPromotedError | None
     )
 
 
+def _incomparable(dataset: Dataset, new: Bundle, current: Bundle) -> str | None:
+    """Why the scores of two bundles on the dataset's rows cannot be compared; None if they can."""
+    if not keeps_ids(dataset.features_path, current.features_path):
+        return "its ids are not those of the dataset"
+    if current.settings.train.task != new.settings.train.task:
+        return f"its task is {current.settings.train.task}"
+    if current.settings.label.range != new.settings.label.range:
+        return f"its label.range is {current.settings.label.range or 'not set'}"
+    return None
+
+
 def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bundle | None) -> Iterator[Check]:
     predictions = score_split(new.scorer, dataset, SPLIT)
+    if predictions.label.min() == predictions.label.max():
+        raise NotPromotedError(
+            f"{dataset.path}: all labels of its {SPLIT} split are {predictions.label[0]:g}, so that no model can be "
+            "told from a better one; prepare it from logs with other labels, too"
+        )
     metrics = _metrics(new, predictions)
     unknown = _largest_unknown_share(new, dataset)
     yield Check("unknown share", unknown, f"at most {limits.max_unknown:g}", unknown <= limits.max_unknown)
@@ -122,8 +141,12 @@ def _checks(limits: PromoteSettings, dataset: Dataset, new: Bundle, current: Bun
         return
     current_predictions = score_split(current.scorer, dataset, SPLIT, own_map=current.feature_map)
     current_metrics = _metrics(current, current_predictions)
-    least = current_metrics["auc"] - limits.max_auc_drop
-    yield Check("AUC", metrics["auc"], f"at least {least:.4f}", metrics["auc"] >= least)
+    if "auc" in metrics:
+        least = current_metrics["auc"] - limits.max_auc_drop
+        yield Check("AUC", metrics["auc"], f"at least {least:.4f}", metrics["auc"] >= least)
+    else:  # the labels are numbers
+        most = current_metrics["rmse"] * (1.0 + limits.max_rmse_increase)
+        yield Check("RMSE", metrics["rmse"], f"at most {most:.4f}", metrics["rmse"] <= most)
     if "normalised_entropy" in metrics and "normalised_entropy" in current_metrics:
         most = current_metrics["normalised_entropy"] + limits.max_entropy_increase
         entropy = metrics["normalised_entropy"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from afm_core.errors import DatasetError, RepublishedError
 from afm_core.storage.paths import to_url
 from pipelines.dataset import Dataset
+from pipelines.dataset_integrity import check_content, check_footer
 from pipelines.feeding.batch import Batch
-from pipelines.feeding.footers import check_footer
 from pipelines.feeding.remote import petastorm_file_system
 from pipelines.feeding.rows import RowLayout, Rows, cut
 from pipelines.feeding.shard_plan import FileSlice, RowRanges, ShardPlan
@@ -38,7 +38,7 @@ class Feed:
         group_positives: bool = False,
         in_memory: bool = False,
     ) -> None:
-        """Check every file's footer against the manifest.
+        """Check every file's footer against the manifest. Its checksum is compared when it is read for the first time.
 
         Args:
             seed: of the permutations of each epoch; None reads the rows in the order of the files.
@@ -55,6 +55,7 @@ class Feed:
         self._cache: dict[int, Rows] | None = {} if in_memory else None
         for number, file in enumerate(self._files):
             check_footer(file, plan.file_rows(number))
+        self._unchecked = dict(enumerate(dataset.checksums(split)))
 
     def epoch(self, epoch: int, remaining: RowRanges | None = None) -> Iterator[Batch]:
         """The batches of an epoch, or of its remaining rows; files without remaining rows are not read.
@@ -131,18 +132,34 @@ class Feed:
                             f"{self._files[file]}: {n_rows} rows, {expected} when the training began: replaced while "
                             "it was being read; train again"
                         )
+                    self._check_content(file)
                     yield rows
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(files[number:], error) from error
+        except RepublishedError:
+            raise
+        except Exception as error:  # Petastorm and pyarrow raise many kinds where the content of a file is damaged
+            damage = self._damage(files[number:])
+            if damage:
+                raise damage from error
+            if isinstance(error, OSError | pa.ArrowException):
+                folder = self._files[files[number]].parent
+                raise DatasetError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
+            raise
 
-    def _unreadable(self, unread: list[int], error: Exception) -> DatasetError:
-        """An error that names the file at which reading stopped: the first unread one whose footer has changed."""
+    def _check_content(self, file: int) -> None:
+        """Compare the checksum of a file that is read for the first time."""
+        if file in self._unchecked:
+            check_content(self._files[file], self._unchecked[file])
+            del self._unchecked[file]
+
+    def _damage(self, unread: list[int]) -> DatasetError | None:
+        """The error that names the file at which reading stopped: the first unread one that has changed, if any."""
         for file in unread:
             try:
                 check_footer(self._files[file], self.plan.file_rows(file))
+                self._check_content(file)
             except DatasetError as damage:
                 return DatasetError(f"{damage}, then continue with --resume auto")
-        return DatasetError(f"{self._files[unread[0]].parent}: cannot be read: {str(error).splitlines()[0]}")
+        return None
 
     def _permutation(self, rows: Rows, random: np.random.Generator) -> NDArray[np.int64]:
         if not self._group_positives:

@@ -13,23 +13,23 @@ import pyarrow.parquet as pq
 from afm_core.errors import DatasetError
 from afm_core.storage.paths import open_for_reading
 from pipelines.dataset import Dataset
+from pipelines.dataset_integrity import check_content, check_footer, incomplete
 from pipelines.feeding.batch import Batch
-from pipelines.feeding.footers import check_footer, incomplete
 from pipelines.feeding.rows import RowLayout, Rows, cut
 
 
 def read_split(dataset: Dataset, split: str, batch_rows: int, with_row_keys: bool = False) -> Iterator[Batch]:
     """Every row of a split, in the order in which it is stored. Memory: the rows of one file.
 
-    Every file's footer is checked against the manifest before the first batch.
+    Every file's footer is checked against the manifest before the first batch, and its checksum when it is read.
 
     Args:
         batch_rows: rows of a batch; the last one may have fewer.
         with_row_keys: whether the batches have `row_key`.
 
     Raises:
-        DatasetError: the split has no rows, or a file is missing, unreadable, or not one row group with the number of
-            rows in the manifest.
+        DatasetError: the split has no rows, or a file is missing, unreadable, changed, or not one row group with the
+            number of rows in the manifest.
     """
     manifest, files = dataset.manifest, dataset.files(split)
     rows = manifest.splits[split].rows
@@ -38,10 +38,12 @@ def read_split(dataset: Dataset, split: str, batch_rows: int, with_row_keys: boo
     for number, file in enumerate(files):
         check_footer(file, min(manifest.rows_per_file, rows - number * manifest.rows_per_file))
     layout = RowLayout(dataset, with_row_keys)
-    return map(layout.batch, cut((_read(file, layout) for file in files), batch_rows))
+    read = (_read(file, checksum, layout) for file, checksum in zip(files, dataset.checksums(split), strict=True))
+    return map(layout.batch, cut(read, batch_rows))
 
 
-def _read(file: Path, layout: RowLayout) -> Rows:
+def _read(file: Path, checksum: str | None, layout: RowLayout) -> Rows:
+    check_content(file, checksum)
     try:
         with open_for_reading(file) as source:
             table = pq.ParquetFile(source).read(layout.columns)

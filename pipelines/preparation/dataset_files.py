@@ -1,15 +1,17 @@
 """Writing shuffled instances as files of equal length, one row group each."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from afm_core.storage.atomic import replacing
+from afm_core.storage.checksum import file_sha256
 from afm_core.storage.paths import make_folder, to_path
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.dataset import SPLITS, SplitManifest, file_name
@@ -19,14 +21,24 @@ from pipelines.preparation.splits import ORDER, SPLIT
 from pipelines.spark_errors import reporting_errors
 
 _FILE = "_file"
-_WRITTEN = "split int, rows long, positives long"
+_WRITTEN = "split int, file int, rows long, positives long, sha256 string"
 
 
-def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder: Path) -> dict[str, SplitManifest]:
+@dataclass(frozen=True)
+class WrittenSplits:
+    """The files of a dataset, by split."""
+
+    manifests: dict[str, SplitManifest]
+    checksums: dict[str, list[str]]
+    """SHA-256 of each file, in the order of the files."""
+
+
+def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder: Path) -> WrittenSplits:
     """Write `folder/{train,valid,test}/part-*.parquet` in the order of split, shuffle key and `row_key`.
 
     File f of a split begins with row f x rows_per_file, however the rows are partitioned, so that a task that runs
-    twice writes the same bytes. Cost: two shuffles of the instances, one to number them and one to group them by file.
+    twice writes the same bytes. Cost: two shuffles of the instances, one to number them and one to group them by file,
+    and on the driver one row per file.
 
     Args:
         rows: contract `instances` with `SPLIT_COLUMNS`.
@@ -40,18 +52,20 @@ def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder
     written = files.select(SPLIT, _FILE, *content).mapInArrow(
         reporting_errors(_FileWriter(str(folder), content)), _WRITTEN
     )
-    totals = written.groupBy("split").agg(
-        F.count(F.lit(1)).alias("files"), F.sum("rows").alias("rows"), F.sum("positives").alias("positives")
+    of_split: dict[str, list[Row]] = {name: [] for name in SPLITS}
+    for file in sorted(written.collect()):  # one row per file
+        of_split[SPLITS[file["split"]]].append(file)
+    return WrittenSplits(
+        {
+            name: SplitManifest(
+                rows=sum(file["rows"] for file in written_files),
+                files=len(written_files),
+                positives=sum(file["positives"] for file in written_files),
+            )
+            for name, written_files in of_split.items()
+        },
+        {name: [file["sha256"] for file in written_files] for name, written_files in of_split.items()},
     )
-    by_split = {SPLITS[row["split"]]: row for row in totals.collect()}  # three rows
-    return {
-        name: SplitManifest(
-            rows=by_split[name]["rows"], files=by_split[name]["files"], positives=by_split[name]["positives"]
-        )
-        if name in by_split
-        else SplitManifest(rows=0, files=0, positives=0)
-        for name in SPLITS
-    }
 
 
 class _FileWriter:
@@ -82,12 +96,15 @@ class _FileWriter:
             pq.write_table(table, unfinished, compression=COMPRESSION, row_group_size=table.num_rows)
             footer = pq.read_metadata(unfinished)
             assert (footer.num_row_groups, footer.num_rows) == (1, table.num_rows), f"{path}: not one whole row group"
+            checksum = file_sha256(unfinished)
         positives = int((table[LABEL].to_numpy() > 0).sum())
         return pa.RecordBatch.from_pydict(
             {
                 "split": pa.array([split], pa.int32()),
+                "file": pa.array([number], pa.int32()),
                 "rows": pa.array([table.num_rows], pa.int64()),
                 "positives": pa.array([positives], pa.int64()),
+                "sha256": pa.array([checksum]),
             }
         )
 

@@ -1,5 +1,6 @@
 """The preparation from end to end: raw logs in, a published dataset out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from afm_core.features import FeatureMap
 from afm_core.features.feature_map import FEATURES_FILE
 from afm_core.settings import Settings, write_settings
 from afm_core.storage.atomic import write_text
+from afm_core.storage.checksum import text_sha256
 from afm_core.storage.opening import open_version
 from afm_core.storage.provenance import Provenance
 from afm_core.storage.publishing import place_of, remove_folder, staged_for_all
-from pipelines.dataset import MANIFEST_FILE, PROFILE_FILE, REJECTS_FOLDER, SETTINGS_FILE, Manifest
+from pipelines.dataset import CHECKSUMS_FILE, MANIFEST_FILE, PROFILE_FILE, REJECTS_FOLDER, SETTINGS_FILE, Manifest
 from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_table import write_feature_table
 from pipelines.logs.log_columns import LogColumns
@@ -74,11 +76,13 @@ def _write_instances(
         shared = units_in_several_splits(rows, settings.split)
         assert not shared, f"{shared} units of the split by {settings.split.by} are in several splits"
     with stages("shuffle and write") as report:
-        splits = write_splits(rows, content, settings.rows_per_file, stage)
+        written = write_splits(rows, content, settings.rows_per_file, stage)
+        splits, checksums = written.manifests, json.dumps(written.checksums, indent=1) + "\n"
+        write_text(stage / CHECKSUMS_FILE, checksums)
         report(f"{sum(split.files for split in splits.values()):,} files")
     remove_folder(stage / CANDIDATES_FOLDER)
-    written = sum(split.rows for split in splits.values())
-    assert n_instances == written, f"{n_instances} instances, {written} written: rows were lost or duplicated"
+    n_written = sum(split.rows for split in splits.values())
+    assert n_instances == n_written, f"{n_instances} instances, {n_written} written: rows were lost or duplicated"
     return Manifest(
         **_facts_of_logs(settings, fitted, extend),
         negatives_found=n_instances - fitted.checked.rows_accepted,
@@ -86,6 +90,7 @@ def _write_instances(
         units_in_several_splits=shared,
         splits=splits,
         digest=content_digest,
+        checksums=text_sha256(checksums),
         made_from=provenance,
         seconds=stages.seconds,
     )

@@ -23,6 +23,7 @@ from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
 from pipelines.training.training_logger import Epoch
 from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate
 
+_DIVERGED_ADVICE = "lower train.learning_rate and train again, without --resume"
 _STEPS_BETWEEN_STOP_CHECKS = 8  # a check whether any rank was asked to stop costs a round trip
 
 
@@ -64,7 +65,7 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     Raises:
         InterruptedBySignal: SIGTERM or SIGINT was received; a checkpoint was written.
         CheckpointError: a checkpoint cannot be written, or was made from other settings.
-        DivergedError: the loss is NaN or infinite.
+        DivergedError: the loss or a weight is NaN or infinite.
     """
     settings, ranks = context.settings, context.ranks
     ranks.broadcast(model.to(context.device))
@@ -121,9 +122,12 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
             phases.reached(phases.STEP_DONE, StepDone(settings.model.name, state.global_step, ranks.rank, stop))
             advance(rows, loss / max(1, terms))
             _checkpoint_if_due(state, context, stop)
+    _require_finite(state, context)
     seconds = time.monotonic() - start
     train_loss = mean_loss(context.task, state.loss, state.terms, ranks)
     valid_loss = validate(state.validated, context)
+    if not math.isfinite(valid_loss):
+        raise DivergedError(f"the validation loss is {valid_loss} after epoch {number}; {_DIVERGED_ADVICE}")
     epoch = Epoch(
         model=settings.model.name,
         number=number,
@@ -170,9 +174,23 @@ def _diverged(context: TrainingContext, epoch: int, step: int, remaining: RowRan
     path = context.settings.run.work / f"diverged-rank-{context.ranks.rank}.json"
     path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
     return DivergedError(
-        f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}; lower "
-        "train.learning_rate, or check the x_i of those rows, and continue with --resume auto"
+        f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}; check the x_i "
+        f"of those rows, or {_DIVERGED_ADVICE}"
     )
+
+
+def _require_finite(state: TrainingState, context: TrainingContext) -> None:
+    """Check the weights, which a step can spoil though its loss was finite, before they are validated or saved.
+
+    Raises:
+        DivergedError: some are NaN or infinite. The ranks have the same weights, so each of them raises it.
+    """
+    spoiled = [name for name, weight in state.model.named_parameters() if not weight.isfinite().all()]
+    if spoiled:
+        raise DivergedError(
+            f"{context.settings.model.name}: {spoiled[0]} is not finite after step {state.step} of epoch "
+            f"{state.epoch}; {_DIVERGED_ADVICE}"
+        )
 
 
 def _step(state: TrainingState, context: TrainingContext) -> None:
@@ -194,6 +212,7 @@ def _checkpoint_if_due(state: TrainingState, context: TrainingContext, stop: Sto
     signal = _agreed_signal(stop, ranks) if check else 0
     if not (due or signal):
         return
+    _require_finite(state, context)
     state.loss, terms = ranks.sum([state.loss, float(state.terms)])
     state.terms = int(terms)
     if ranks.rank == 0:

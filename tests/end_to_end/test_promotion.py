@@ -1,16 +1,17 @@
 """The gate: a worse bundle does not become the current one."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
-from afm_core.bundle import read_bundle, write_bundle
-from afm_core.bundle_versions import publish_copy
-from afm_core.settings import load_settings
+from afm_core.bundle import Bundle, read_bundle, write_bundle
+from afm_core.bundle_versions import fingerprint_of, publish_copy
+from afm_core.settings import Settings, load_settings
 from afm_core.storage.places import Place
 from pipelines.dataset import Dataset
 from pipelines.evaluation import promotion
@@ -19,6 +20,7 @@ from pipelines.feeding.feed import Feed
 from pipelines.feeding.shard_plan import ShardPlan
 from pipelines.training.train import frozen_rows
 from tests.support.config import NIGHT, write_config
+from tests.support.datasets import change_rows, with_column
 from tests.support.files import snapshot
 from tests.support.jobs import RunJob
 from tests.support.small import Small
@@ -36,19 +38,29 @@ def config(small: Small, tmp_path: Path) -> Path:
 
 def spoil(config: Path, by: float) -> None:
     """Train a worse bundle: the same one with noise on its embeddings."""
-    settings = load_settings(config)
-    bundle = read_bundle(settings.run.bundle)
+    bundle = read_bundle(load_settings(config).run.bundle)
     torch.manual_seed(1)
     with torch.no_grad():
         weight = bundle.model.factors.embedding.weight
         weight += by * torch.randn_like(weight)
+    rewrite(config, bundle, bundle.settings)
+
+
+def change_settings(config: Path, change: Callable[[Settings], Settings]) -> None:
+    """Train the same bundle with other settings."""
+    bundle = read_bundle(load_settings(config).run.bundle)
+    rewrite(config, bundle, change(bundle.settings))
+
+
+def rewrite(config: Path, bundle: Bundle, of_bundle: Settings) -> None:
+    settings = load_settings(config)
     dataset = Dataset.open(settings.dataset.path)
     plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, 64, 0, 1)
     frozen = frozen_rows(Feed(dataset, "valid", plan, None))
     write_bundle(
         settings.run.bundle,
         bundle.calibrated_model,
-        bundle.settings,
+        of_bundle,
         bundle.path,
         frozen,
         bundle.metrics,
@@ -190,13 +202,13 @@ def test_a_map_that_knows_too_little_of_the_validation_split_is_refused(
 ) -> None:
     dataset = shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     unknown = Dataset.open(dataset).feature_map["user"].unknown_id
-    for path in (dataset / "valid").glob("*.parquet"):
-        table = pq.read_table(path)
+
+    def half_unknown(table: pa.Table) -> pa.Table:
         users = table["user"].to_numpy().copy()
         users[::2] = unknown
-        at = table.schema.get_field_index("user")
-        changed = table.set_column(at, table.schema.field("user"), pa.array(users))
-        pq.write_table(changed, path, compression="zstd", row_group_size=len(table))
+        return with_column(table, "user", users)
+
+    change_rows(dataset, "valid", half_unknown)
     of_it = ("--set", f"dataset.path={dataset}")
     outcome = run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.4")
     assert outcome.code == 2
@@ -204,3 +216,54 @@ def test_a_map_that_knows_too_little_of_the_validation_split_is_refused(
     assert "allowed is at most 0.4" in outcome.errors[0]
     assert not (tmp_path / "run" / "current").exists()
     assert run_job("promote", config, *of_it, "--set", "promote.max_unknown=0.6").code == 0
+
+
+def with_labels(dataset: Path, folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> tuple[str, str]:
+    """An override that names a copy of the dataset with other labels in its validation split."""
+    copy = Path(shutil.copytree(dataset, folder / "dataset"))
+    change_rows(copy, "valid", lambda table: with_column(table, "label", change(table["label"].to_numpy())))
+    return ("--set", f"dataset.path={copy}")
+
+
+def test_bundles_of_labels_that_are_numbers_are_compared_by_their_rmse(
+    config: Path, small: Small, tmp_path: Path, run_job: RunJob
+) -> None:
+    numbers = with_labels(small.settings.dataset.path, tmp_path, lambda label: label * 0.5)
+    assert run_job("promote", config, *numbers).code == 0
+    again = run_job("promote", config, *numbers)
+    assert again.code == 0, again.err
+    assert "RMSE" in again.out
+    assert "AUC" not in again.out
+    spoil(config, 0.5)
+    outcome = run_job("promote", config, *numbers)
+    assert outcome.code == 2
+    assert "not promoted: RMSE" in outcome.errors[0]
+    assert "allowed is at most" in outcome.errors[0]
+
+
+def test_labels_that_are_all_equal_promote_nothing(config: Path, small: Small, tmp_path: Path, run_job: RunJob) -> None:
+    equal = with_labels(small.settings.dataset.path, tmp_path, np.ones_like)
+    outcome = run_job("promote", config, *equal)
+    assert outcome.code == 2
+    (line,) = outcome.errors
+    assert "all labels of its valid split are 1" in line
+    assert not (tmp_path / "run" / "current").exists()
+
+
+def test_a_current_bundle_of_another_label_is_not_compared_and_that_is_said(
+    config: Path, tmp_path: Path, run_job: RunJob
+) -> None:
+    """What it predicts is on another scale, so that it would block every bundle of the new label for ever."""
+    assert run_job("promote", config).code == 0
+    change_settings(config, lambda settings: with_range(settings, (0.0, 5.0)))
+    outcome = run_job("promote", config)
+    assert outcome.code == 0, outcome.err
+    said = " ".join(outcome.out.split())
+    assert "not compared with the current bundle, because its label.range is not set" in said
+    assert fingerprint_of(tmp_path / "run" / "current") == fingerprint_of(tmp_path / "run" / "bundle")
+
+
+def with_range(settings: Settings, label_range: tuple[float, float]) -> Settings:
+    label = settings.label.model_copy(update={"column": "stars", "range": label_range})
+    negatives = settings.negatives.model_copy(update={"per_positive": 0})
+    return settings.model_copy(update={"label": label, "negatives": negatives})

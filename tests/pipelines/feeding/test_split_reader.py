@@ -56,7 +56,7 @@ def test_a_file_that_is_damaged_meanwhile_is_named(copy: Dataset) -> None:
     batches = read_split(copy, "train", 64)
     next(batches)
     last.write_bytes(last.read_bytes()[:200])
-    with pytest.raises(DatasetError, match=rf"{last.name}: not a complete Parquet file"):
+    with pytest.raises(DatasetError, match=rf"{last.name}: changed since the dataset was prepared"):
         list(batches)
 
 

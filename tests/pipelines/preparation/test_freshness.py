@@ -26,6 +26,16 @@ def test_a_dataset_made_from_the_same_inputs_is_up_to_date(settings: Settings) -
     assert up_to_date(settings.model_copy(update={"seed": settings.seed + 1}), without_spark) is None
 
 
+def test_a_dataset_with_a_damaged_file_is_prepared_again(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Dataset.open(settings.dataset.path).files("test")[0]
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert up_to_date(settings, without_spark) is None
+    assert f"{file.name}: changed since the dataset was prepared" in "".join(capsys.readouterr()).replace("\n", "")
+
+
 def test_a_dataset_of_an_earlier_version_opens_and_is_not_up_to_date(settings: Settings) -> None:
     manifest = settings.dataset.path / MANIFEST_FILE
     facts = json.loads(manifest.read_text())

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 from afm_core.errors import LogsError
 from afm_core.storage.locations import to_location
 from pipelines.logs.files.opening import file_tree
-from tests.support.remote_stores import S3A_JARS, Store, hadoop_settings
+from tests.support.remote_stores import HAS_S3A, Store, hadoop_settings
 
 NOBODY = "127.0.0.1:9"
-needs_s3a = pytest.mark.skipif(not S3A_JARS.is_dir(), reason="needs ../shared/jars/s3a")
+needs_s3a = pytest.mark.skipif(not HAS_S3A, reason="needs ../shared/jars/s3a, of the Hadoop of this Spark")
 S3A = {
     "fs.s3a.endpoint.region": "us-east-1",
     "fs.s3a.path.style.access": "true",
@@ -67,7 +67,7 @@ def test_a_silent_namenode(spark: SparkSession, silent: str) -> None:
         pytest.param(
             "s3a://shop/logs",
             "--packages org.apache.hadoop:hadoop-aws:3.",
-            marks=pytest.mark.skipif(S3A_JARS.is_dir(), reason="this Spark has the connector, from ../shared"),
+            marks=pytest.mark.skipif(HAS_S3A, reason="this Spark has the connector, from ../shared"),
         ),
     ],
 )
