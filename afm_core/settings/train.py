@@ -33,7 +33,7 @@ class WarmStartSettings(Section):
     """Overshoot penalty of the first model's loss. Not set: train.overshoot_penalty."""
     optimizer: OptimizerName | None = None
     """Optimiser of the first model. Not set: train.optimizer."""
-    learning_rate: Annotated[float, Field(gt=0.0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0.0, le=1e38)] | None = None
     """Learning rate of the first model. Not set: train.learning_rate."""
     start: Literal["mean", "sum"] = "mean"
     """Initial p and h (afm, deep_afm): `mean`, p = 1, as the paper's authors do; `sum`, p = the number of pairs and
@@ -57,7 +57,7 @@ class TrainSettings(Section):
     ffm start at random."""
     optimizer: OptimizerName = "adagrad"
     """Optimiser: `adagrad`, as in the paper, `adam`, `adamw` or `sgd`. All update only the embeddings of the batch."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 0.05
+    learning_rate: Annotated[float, Field(gt=0.0, le=1e38)] = 0.05
     """Learning rate of the optimiser."""
     schedule: Schedule = "constant"
     """Learning-rate schedule: `constant`, or decaying to 0 over `epochs`, `linear` or `cosine`."""

@@ -169,8 +169,8 @@ def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_one_line(
     small: Small, tmp_path: Path, run_job: RunJob, checkpoint_steps: int
 ) -> None:
     """The loss of that step was finite: it was computed from the weights before it."""
-    one_step = {"batch_size": 100_000, "checkpoint_steps": checkpoint_steps}
-    rate = {"optimizer": "sgd", "learning_rate": 1e39, "schedule": "constant", "ema_decay": 0.0}
+    one_step = {"batch_size": 100_000, "checkpoint_steps": checkpoint_steps, "embedding_l2": 1e6}
+    rate = {"optimizer": "sgd", "learning_rate": 1e38, "schedule": "constant", "ema_decay": 0.0}
     config = config_for(tmp_path, small, **one_step, **rate)
     outcome = run_job("train", config)
     assert outcome.code == 2, outcome.err
@@ -179,4 +179,15 @@ def test_weights_that_overflow_in_the_last_step_of_an_epoch_are_one_line(
     assert "nan" not in outcome.out
     assert not load_settings(config).run.bundle.exists()
     assert not checkpoints(config), "no checkpoint holds spoiled weights"
-    assert run_job("train", config, "--set", "train.learning_rate=0.01").code == 0, "the advice works"
+    assert run_job("train", config, "--set", "train.learning_rate=1e-9").code == 0, "the advice works"
+
+
+def test_a_validation_loss_that_is_not_a_number_is_one_line(small: Small, tmp_path: Path, run_job: RunJob) -> None:
+    """The weights are finite, but what is computed from them overflows."""
+    rate = {"optimizer": "sgd", "learning_rate": 1e38, "schedule": "constant", "ema_decay": 0.0}
+    config = config_for(tmp_path, small, batch_size=100_000, checkpoint_steps=1000, **rate)
+    outcome = run_job("train", config)
+    assert outcome.code == 2, outcome.err
+    (line,) = outcome.errors
+    assert "the validation loss is nan after epoch 1; lower train.learning_rate and train again" in line
+    assert not checkpoints(config)
