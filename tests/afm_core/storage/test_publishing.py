@@ -243,6 +243,6 @@ def test_files_are_created_with_the_umask(tmp_path: Path) -> None:
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "out.versions").mkdir()
     (tmp_path / "out.versions" / ".lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(MachineError, match="Too many levels of symbolic links"):
+    with pytest.raises(MachineError, match=r"\.lock: is a symbolic link to \S+elsewhere.*; remove the link"):
         fill(tmp_path / "out", "new")
     assert names(tmp_path) == ["out.versions"]
