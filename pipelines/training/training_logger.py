@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from afm_core.settings.run import RunSettings
+from afm_core.storage.without_links import open_without_links
 from pipelines.console import bar, messages
 
 
@@ -59,7 +60,7 @@ class TrainingLogger:
         self._scalars: SummaryWriter | None = None
         if self._is_active:
             run.work.mkdir(parents=True, exist_ok=True)
-            run.history.write_text("", encoding="utf-8")
+            self._open_history("w").close()
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 
     def training_started(self, model: str, kernel: str, settings: dict[str, Any]) -> None:
@@ -141,5 +142,8 @@ class TrainingLogger:
         self._scalars.flush()
 
     def _append(self, epoch: Epoch) -> None:
-        with self._run.history.open("a", encoding="utf-8") as file:
+        with self._open_history("a") as file:
             file.write(json.dumps(asdict(epoch)) + "\n")
+
+    def _open_history(self, mode: str) -> IO[str]:
+        return open(self._run.history, mode, encoding="utf-8", opener=open_without_links)
