@@ -56,6 +56,11 @@ def require_replaceable(target: Path, content: Collection[str]) -> None:
         return
     if target.is_dir() and (not _names_in(target) or any((target / name).exists() for name in content)):
         return
+    if target.is_symlink() and not target.exists():
+        raise ForeignFolderError(
+            f"{target}: not replaced, because it is a link to {target.readlink()}, which is not there; mount it, or "
+            "remove the link"
+        )
     raise ForeignFolderError(
         f"{target}: not replaced, because it holds none of {', '.join(content)} and so is not an earlier output; name "
         "another folder, or move what is there"
