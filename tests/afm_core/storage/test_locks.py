@@ -14,7 +14,6 @@ from afm_core.errors import BusyError, MachineError
 from afm_core.storage.locks import LOCK, locked
 from afm_core.storage.places import Place
 from afm_core.storage.publishing import staged
-from tests.support.file_systems import full_file_system
 from tests.support.waiting import wait_for
 
 
@@ -199,27 +198,3 @@ def test_what_was_planted_as_a_lock_is_named_and_not_touched(tmp_path: Path, kin
     with pytest.raises(MachineError, match=rf"{LOCK}: is .*; remove (it|the link), and run it again"), locked(folder):
         pass
     assert victim.read_text() == "precious"
-
-
-def test_a_full_disk_holds_the_lock_all_the_same(tmp_path: Path) -> None:
-    """The holder cannot be named, and is never taken for dead."""
-    with full_file_system(tmp_path, "bytes") as run:
-        assert run(FULL) == "held by another run; retry when it has ended"
-
-
-def test_a_disk_without_room_for_the_lock_is_one_line(tmp_path: Path) -> None:
-    with full_file_system(tmp_path, "files") as run:
-        assert run(FULL).startswith("cannot be created (No space left on device)")
-
-
-FULL = """
-import sys
-from pathlib import Path
-from afm_core.errors import AfmError
-from afm_core.storage.locks import locked
-try:
-    with locked(Path(sys.argv[1])), locked(Path(sys.argv[1])):
-        pass
-except AfmError as error:
-    print(str(error).partition(": ")[2])
-"""
