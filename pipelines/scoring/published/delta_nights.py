@@ -117,7 +117,10 @@ class DeltaNights:
         if isinstance(self.path, Path):
             with locked(self.path) as lock:
                 self.require_lock = lock.require_held
-                yield
+                try:
+                    yield
+                finally:
+                    self.require_lock = do_not_ask
         else:
             read_file(self.path / _DELTA_LOG / "_last_checkpoint")  # one error for storage that does not answer
             yield

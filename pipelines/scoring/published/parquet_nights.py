@@ -104,7 +104,10 @@ class ParquetNights:
         """Hold the lock of the folder."""
         with locked(self.path) as lock:
             self.require_lock = lock.require_held
-            yield
+            try:
+                yield
+            finally:
+                self.require_lock = do_not_ask
 
     def nights(self) -> list[date]:
         """The published nights, oldest first."""
