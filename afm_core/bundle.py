@@ -37,7 +37,7 @@ from afm_core.storage.local_copies import local_copy
 from afm_core.storage.object_store import read_object
 from afm_core.storage.opening import OpenVersion, open_version
 from afm_core.storage.paths import copy_file, is_local
-from afm_core.storage.publishing import place_of, staged
+from afm_core.storage.publishing import Condition, do_not_ask, place_of, staged
 
 _WEIGHTS, _SETTINGS = "weights.safetensors", "settings.yaml"
 _METRICS, _CARD, CHECKSUM_FILE = "metrics.json", "card.md", "checksum.json"
@@ -134,6 +134,7 @@ def write_bundle(
     metrics: dict[str, Any],
     card: str,
     optimizer: dict[str, Tensor] | None = None,
+    condition: Condition = do_not_ask,
 ) -> str:
     """Write a bundle and publish it at `path` in one step. Returns its fingerprint.
 
@@ -141,9 +142,10 @@ def write_bundle(
         tables: the folder whose feature map the model was trained with, a dataset or a bundle; the map is copied.
         frozen: a few hundred rows; they are scored, and rows and scores form the certificate.
         optimizer: the optimiser's state, by names that end in `/` and the optimiser's key.
+        condition: see `staged`.
     """
     feature_map = FeatureMap.read(tables / FEATURES_FILE)
-    with staged(place_of(path), BUNDLE_CONTENT) as stage, _as_os_error():
+    with staged(place_of(path), BUNDLE_CONTENT, condition) as stage, _as_os_error():
         save_model(calibrated_model, str(stage / _WEIGHTS))
         write_settings(settings, stage / _SETTINGS)
         for name in feature_map.tables:

@@ -5,7 +5,9 @@ import re
 
 _HIDDEN = "***"
 # Between `://` and `@`; neither the container of `abfss://container@account` nor the port of `host:8020/a@b`.
-_USER_INFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<info>[^/\s:@]+:(?!\d+(?:/|\s|$))[^\s@]*@|[^/\s:@]+@)")
+_USER_INFO = re.compile(
+    r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<info>[^/\s:@]+:(?!\d+(?:/|\s|$))[^\s@]*(?:@[^\s@/]*)*@|[^/\s:@]+@)"
+)
 _WITH_CONTAINER = ("abfs", "abfss", "wasb", "wasbs")
 _SIGNATURE = re.compile(
     r"(?P<name>[?&](?:sig|[\w-]*signature|[\w-]*token|[\w-]*credential|[\w-]*secret[\w-]*|password|awsaccesskeyid)=)"

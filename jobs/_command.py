@@ -1,18 +1,22 @@
 """What the command lines of all jobs have in common."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from afm_core.errors import AfmError, InterruptedBySignal, NothingToDoError
+from afm_core.errors import AfmError, InterruptedBySignal, MachineError, NothingToDoError
 from afm_core.redaction import without_secrets
 from afm_core.settings import Settings, load_settings, settings_reference
 from afm_core.storage.paths import require_client, to_path
 from jobs._interrupts import EXIT_CODE, MESSAGE, interrupts
 from pipelines.console import printable
 from pipelines.submission import require_lasting_paths
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+"""Errors of calls that are never a defect of this software."""
 
 EXIT_CODES = """
 exit codes:
@@ -104,6 +108,11 @@ def one_line_exits() -> Iterator[None]:
             if interrupted.any or isinstance(error, KeyboardInterrupt):
                 print(MESSAGE, file=sys.stderr)
                 sys.exit(EXIT_CODE)
+            if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+                error = MachineError(
+                    f"{error.filename or 'a file that the job writes'}: {error.strerror}; make sure that the job has "
+                    "space and permission to write there, and run it again"
+                )
             if not isinstance(error, AfmError):
                 raise
             for line in str(error).split("\n"):

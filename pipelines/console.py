@@ -6,12 +6,23 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from afm_core.redaction import without_secrets
+
 _WIDTH_WITHOUT_TERMINAL = 120
+
+
+class _Messages(Console):
+    """Prints messages, which quote other software, without the credentials in them."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See `Console.print`."""
+        super().print(*(without_secrets(shown) if isinstance(shown, str) else shown for shown in objects), **options)
+
 
 # Markup is off: text from the logs, such as `[link=...]`, is shown as it is.
 screen = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
 """Where results are printed."""
-messages = Console(
+messages = _Messages(
     stderr=True, highlight=False, markup=False, width=None if sys.stderr.isatty() else _WIDTH_WITHOUT_TERMINAL
 )
 """Where progress and messages are printed."""

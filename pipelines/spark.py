@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 from afm_core.errors import MachineError
 from afm_core.storage.locations import Location
 from afm_core.storage.urls import Url
+from afm_core.storage.without_links import open_without_links
 from pipelines import spark_compat
 from pipelines.spark_errors import one_line_errors, reporting_errors, unless_lost
 from pipelines.submission import started_by_spark_submit
@@ -202,7 +203,7 @@ def _stderr_into(log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     own_stderr = os.dup(2)
-    with log.open("ab") as file:
+    with open(log, "ab", opener=open_without_links) as file:
         os.dup2(file.fileno(), 2)
     try:
         yield

@@ -1,13 +1,21 @@
 """Files by location: on this machine, or in an object store or HDFS."""
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from afm_core.storage.locations import Location
-from afm_core.storage.object_store import create_object, folders_in, objects_below, read_object
+from afm_core.storage.object_store import (
+    create_object,
+    delete_object,
+    folders_in,
+    objects_below,
+    read_object,
+    write_object,
+)
 
 
 def read_file(path: Location) -> bytes | None:
@@ -27,10 +35,15 @@ def file_names(folder: Location) -> list[str]:
     """Names of the files in a folder, sorted; none where it does not exist. Hidden ones are left out.
 
     Raises:
+        OSError: the folder cannot be listed.
         MachineError: remote storage cannot be reached, or does not let us read.
     """
     if isinstance(folder, Path):
-        return sorted(path.name for path in folder.glob("*") if not path.name.startswith(".") and path.is_file())
+        try:
+            with os.scandir(folder) as found:  # asks for no file by itself, which may be gone since
+                return sorted(entry.name for entry in found if not entry.name.startswith(".") and entry.is_file())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
     return [name for name in objects_below(str(folder)) if "/" not in name and not name.startswith(".")]
 
 
@@ -43,6 +56,33 @@ def folder_names(folder: Location) -> list[str]:
     if isinstance(folder, Path):
         return sorted(path.name for path in folder.glob("*") if path.is_dir())
     return folders_in(str(folder))
+
+
+def remove_file(path: Location) -> None:
+    """Remove a file; nothing happens where there is none.
+
+    Raises:
+        OSError: it cannot be removed.
+        MachineError: remote storage cannot be reached, or does not let us delete.
+    """
+    if isinstance(path, Path):
+        path.unlink(missing_ok=True)
+    else:
+        delete_object(str(path))
+
+
+def move_aside(path: Location, aside: Location) -> None:
+    """Give a file another name in its folder. In remote storage it may be under both for a moment.
+
+    Raises:
+        OSError: it cannot be renamed.
+        MachineError: remote storage cannot be reached, or does not let us write.
+    """
+    if isinstance(path, Path):
+        path.rename(path.with_name(aside.name))
+    else:
+        write_object(str(aside), read_file(path) or b"")
+        delete_object(str(path))
 
 
 @contextmanager

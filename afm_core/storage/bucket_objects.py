@@ -92,6 +92,15 @@ def folders_in(folder: str) -> list[str]:
     return sorted({name.partition("/")[0] for name in objects_below(folder) if "/" in name})
 
 
+def delete_object(url: str) -> None:
+    """See `object_store`."""
+    import obstore
+
+    store, key = _store_and_key(url)
+    with _one_line(url), suppress(FileNotFoundError, obstore.exceptions.NotFoundError):
+        obstore.delete(store, key)
+
+
 def delete_objects(folder: str) -> None:
     """See `object_store`."""
     import obstore

@@ -13,6 +13,7 @@ from afm_core.errors import ForeignFolderError, MachineError
 from afm_core.storage.atomic import write_text
 from afm_core.storage.cleanup import STAGING, retire_unused
 from afm_core.storage.leases import LEASE, Lease, create_lease, note_use
+from afm_core.storage.locks import UnlockableError, lock_file
 from afm_core.storage.places import Place
 
 _LOCK = ".lock"
@@ -27,8 +28,10 @@ def staged_on_disk(place: Place, content: Collection[str], condition: Callable[[
     stage = place.versions / f"{STAGING}{uuid4().hex[:8]}"
     try:
         with _one_line(place):
-            stage.mkdir(parents=True)
-            lease = create_lease(stage)
+            place.versions.mkdir(parents=True, exist_ok=True)
+            with _only_publisher(place):  # else the cleanup of another run finds the lease before it is locked
+                stage.mkdir()
+                lease = create_lease(stage)
             yield stage
             _publish(stage, lease, place, condition)
     finally:
@@ -53,6 +56,11 @@ def require_replaceable(target: Path, content: Collection[str]) -> None:
         return
     if target.is_dir() and (not _names_in(target) or any((target / name).exists() for name in content)):
         return
+    if target.is_symlink() and not target.exists():
+        raise ForeignFolderError(
+            f"{target}: not replaced, because it is a link to {target.readlink()}, which is not there; mount it, or "
+            "remove the link"
+        )
     raise ForeignFolderError(
         f"{target}: not replaced, because it holds none of {', '.join(content)} and so is not an earlier output; name "
         "another folder, or move what is there"
@@ -151,14 +159,12 @@ def _clean_up(place: Place) -> None:
 @contextmanager
 def _only_publisher(place: Place) -> Iterator[bool]:
     """Keep other processes from moving the pointer or removing versions; False where the file system cannot lock."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(place.versions / _LOCK, flags, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            alone = True
-        except OSError:
-            alone = False
-        yield alone
+        descriptor = lock_file(place.versions / _LOCK, fcntl.LOCK_EX)
+    except UnlockableError:
+        yield False
+        return
+    try:
+        yield True
     finally:
         os.close(descriptor)

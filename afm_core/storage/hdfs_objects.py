@@ -118,6 +118,13 @@ def folders_in(folder: str) -> list[str]:
     return sorted(found.path.rpartition("/")[2] for found in _listed(client, folder, path, False) if found.isdir)
 
 
+def delete_object(url: str) -> None:
+    """See `object_store`."""
+    client, path = client_and_path(url)
+    with one_line_hdfs_errors(url):
+        client.delete(path)
+
+
 def delete_objects(folder: str) -> None:
     """See `object_store`."""
     client, path = client_and_path(folder)

@@ -29,6 +29,8 @@ class _Client(Protocol):
 
     def folders_in(self, folder: str) -> list[str]: ...
 
+    def delete_object(self, url: str) -> None: ...
+
     def delete_objects(self, folder: str) -> None: ...
 
 
@@ -101,6 +103,15 @@ def folders_in(folder: str) -> list[str]:
         MachineError: the store cannot be reached, or does not let us read.
     """
     return _client(folder).folders_in(folder)
+
+
+def delete_object(url: str) -> None:
+    """Delete an object that was not written by `replace_object`; nothing happens where there is none.
+
+    Raises:
+        MachineError: the store cannot be reached, or does not let us delete.
+    """
+    _client(url).delete_object(url)
 
 
 def delete_objects(folder: str) -> None:

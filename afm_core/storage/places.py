@@ -40,9 +40,13 @@ class Place:
         """The place of one partition of a folder, such as a night.
 
         Its versions lie beside the folder: whoever reads the folder recursively would take versions in it for rows.
+        A partition that somebody has moved to a larger disk, leaving a link, is published there.
         """
         real = folder.resolve()
-        return cls(real / name, versions_of(real) / name)
+        place = cls(real / name, versions_of(real) / name)
+        if not place.pointer.is_symlink() or not place.pointer.exists():
+            return place
+        return place if _named_by(place.pointer).parent == place.versions else cls.of(place.pointer)
 
     @property
     def path(self) -> Path:

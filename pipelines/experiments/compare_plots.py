@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from afm_core.settings import Settings
 from afm_core.settings.experiments import Study
+from afm_core.storage.atomic import replacing
 from pipelines.experiments.compare import ComparisonResult
 from pipelines.experiments.compare_report import by_name
 
@@ -73,5 +74,6 @@ def _single_plot() -> tuple[Figure, Axes]:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=_DPI)
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=_DPI)
     return path

@@ -1,6 +1,5 @@
 """A comparison as a table: on screen, as Markdown and as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from statistics import mean, stdev
 from rich.table import Table
 
 from afm_core.settings import Settings
+from afm_core.storage.atomic import write_json, write_text
 from pipelines.console import bar, columns, facts
 from pipelines.experiments.compare import ComparisonResult
 from pipelines.experiments.variations import compared_settings, studied_settings
@@ -35,9 +35,8 @@ def write_comparison(results: Sequence[ComparisonResult], settings: Settings) ->
     spread = ", mean ± standard deviation of seeds " if len(seeds) > 1 else ", seed "
     caption = f"Test split, at the best epoch on the validation split{spread}{', '.join(map(str, seeds))}."
     target = settings.run.work / "compare.md"
-    target.write_text(f"# {settings.name}\n\n{caption}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    as_json = json.dumps([asdict(result) for result in results], indent=2)
-    target.with_suffix(".json").write_text(as_json + "\n", encoding="utf-8")
+    write_text(target, f"# {settings.name}\n\n{caption}\n\n" + "\n".join(lines) + "\n")
+    write_json(target.with_suffix(".json"), [asdict(result) for result in results])
     return target
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from afm_core.settings import Settings
+from afm_core.storage.without_links import open_without_links
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ def append_trial(log: Path, trial: Trial) -> None:
     """Append one line, after closing a partial last line."""
     log.parent.mkdir(parents=True, exist_ok=True)
     is_complete = not log.is_file() or log.read_bytes()[-1:] in (b"", b"\n")
-    with log.open("a", encoding="utf-8") as file:
+    with open(log, "a", encoding="utf-8", opener=open_without_links) as file:
         file.write(("" if is_complete else "\n") + json.dumps(asdict(trial)) + "\n")

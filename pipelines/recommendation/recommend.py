@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -69,7 +70,7 @@ class Recommending:
     spark: SparkOnDemand
     """Reads the list of items where it is a URL."""
 
-    @property
+    @cached_property
     def store(self) -> NightStore:
         """Where recommendations are published."""
         return night_store(self.settings, self.settings.recommendations_path)

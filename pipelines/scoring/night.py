@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -90,7 +91,7 @@ class NightScoring:
     explain: int = 0
     """Number of interactions to add to each row, those of the largest weights; 0 for none."""
 
-    @property
+    @cached_property
     def store(self) -> NightStore:
         """Where scores are published."""
         return night_store(self.settings, self.settings.nightly.path)

@@ -20,6 +20,7 @@ from pipelines import phases
 from pipelines.console import messages
 from pipelines.logs.files.opening import file_tree
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
+from pipelines.scoring.monitoring.ledger_months import gather_ledger
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
 from pipelines.scoring.night_dates import find_night
 from pipelines.scoring.night_freshness import UP_TO_DATE, night_provenance, what_changed
@@ -74,7 +75,7 @@ def run_nights(
         outcomes = [
             _run_night(spark, settings, night, task, bundle, skip_up_to_date=skip_up_to_date) for night in nights
         ]
-        _plot(task.store.path, settings)
+        _gather_and_plot(task.store.path, settings)
     return outcomes
 
 
@@ -121,12 +122,12 @@ def _run_night(
     return NightOutcome(night, manifest, error, reason)
 
 
-def _plot(output: Location, settings: Settings) -> None:
-    """Plot the ledger; a plot that cannot be written is reported and fails no night."""
+def _gather_and_plot(output: Location, settings: Settings) -> None:
+    """Gather and plot the ledger; what cannot be written is reported and fails no night."""
     try:
-        plot_ledger(output, settings.nightly.drift)
+        plot_ledger(output, gather_ledger(output), settings.nightly.drift)
     except (OSError, MachineError) as error:
-        messages.print(f"  {output}: the ledger could not be plotted: {_reason(error)}")
+        messages.print(f"  {output}: the ledger could not be gathered and plotted: {_reason(error)}")
 
 
 def _reason(error: OSError | MachineError) -> str:

@@ -18,6 +18,7 @@ from afm_core.storage.checksum import file_sha256
 from afm_core.storage.disk_publishing import require_replaceable
 from afm_core.storage.object_store import delete_objects
 from afm_core.storage.provenance import Provenance
+from afm_core.storage.publishing import Condition, do_not_ask
 from pipelines.console import messages
 from pipelines.training.shared_checkpoints import SharedCheckpoints
 from pipelines.training.state import TrainingState
@@ -30,14 +31,21 @@ _N_KEPT = 2
 class Checkpoints:
     """The checkpoints of one model's training. One rank writes them, all ranks may read them."""
 
-    def __init__(self, folder: Path, made_from: Provenance, shared: SharedCheckpoints | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        made_from: Provenance,
+        shared: SharedCheckpoints | None = None,
+        condition: Condition = do_not_ask,
+    ) -> None:
         """Open a folder of checkpoints; nothing is written yet.
 
         Args:
             made_from: what a checkpoint must have been made from to be usable: settings and data.
             shared: where the checkpoints are, if not in the folder; they are then only written there first.
+            condition: must hold for a checkpoint to be written.
         """
-        self._folder, self._made_from, self._shared = folder, made_from, shared
+        self._folder, self._made_from, self._shared, self._condition = folder, made_from, shared, condition
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint and remove all but the last two.
@@ -45,20 +53,23 @@ class Checkpoints:
         Raises:
             CheckpointError: it could not be written; earlier checkpoints are unchanged.
             MachineError: the store of the copies cannot be reached, or does not let us write.
+            BusyError: raised by the condition; earlier checkpoints are unchanged.
         """
+        self._condition()
         target = self._path(state.global_step)
         try:
             with _written_whole(target) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)
                 facts = {**state.facts(), "made_from": self._made_from.inputs, "sha256": file_sha256(stage / _TENSORS)}
                 (stage / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+                self._condition()
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"{target}: the checkpoint could not be written: {error}; free space there, or set run.path to another "
                 "disk, and continue from the previous checkpoint with --resume auto"
             ) from error
         if self._shared:
-            self._shared.save(target, (_TENSORS, _FACTS))
+            self._shared.save(target, (_TENSORS, _FACTS), self._condition)
         for old in self._all()[:-_N_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 

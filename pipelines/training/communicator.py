@@ -5,6 +5,8 @@ from typing import Protocol
 
 from torch import nn
 
+from afm_core.storage.publishing import Condition, do_not_ask
+
 
 class Communicator(Protocol):
     """One rank's connection to all ranks. Except for the constructor, all ranks must call every method alike."""
@@ -16,6 +18,8 @@ class Communicator(Protocol):
     local_rank: int
     local_size: int
     """Index of this rank among those on its machine, and their number."""
+    require_run: Condition
+    """Raises BusyError where another training writes to the run by now; rank 0 calls it before it publishes."""
 
     def sum_gradients(
         self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
@@ -45,6 +49,9 @@ class SingleProcess:
     """The communicator of a training in one process: every sum over the ranks is the value itself."""
 
     rank, size, elastic, local_rank, local_size = 0, 1, False, 0, 1
+
+    def __init__(self, require_run: Condition = do_not_ask) -> None:
+        self.require_run = require_run
 
     def sum_gradients(
         self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from afm_core.storage.publishing import Condition
 from pipelines.training.gradient_exchange import (
     group_by_lookup,
     pack_rows,
@@ -25,15 +26,22 @@ from pipelines.training.rank_heartbeats import RankHeartbeats
 class HorovodCommunicator:
     """One rank among those of horovodrun. Implements `Communicator`."""
 
-    def __init__(self, hvd: Any, heartbeats: Path, check_for_new_ranks: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        hvd: Any,
+        heartbeats: Path,
+        require_run: Condition,
+        check_for_new_ranks: Callable[[], None] | None = None,
+    ) -> None:
         """Join the other ranks.
 
         Args:
             hvd: the module horovod.torch, initialised.
             heartbeats: folder that all ranks can read and write.
+            require_run: see `Communicator`.
             check_for_new_ranks: in elastic training, raises Horovod's HostsUpdatedInterrupt if ranks want to join.
         """
-        self._hvd, self._check_for_new_ranks = hvd, check_for_new_ranks
+        self._hvd, self._check_for_new_ranks, self.require_run = hvd, check_for_new_ranks, require_run
         self.elastic = check_for_new_ranks is not None
         self.rank, self.size = hvd.rank(), hvd.size()
         self.local_rank, self.local_size = hvd.local_rank(), hvd.local_size()

@@ -13,6 +13,7 @@ from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.learning.optimisers import add_row_l2
 from afm_core.models import AFM, AnyModel, penalty
 from afm_core.settings import Settings
+from afm_core.storage.without_links import open_without_links
 from pipelines import phases
 from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import RowRanges
@@ -172,7 +173,8 @@ def _diverged(context: TrainingContext, epoch: int, step: int, remaining: RowRan
     keys = next(context.train.with_row_keys().epoch(epoch, remaining)).row_key
     assert keys is not None
     path = context.settings.run.work / f"diverged-rank-{context.ranks.rank}.json"
-    path.write_text(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n", encoding="utf-8")
+    with open(path, "w", encoding="utf-8", opener=open_without_links) as file:
+        file.write(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n")
     return DivergedError(
         f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}; check the x_i "
         f"of those rows, or {_DIVERGED_ADVICE}"

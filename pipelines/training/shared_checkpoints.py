@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from afm_core.storage.object_store import delete_objects, read_object, write_object
+from afm_core.storage.publishing import Condition
 from afm_core.storage.remote_places import RemotePlace
 from afm_core.storage.remote_publishing import staged_in_store
 
@@ -20,14 +21,14 @@ class SharedCheckpoints:
 
     place: RemotePlace
 
-    def save(self, checkpoint: Path, names: Sequence[str]) -> None:
-        """Copy the files of a checkpoint there, and remove all but the last two.
+    def save(self, checkpoint: Path, names: Sequence[str], condition: Condition) -> None:
+        """Copy the files of a checkpoint there, if the condition holds in the end, and remove all but the last two.
 
         Raises:
             MachineError: the store cannot be reached, or does not let us write; what is there is as it was.
             RepublishedError: another training writes to the same place.
         """
-        with staged_in_store(self.place, names, lambda: None) as version:
+        with staged_in_store(self.place, names, condition) as version:
             for name in names:
                 write_object(f"{version}/{name}", checkpoint / name)
         for old in self.newest_first()[_N_KEPT:]:

@@ -59,6 +59,7 @@ def train(
         InterruptedBySignal: SIGTERM or SIGINT was received; a checkpoint was written.
         ForeignFolderError: a bundle would replace a folder that is none.
         MachineError: run.mlflow is set and MLflow cannot be used.
+        BusyError: another training writes to the run by now.
     """
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
@@ -95,6 +96,7 @@ def train(
             settings.run.checkpoints / stage.model.name,
             _provenance(unscaled, dataset, parent_bundle),
             shared_checkpoints(settings.run.shared_checkpoints, stage.model.name),
+            ranks.require_run,
         )
         fitted = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle), resume)
         if ranks.rank == 0:
@@ -104,7 +106,17 @@ def train(
             dataset.require_unchanged()
             card = model_card(stage, dataset.manifest, fitted.best, ranks.size)
             frozen = frozen_rows(feeds[1])
-            write_bundle(bundle, fitted.calibrated_model, stage, dataset.path, frozen, metrics, card, fitted.optimizer)
+            write_bundle(
+                bundle,
+                fitted.calibrated_model,
+                stage,
+                dataset.path,
+                frozen,
+                metrics,
+                card,
+                fitted.optimizer,
+                ranks.require_run,
+            )
         fits[stage.model.name] = fitted
         start = model
     logger.training_ended()

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
+from afm_core.errors import MachineError
 from afm_core.settings.run import RunSettings
+from afm_core.storage.without_links import open_without_links
 from pipelines.console import bar, messages
+from pipelines.training.event_files import EventFile
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ class TrainingLogger:
     """Reports a training. On ranks other than 0 it prints and writes nothing."""
 
     def __init__(self, run: RunSettings, rank: int, tracker: Tracker | None = None) -> None:
+        """Begin an empty history.
+
+        Raises:
+            MachineError: it cannot be written. The methods that append to it raise this, too.
+        """
         self._run, self._is_active, self._tracker = run, rank == 0, tracker
-        self._scalars: SummaryWriter | None = None
+        self._events: EventFile | None = None
         if self._is_active:
-            run.work.mkdir(parents=True, exist_ok=True)
-            run.history.write_text("", encoding="utf-8")
+            self._write_history("w", "")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 
     def training_started(self, model: str, kernel: str, settings: dict[str, Any]) -> None:
@@ -72,7 +78,7 @@ class TrainingLogger:
         if self._tracker:
             self._tracker.training_started(model, settings)
         if self._is_active:
-            self._scalars = SummaryWriter(str(self._run.tensorboard / model))
+            self._events = EventFile(self._run.tensorboard / model)
             messages.print(f"  {model:<4} {kernel}".rstrip())
 
     def training_resumed(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
@@ -123,11 +129,11 @@ class TrainingLogger:
 
     def attention(self, epoch: int, weights: Tensor) -> None:
         """Record a histogram of attention weights."""
-        if self._scalars:
-            self._scalars.add_histogram("attention x pairs", weights, epoch)
+        if self._events:
+            self._events.shares("attention x pairs", weights, epoch)
 
     def _write_scalars(self, epoch: Epoch) -> None:
-        assert self._scalars is not None
+        assert self._events is not None
         values = {
             f"training/{epoch.metric}": epoch.train,
             f"validation/{epoch.metric}": epoch.valid,
@@ -136,10 +142,18 @@ class TrainingLogger:
             "feed wait": epoch.feed_wait,
             "resident MiB of rank 0": epoch.resident_mib[0],
         }
-        for name, value in values.items():
-            self._scalars.add_scalar(name, value, epoch.number)
-        self._scalars.flush()
+        self._events.scalars(values, epoch.number)
 
     def _append(self, epoch: Epoch) -> None:
-        with self._run.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(epoch)) + "\n")
+        self._write_history("a", json.dumps(asdict(epoch)) + "\n")
+
+    def _write_history(self, mode: str, text: str) -> None:
+        try:
+            self._run.work.mkdir(parents=True, exist_ok=True)
+            with open(self._run.history, mode, encoding="utf-8", opener=open_without_links) as file:
+                file.write(text)
+        except OSError as error:
+            raise MachineError(
+                f"{self._run.history}: cannot be written ({error.strerror}); free space there, or set run.path to "
+                "another disk, and continue from the last checkpoint with --resume auto"
+            ) from error

@@ -10,6 +10,7 @@ WITH_CREDENTIALS = [
     "s3a://AKIAEXAMPLE:PLAN/TED+x=@bucket/path",
     "https://user:PLANTED@host/path",
     "https://PLANTED@host/path",
+    "http://user:PLAN@TED@127.0.0.1:9/path",
     "hdfs://user:PLANTED@host:8020/path",
     "abfss://container:PLANTED@account.dfs.core.windows.net/path",
     "https://account.blob.core.windows.net/c/p?sv=2022&se=2026&sig=PLANTED%3D",

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from afm_core.bundle import Bundle, FrozenRows, read_bundle, write_bundle
-from pipelines.scoring.lock import locked
+from afm_core.storage.locks import locked
 from pipelines.scoring.monitoring.ledger import read_ledger
 from tests.support.config import write_config
 from tests.support.files import snapshot

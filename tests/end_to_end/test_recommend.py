@@ -10,7 +10,7 @@ import torch
 
 from afm_core.bundle import read_bundle
 from afm_core.models import EncodedBatch
-from pipelines.scoring.lock import locked
+from afm_core.storage.locks import locked
 from pipelines.scoring.monitoring.ledger import read_ledger
 from tests.support.config import NIGHT
 from tests.support.files import snapshot

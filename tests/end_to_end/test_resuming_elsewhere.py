@@ -10,7 +10,7 @@ import pytest
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
-from afm_core.storage.object_store import objects_below, write_object
+from afm_core.storage.object_store import objects_below, read_object, replace_object, write_object
 from afm_core.storage.paths import to_path
 from tests.support.jobs import RunJob
 from tests.support.processes import start_job
@@ -84,6 +84,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
 @pytest.mark.long
 def test_a_training_from_the_start_removes_those_of_the_last_one(root: str, interrupted: Path, run_job: RunJob) -> None:
     left = checkpoints(root)
+    replace_object(f"{root}/shop/training.json", b"{}", read_object(f"{root}/shop/training.json"))  # it is known dead
     again = run_job("train", interrupted)
     assert again.code == 0, again.err
     assert "continues" not in again.out + again.err

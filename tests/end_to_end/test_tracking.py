@@ -33,11 +33,12 @@ def test_every_model_is_a_run_with_its_epochs(
 def test_a_server_that_is_away_is_one_line(
     small: Small, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:PLANTED@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     outcome = run_job("train", small.training_config(tmp_path, TRAIN), "--set", "run.mlflow=nights")
     assert (outcome.code, len(outcome.errors)) == (2, 1)
-    assert "MLflow at http://127.0.0.1:9 cannot be used" in outcome.errors[0]
+    assert "MLflow at http://***@127.0.0.1:9 cannot be used" in outcome.errors[0]
+    assert "PLANTED" not in outcome.out + outcome.err
 
 
 def test_a_server_that_is_gone_between_two_models_ends_no_training_and_misses_nothing(

@@ -14,11 +14,11 @@ from pyspark.sql import SparkSession
 
 from afm_core.bundle import read_bundle
 from afm_core.storage.locations import Location
+from afm_core.storage.locks import locked
 from afm_core.storage.object_store import objects_below
 from afm_core.storage.paths import to_path
 from afm_core.storage.urls import Url
 from pipelines.dataset import Dataset
-from pipelines.scoring.lock import locked
 from tests.support.config import NIGHT, write_config
 from tests.support.decoding import assert_same_dataset
 from tests.support.files import ROOT, staging

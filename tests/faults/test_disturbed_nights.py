@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from afm_core.storage.locks import LOCK
 from pipelines import phases
 from pipelines.scoring.monitoring.ledger import LEDGER, read_ledger
 from tests.support.config import write_config
@@ -73,6 +74,23 @@ def test_a_python_worker_and_then_the_driver_are_killed(config: Path, tmp_path: 
     assert not staging(scores)
     reader.stop()
     assert [entry.outcome for entry in read_ledger(scores)] == ["published", "published"]
+
+
+@pytest.mark.long
+def test_a_run_whose_lock_was_removed_publishes_nothing_over_the_run_that_took_it(config: Path, tmp_path: Path) -> None:
+    night, scores = ("--date", "2026-03-02"), tmp_path / "scores"
+    gate = WorkerGate(tmp_path / "first")
+    first = start_job("score", config, *night, python_path=gate.folder)
+    gate.wait(first, 1)
+    (scores / LOCK).unlink()
+    finish(start_job("score", config, *night))
+    expected = snapshot(scores / "dt=2026-03-02")
+    gate.open()
+    (line,) = [line for line in finish(first, 75).splitlines() if line.startswith("error: ")]
+    assert f"{scores / LOCK}: was removed or replaced while this run held the lock" in line
+    assert snapshot(scores / "dt=2026-03-02") == expected
+    assert not staging(scores)
+    assert [entry.outcome for entry in read_ledger(scores)] == ["failed", "published"], "oldest first"
 
 
 @pytest.mark.long

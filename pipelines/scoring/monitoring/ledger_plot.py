@@ -10,28 +10,31 @@ from numpy.typing import NDArray
 from afm_core.settings.score import DriftSettings
 from afm_core.storage.atomic import replacing
 from afm_core.storage.locations import Location
-from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry, read_ledger
+from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry
 
 PLOT = "trend.png"
 _NIGHTS = 60
 _LABELLED = 5  # fields with a label; more lines cannot be told apart
 
 
-def plot_ledger(nights: Location, limits: DriftSettings) -> Location | None:
+def plot_ledger(nights: Location, rows: Sequence[LedgerEntry], limits: DriftSettings) -> Location | None:
     """Plot the last published nights, each as its last run left it. None where there are fewer than two.
+
+    Args:
+        rows: of the ledger, oldest first.
 
     Recommendations have rows only: no mean score, unknown values or drift.
     """
-    last = {entry.night: entry for entry in read_ledger(nights) if entry.outcome == "published"}
+    last = {entry.night: entry for entry in rows if entry.outcome == "published"}
     entries = [last[night] for night in sorted(last)][-_NIGHTS:]
     if len(entries) < 2:
         return None
     has_scores = any(entry.figures.mean_score is not None for entry in entries)
     figure = Figure(figsize=(8, 9 if has_scores else 3), layout="constrained")
-    rows, *others = figure.subplots(4 if has_scores else 1, 1, sharex=True, squeeze=False)[:, 0]
-    written = [entry.figures.scored or 0 for entry in entries]
-    rows.plot(_days(entries), written, ".-")
-    rows.set(ylabel="rows written", ylim=(0, 1.1 * max(1, *written)))
+    written, *others = figure.subplots(4 if has_scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    counts = [entry.figures.scored or 0 for entry in entries]
+    written.plot(_days(entries), counts, ".-")
+    written.set(ylabel="rows written", ylim=(0, 1.1 * max(1, *counts)))
     if has_scores:
         _plot_scores(others, entries, limits)
     figure.autofmt_xdate()

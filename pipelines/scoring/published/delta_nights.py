@@ -6,7 +6,7 @@ RUN is the number that the table keeps for the night. Delta, as Spark, ignores n
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -19,11 +19,11 @@ from afm_core.settings import Settings, write_settings
 from afm_core.storage.anywhere import CountedFile, created, folder_names, read_file
 from afm_core.storage.atomic import write_text
 from afm_core.storage.locations import Location
+from afm_core.storage.locks import locked
 from afm_core.storage.paths import make_folder
-from afm_core.storage.publishing import remove_folder
+from afm_core.storage.publishing import Condition, do_not_ask, remove_folder
 from pipelines.contract_checks import Contract
 from pipelines.logs.sources import PARTITION
-from pipelines.scoring.lock import locked
 from pipelines.scoring.night_dates import night_name
 from pipelines.scoring.published.delta_table import create_table, published_nights, replace_night, run_of
 from pipelines.scoring.published.store import OpenPart, Part
@@ -99,22 +99,31 @@ class TableStage:
         remove_folder(self.beside)
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeltaNights:
     """The nights of a table; a `pipelines.scoring.published.store.NightStore`."""
 
     path: Location
+    require_lock: Condition = field(default_factory=lambda: do_not_ask, init=False, repr=False, compare=False)
+    """That of `locked`, once it is held."""
 
     def where(self, night: date) -> str:
         """The table and the partition."""
         return f"{self.path} (Delta table), {night_name(night)}"
 
-    def locked(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
         """Hold the lock of a folder on a disk. Elsewhere the commit tells who was first."""
         if isinstance(self.path, Path):
-            return locked(self.path)
-        read_file(self.path / _DELTA_LOG / "_last_checkpoint")  # one error for storage that does not answer
-        return nullcontext()
+            with locked(self.path) as lock:
+                self.require_lock = lock.require_held
+                try:
+                    yield
+                finally:
+                    self.require_lock = do_not_ask
+        else:
+            read_file(self.path / _DELTA_LOG / "_last_checkpoint")  # one error for storage that does not answer
+            yield
 
     def nights(self) -> list[date]:
         """The published nights, oldest first."""
@@ -132,6 +141,7 @@ class DeltaNights:
     def staged(self, night: date, contract: Contract) -> Iterator[TableStage]:
         """Files that one commit puts in place of those of the night."""
         _require_names(contract)
+        self.require_lock()  # before the work, too
         published = run_of(self.path, night)
         if published is None:
             _require_free(self.path)
@@ -143,6 +153,7 @@ class DeltaNights:
             now = time.time_ns() // 1_000_000
             metadata = {PARTITION: str(night), "run": str(stage.run), "manifest": stage.manifest}
             files = [(part, now) for part in stage.chosen]
+            self.require_lock()
             replace_night(self.path, night, contract.arrow, files, stage.run, before, metadata)
         except OSError as error:
             _discard(stage)

@@ -2,8 +2,8 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -13,11 +13,11 @@ import pyarrow as pa
 from afm_core.errors import ForeignFolderError
 from afm_core.settings import Settings, write_settings
 from afm_core.storage.leases import LEASE
+from afm_core.storage.locks import locked
 from afm_core.storage.places import Place
-from afm_core.storage.publishing import staged
+from afm_core.storage.publishing import Condition, do_not_ask, staged
 from pipelines.contract_checks import Contract
 from pipelines.logs.files.local import LocalTree
-from pipelines.scoring.lock import locked
 from pipelines.scoring.night_dates import night_folder, nights_in
 from pipelines.scoring.published.store import OpenPart, Part
 
@@ -87,19 +87,27 @@ class ParquetStage:
                 path.unlink()
 
 
-@dataclass(frozen=True)
+@dataclass
 class ParquetNights:
     """The nights of a folder; a `pipelines.scoring.published.store.NightStore`."""
 
     path: Path
+    require_lock: Condition = field(default_factory=lambda: do_not_ask, init=False, repr=False, compare=False)
+    """That of `locked`, once it is held."""
 
     def where(self, night: date) -> str:
         """The folder of a night."""
         return str(night_folder(self.path, night))
 
-    def locked(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
         """Hold the lock of the folder."""
-        return locked(self.path)
+        with locked(self.path) as lock:
+            self.require_lock = lock.require_held
+            try:
+                yield
+            finally:
+                self.require_lock = do_not_ask
 
     def nights(self) -> list[date]:
         """The published nights, oldest first."""
@@ -120,6 +128,8 @@ class ParquetNights:
                 f"{self.path}: is a Delta table, in which folders of Parquet would be lost; say score.format: delta, "
                 "or name another folder"
             )
+        self.require_lock()  # before the work, too
         folder = night_folder(self.path, night)
-        with staged(Place.of_partition(folder.parent, folder.name), (MANIFEST_FILE,)) as stage:
+        place = Place.of_partition(folder.parent, folder.name)
+        with staged(place, (MANIFEST_FILE,), self.require_lock) as stage:
             yield ParquetStage(stage)

@@ -70,7 +70,7 @@ class NightStore(Protocol):
         """Where readers find a night, for people."""
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep other runs from publishing here, as far as the storage can.
+        """Keep other runs from publishing here, as far as the storage can; who lost the lock publishes nothing.
 
         Raises:
             BusyError: another run publishes here.
@@ -91,5 +91,6 @@ class NightStore(Protocol):
         Raises:
             ForeignFolderError: what is there was not published there.
             RepublishedError: another run has published the night since the stage was opened.
+            BusyError: the lock of `locked` was lost in the meantime.
             MachineError: the storage does not answer, or does not let us write.
         """

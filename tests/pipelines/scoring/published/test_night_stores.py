@@ -13,6 +13,7 @@ from afm_core.errors import BusyError, ForeignFolderError, RepublishedError
 from afm_core.settings import Settings
 from afm_core.storage.anywhere import file_names
 from afm_core.storage.locations import to_location
+from afm_core.storage.locks import LOCK
 from pipelines.scoring.published.delta_nights import DeltaNights
 from pipelines.scoring.published.parquet_nights import ParquetNights
 from pipelines.scoring.published.store import NightStore, Part
@@ -197,6 +198,25 @@ def test_two_runs_on_one_disk_are_kept_apart(tmp_path: Path) -> None:
     for store in (ParquetNights(tmp_path / "p"), DeltaNights(tmp_path / "d")):
         with store.locked(), pytest.raises(BusyError), store.locked():
             pass
+
+
+@pytest.mark.parametrize("kind", [ParquetNights, DeltaNights])
+def test_a_run_that_lost_its_lock_publishes_no_night(
+    kind: type[ParquetNights] | type[DeltaNights], tmp_path: Path, settings: Settings
+) -> None:
+    first, second = kind(tmp_path), kind(tmp_path)
+
+    def take_over() -> None:
+        (tmp_path / LOCK).unlink()
+        with second.locked():
+            fill(second, FIRST, "second", settings)
+
+    with first.locked():
+        with pytest.raises(BusyError, match="_lock: was removed or replaced"):
+            fill(first, FIRST, "first", settings, meanwhile=take_over)
+        with pytest.raises(BusyError, match="_lock: was removed or replaced"):
+            fill(first, SECOND, "first", settings, meanwhile=lambda: pytest.fail("it is told before the work"))
+    assert (first.manifest(FIRST), first.manifest(SECOND)) == ('{"model": "second"}', None)
 
 
 def test_neither_kind_is_published_into_the_other(tmp_path: Path, settings: Settings) -> None:
