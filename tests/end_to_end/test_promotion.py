@@ -7,22 +7,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 
-from afm_core.bundle import Bundle, read_bundle, write_bundle
+from afm_core.bundle import read_bundle
 from afm_core.bundle_versions import fingerprint_of, publish_copy
 from afm_core.settings import Settings, load_settings
 from afm_core.storage.places import Place
 from pipelines.dataset import Dataset
 from pipelines.evaluation import promotion
 from pipelines.evaluation.predictions import score_split
-from pipelines.feeding.feed import Feed
-from pipelines.feeding.shard_plan import ShardPlan
-from pipelines.training.train import frozen_rows
 from tests.support.config import NIGHT, write_config
 from tests.support.datasets import change_rows, with_column
 from tests.support.files import snapshot
 from tests.support.jobs import RunJob
+from tests.support.retrained import change_settings, spoil
 from tests.support.small import Small
 
 
@@ -34,38 +31,6 @@ def config(small: Small, tmp_path: Path) -> Path:
     # So few rows calibrate a model badly; what is tested is the comparison.
     limits = {"calibration_range": [0.1, 10.0]}
     return write_config(tmp_path, small.settings.nightly.logs, dataset=dataset, score=scored_by, promote=limits)
-
-
-def spoil(config: Path, by: float) -> None:
-    """Train a worse bundle: the same one with noise on its embeddings."""
-    bundle = read_bundle(load_settings(config).run.bundle)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        weight = bundle.model.factors.embedding.weight
-        weight += by * torch.randn_like(weight)
-    rewrite(config, bundle, bundle.settings)
-
-
-def change_settings(config: Path, change: Callable[[Settings], Settings]) -> None:
-    """Train the same bundle with other settings."""
-    bundle = read_bundle(load_settings(config).run.bundle)
-    rewrite(config, bundle, change(bundle.settings))
-
-
-def rewrite(config: Path, bundle: Bundle, of_bundle: Settings) -> None:
-    settings = load_settings(config)
-    dataset = Dataset.open(settings.dataset.path)
-    plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, 64, 0, 1)
-    frozen = frozen_rows(Feed(dataset, "valid", plan, None))
-    write_bundle(
-        settings.run.bundle,
-        bundle.calibrated_model,
-        of_bundle,
-        bundle.path,
-        frozen,
-        bundle.metrics,
-        "card",
-    )
 
 
 def test_the_first_bundle_is_promoted_and_scores(config: Path, tmp_path: Path, run_job: RunJob) -> None:
