@@ -157,7 +157,7 @@ class Recommending:
 def _latest_contexts(events: DataFrame, settings: Settings, bundle: Bundle, user: str) -> DataFrame:
     """Contract `user_contexts`: the latest event of each user, encoded."""
     order = [settings.split.time] if settings.split.time in events.columns else []
-    names = list(dict.fromkeys([*order, *sorted(name for name in events.columns if not name.startswith("_"))]))
+    names = list(dict.fromkeys([*order, *sorted(events.columns)]))
     latest = F.max(F.struct(*[column(name) for name in names])).alias("_latest")
     rows = events.groupBy(column(user).alias(USER_KEY)).agg(latest).select(USER_KEY, "_latest.*")
-    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.location)), user_contexts(bundle))
+    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.location), [USER_KEY]), user_contexts(bundle))
