@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
@@ -15,8 +15,6 @@ from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.encoding.worker_encoder import looked_up_in_workers
 from pipelines.logs.columns import OURS, column
 from pipelines.logs.rules import REJECT
-
-IS_REJECTED = f"{OURS}is rejected"
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,17 @@ class WorkerColumns:
     @property
     def flags(self) -> list[str]:
         """Boolean columns."""
-        return [*self.given.values(), IS_REJECTED]
+        return list(self.given.values())
 
     def contract(self, feature_map: FeatureMap) -> Contract:
         """The rows that a worker receives."""
-        return rows_to_score(feature_map, self.texts, self.strings, self.flags)
+        return rows_to_score(feature_map, REJECT, self.texts, self.strings, self.flags)
 
 
-def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> DataFrame:
+def prepare_rows(judged: DataFrame, reject: Column, bundle: Bundle, columns: WorkerColumns) -> DataFrame:
     """Contract `rows_to_score`: encoded rows and the further columns that the workers need.
 
-    Rejected rows are sent too, marked as such: a filter would make Spark judge each row twice, and the workers count
-    both kinds.
+    Rejected rows are sent too, with the reason: a filter would make Spark read and judge each row twice.
     """
     feature_map = bundle.feature_map
     extra = {target: column(name) for name, target in columns.keys.items() if target not in columns.texts}
@@ -77,8 +74,9 @@ def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> D
     extra |= {
         target: column(feature_map[name].declared.sources[0]).isNotNull() for name, target in columns.given.items()
     }
-    extra[IS_REJECTED] = F.col(REJECT).isNotNull()
-    with_extra = judged.select("*", *[value.alias(name) for name, value in extra.items()])
+    extra[REJECT] = reject
+    others = [column(name) for name in judged.columns if name != REJECT]
+    with_extra = judged.select(*others, *[value.alias(name) for name, value in extra.items()])
     encoded = encode(with_extra, Encoding(feature_map, bundle.location), list(extra), columns.texts)
     is_unseen = {target: column(name) == feature_map[name].unknown_id for name, target in columns.unseen.items()}
     encoded = (

@@ -6,7 +6,7 @@ import pytest
 
 from afm_core.features import Categorical, CoOccurrence, FeatureMap, Field, Frequency, Numeric, Time
 from pipelines.encoding.vocabulary import HELD_VALUES, Vocabulary
-from pipelines.scoring.worker.input_rows import IS_REJECTED, WorkerColumns
+from pipelines.scoring.worker.input_rows import WorkerColumns
 
 
 def laid_out(*fields: Field, sizes: dict[str, int] | None = None) -> FeatureMap:
@@ -33,7 +33,7 @@ def test_a_key_that_a_field_holds_as_it_stands_is_not_sent_twice() -> None:
     assert columns.texts == ("user", "item", "hour")
     assert columns.keys == {"event": "_ key event", "user": "user", "item": "_ key item", "ts": "_ key ts"}
     assert columns.strings == ["_ key event", "_ key item", "_ key ts"]
-    assert columns.flags == [IS_REJECTED]
+    assert columns.flags == []
 
 
 @pytest.mark.parametrize(
