@@ -18,7 +18,7 @@ from pipelines.encoding.numbers import number_id, scaled
 from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.encoding.vocabulary import held_in_workers
 from pipelines.encoding.worker_look_up import looked_up, tags_column
-from pipelines.logs.columns import column
+from pipelines.logs.columns import OURS, column
 from pipelines.logs.values import tag_values
 from pipelines.spark import literal
 
@@ -78,12 +78,16 @@ def encode_values(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_t
     feature_map = encoding.feature_map
     fields = [ids for ids in feature_map.fields if ids.declared.sources]
     held = held_in_workers(feature_map)
-    # All values in one projection: the id of a field may have the name of a column that another field reads, too.
-    computed = {name: value for ids in fields for name, value in _computed(ids, ids.name in (*held, *as_text)).items()}
-    rows = logs.select(*map(column, keep), *[value.alias(name) for name, value in computed.items()])
+    # All values in one projection: the id of a field may have the name of a column that another field reads, too. They
+    # are named in a second one: within a lambda, Spark takes a name for an alias of the same projection.
+    in_python = {*held, *as_text}
+    computed = {name: value for ids in fields for name, value in _computed(ids, ids.name in in_python).items()}
+    kept = [column(name) for name in keep]
+    rows = logs.select(*kept, *[value.alias(f"{OURS}of {name}") for name, value in computed.items()])
+    rows = rows.select(*kept, *[column(f"{OURS}of {name}").alias(name) for name in computed])
     in_workers = [ids for ids in fields if ids.name in held and ids.name not in as_text]
     rows = looked_up(rows, in_workers, encoding.features, feature_map.fingerprint)
-    large = [ids for ids in fields if has_vocabulary(ids.declared) and ids.name not in (*held, *as_text)]
+    large = [ids for ids in fields if has_vocabulary(ids.declared) and ids.name not in in_python]
     rows = joined(rows, large, encoding.features)
     encoded = [name for ids in fields for name in (*ids.id_columns, *([ids.x_column] if ids.x_column else []))]
     return rows.select(*map(column, [*keep, *encoded]))
