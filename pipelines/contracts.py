@@ -38,6 +38,9 @@ REJECT_TABLE = Contract(
 )
 """Rows that could not be used, one row each."""
 
+REJECT_STRUCT = StructType([StructField(field.name, field.dataType) for field in REJECT_TABLE.schema])
+"""Type of a column that holds such a row, and null for a row that can be used."""
+
 FEATURE_TABLE = Contract(
     "feature table",
     StructType(
@@ -119,11 +122,12 @@ def instances(feature_map: FeatureMap, weighted: bool) -> Contract:
 
 
 def rows_to_score(
-    feature_map: FeatureMap, texts: Iterable[str], strings: Iterable[str], flags: Iterable[str]
+    feature_map: FeatureMap, reject: str, texts: Iterable[str], strings: Iterable[str], flags: Iterable[str]
 ) -> Contract:
     """What the workers that score a night receive. Nothing is unique.
 
     Args:
+        reject: the column with the row of `REJECT_TABLE` for a rejected row, null for the others.
         texts: fields whose column holds the text of their value, for the worker to look up, instead of an id.
         strings: further text columns, such as keys.
         flags: boolean columns.
@@ -137,6 +141,7 @@ def rows_to_score(
         "rows to score",
         StructType(
             [
+                StructField(reject, REJECT_STRUCT),
                 *[StructField(name, StringType()) for name in strings],
                 *[_required(name, BooleanType()) for name in flags],
                 *ids,

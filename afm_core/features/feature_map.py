@@ -137,7 +137,11 @@ class FeatureMap:
         )
 
     def __getitem__(self, name: str) -> FieldIds:
-        return next(field for field in self.fields if field.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, FieldIds]:
+        return {field.name: field for field in self.fields}
 
     def to_metadata(self) -> dict[bytes, bytes]:
         """The metadata that stores the layout in the schema of the feature table."""

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 from pydantic import Field as Constrained
 
-FieldName = Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+FieldName = Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+"""Petastorm reads no column that begins with an underscore."""
 _Column = Annotated[str, Constrained(min_length=1)]
 _Share = Annotated[float, Constrained(ge=0.0, le=1.0)]
 _Count = Annotated[int, Constrained(ge=1)]

@@ -19,6 +19,7 @@ from afm_core.storage.urls import Url
 
 REGISTERED_MODELS = get_args(ModelSettings.model_fields["name"].annotation)
 _RESERVED_COLUMNS = {"label", "row_key", "dt", "weight"}
+_SCORE_COLUMNS = {"score", "model"}
 _SPLIT_RULES = ("random", "positive", "time", "leave_one_out")
 
 
@@ -29,14 +30,15 @@ def single_id_fields(fields: Sequence[Field]) -> list[str]:
 
 def field_problems(fields: Sequence[Field]) -> Iterator[str]:
     """Names used twice, names of reserved columns, and fields derived from fields that do not exist."""
-    names = [field.name for field in fields]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    # Spark does not distinguish names by case.
+    names, folded = [field.name for field in fields], [field.name.lower() for field in fields]
+    duplicates = sorted({name for name in names if folded.count(name.lower()) > 1})
     if duplicates:
         yield f"fields: {', '.join(duplicates)} declared more than once"
-    reserved = sorted(_RESERVED_COLUMNS & set(names))
+    reserved = sorted({name for name in names if name.lower() in _RESERVED_COLUMNS})
     if reserved:
         yield f"fields: {', '.join(reserved)} is a column that the pipeline writes itself; rename it"
-    columns = [column for field in fields for column in _dataset_columns(field)]
+    columns = [column.lower() for field in fields for column in _dataset_columns(field)]
     clashing = sorted({column for column in columns if columns.count(column) > 1})
     if clashing:
         yield f"fields: two of them would write the dataset's column {clashing[0]}; rename one"
@@ -48,6 +50,18 @@ def logs_problems(logs: LogsSettings) -> Iterator[str]:
     """A column that may contain the separator must be one of the named columns."""
     if logs.separator_in is not None and logs.separator_in not in logs.columns:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"
+
+
+def scores_problems(logs: LogsSettings, fields: Sequence[Field]) -> Iterator[str]:
+    """Columns that the scores of a night carry beside their own must have other names."""
+    for name in logs.keys:
+        if name.lower() in _SCORE_COLUMNS:
+            yield f"logs.keys: found {name!r}, which is a column of the scores; rename it in the logs or leave it out"
+    carried = [] if logs.keys else [source for field in fields for source in field.sources]
+    for name in dict.fromkeys(name for name in carried if name.lower() in _SCORE_COLUMNS):
+        yield (
+            f"fields: column {name!r} is a column of the scores, which carry the columns of all fields; set logs.keys"
+        )
 
 
 def nights_problems(score: ScoreSettings, recommend: RecommendSettings) -> Iterator[str]:

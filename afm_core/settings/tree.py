@@ -89,6 +89,7 @@ class Settings(Section):
         yield from cross_checks.experiment_problems(self.compare, self.studies, self.search, self.model, self.train)
         yield from cross_checks.logs_problems(self.logs)
         if self.score:
+            yield from cross_checks.scores_problems(self.logs, self.fields)
             yield from cross_checks.nights_problems(self.score, self.recommend)
 
     @property

@@ -22,12 +22,13 @@ from afm_core.storage.paths import open_for_reading, to_path
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import PAIR_TABLE
 from pipelines.encoding.derived import COUNT_BUCKETS
+from pipelines.logs.columns import OURS
 from pipelines.spark import Batches, map_in_arrow
 
 HISTORY = 256
 """Number of items of a user that are used, the most frequent. It bounds the work for users with very many items."""
 PER_MILLE, SMOOTHING = 1000.0, 5.0
-_OWN = "_own"
+_OWN = f"{OURS}own"
 _HAS, _TOGETHER = "has", "together"
 
 Ids = NDArray[np.int32]

@@ -11,18 +11,23 @@ from pyspark.sql import functions as F
 from afm_core.features import Crossed, FeatureMap, FieldIds, Frequency
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
+from pipelines.logs.columns import OURS
 
+_KEY, _N = f"{OURS}key", f"{OURS}n"
 COUNT_BUCKETS = 64
 """Number of buckets of a count: their bounds are powers of the square root of 2, up to 2^32."""
 
 
 def with_crossed(rows: DataFrame, feature_map: FeatureMap) -> DataFrame:
     """Add the ids of the crossed fields. Cost: one hash per row and field."""
-    for ids, declared in feature_map.crossed:
-        bucket = F.pmod(_key(declared), F.lit(declared.buckets)).cast("int")
-        id_if_known = F.when(_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
-        rows = rows.withColumn(ids.name, F.coalesce(id_if_known, F.lit(ids.unknown_id)))
-    return rows
+    crossed = {ids.name: _crossed_id(feature_map, ids, declared) for ids, declared in feature_map.crossed}
+    return rows.withColumns(crossed) if crossed else rows
+
+
+def _crossed_id(feature_map: FeatureMap, ids: FieldIds, declared: Crossed) -> Column:
+    bucket = F.pmod(_key(declared), F.lit(declared.buckets)).cast("int")
+    id_if_known = F.when(_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
+    return F.coalesce(id_if_known, F.lit(ids.unknown_id))
 
 
 def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
@@ -47,14 +52,14 @@ def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureM
     """
     for ids, declared in feature_map.frequencies:
         assert counts is not None
-        table = counts.where(F.col("field") == ids.name).select(F.col("key").alias("_key"), F.col("count").alias("_n"))
-        joined = rows.withColumn("_key", _key(declared)).join(table, "_key", "left")
-        n, known = F.coalesce("_n", F.lit(0)) - own, _known(feature_map, declared)
+        table = counts.where(F.col("field") == ids.name).select(F.col("key").alias(_KEY), F.col("count").alias(_N))
+        joined = rows.withColumn(_KEY, _key(declared)).join(table, _KEY, "left")
+        n, known = F.coalesce(_N, F.lit(0)) - own, _known(feature_map, declared)
         joined = joined.withColumn(ids.name, _count_id(ids, declared, n, known))
         if ids.x_column:
             x = F.when(known, F.log1p(n.cast("double"))).otherwise(1.0)
             joined = joined.withColumn(ids.x_column, x.cast("float"))
-        rows = joined.drop("_key", "_n")
+        rows = joined.drop(_KEY, _N)
     return rows
 
 

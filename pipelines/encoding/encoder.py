@@ -1,27 +1,26 @@
 """Encoding events with a feature map."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric
+from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric, Tags
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 from pipelines.encoding.co_occurrence import with_co_occurrences
 from pipelines.encoding.derived import with_counts, with_crossed
-from pipelines.encoding.feature_table import scan_feature_table
+from pipelines.encoding.large_vocabularies import BROADCAST_VALUES, joined, value_column
 from pipelines.encoding.numbers import number_id, scaled
-from pipelines.encoding.tags import with_tags
 from pipelines.encoding.values import has_vocabulary, text_value
+from pipelines.encoding.vocabulary import held_in_workers
+from pipelines.encoding.worker_look_up import looked_up, tags_column
+from pipelines.logs.columns import OURS, column
+from pipelines.logs.values import tag_values
 from pipelines.spark import literal
-
-BROADCAST_VALUES = 500_000
-"""Vocabularies up to this size are broadcast to the executors; of a larger one, only the most frequent values."""
-_SALTS, _SALTED_BY = 4096, 8
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Encoding:
         return self.folder / PAIRS_FILE
 
 
-def encode(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
+def encode(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:
     """Encode all fields of a map, derived fields included, as scoring needs them."""
-    encoded = with_crossed(encode_values(logs, encoding, as_text), encoding.feature_map)
+    encoded = with_crossed(encode_values(logs, encoding, keep, as_text), encoding.feature_map)
     return with_counted_fields(encoded, encoding, F.lit(0))
 
 
@@ -64,33 +63,34 @@ def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Column) -> Dat
     return with_co_occurrences(counted, encoding.pairs, encoding.feature_map, own)
 
 
-def encode_values(logs: DataFrame, encoding: Encoding, as_text: Collection[str] = ()) -> DataFrame:
-    """Add ids (int32, never null) and x_i of every field that reads the logs; columns of other names stay.
+def encode_values(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:
+    """The ids (int32, never null) and x_i of every field that reads the logs, and the columns to keep.
 
-    A missing or unseen value gets the field's unknown id in Spark, so that no later stage sees a null. Cost: one hash
-    look-up per row and field for small vocabularies, a shuffle of the rows for each large one.
+    A missing or unseen value gets the field's unknown id, so that no later stage sees a null. Cost: one pass through
+    Python for all vocabularies that workers hold, a shuffle of the rows for each larger one. The plan grows with the
+    number of fields, not with its square: one projection reads them all, and one pass looks them up.
 
     Args:
         logs: events with a text column for each source of the map's fields.
+        keep: columns of `logs` that stay; none has the name of a column that is added.
         as_text: fields of `looked_up_in_workers` that stay the text of their value, for the workers to look up.
     """
-    features = scan_feature_table(logs.sparkSession, encoding.features)
-    rows = with_tags(logs, encoding.feature_map, encoding.features)
-    single = [ids for ids in encoding.feature_map.fields if ids.declared.sources and ids.declared.kind != "tags"]
-    # All values before any ids: the id of a field may replace a column that another field reads, too.
-    rows = rows.withColumns({name: column for ids in single for name, column in _computed(ids).items()})
-    for ids in single:
-        if has_vocabulary(ids.declared) and ids.name not in as_text:
-            rows = _look_up(rows, features, ids)
-    # One projection for all fields: with one per field, planning time would grow with the square of their number.
-    encoded = {
-        ids.name: F.col(_value(ids)) if ids.name in as_text else F.coalesce(_id(ids), F.lit(ids.unknown_id)).cast("int")
-        for ids in single
-    }
-    encoded |= {ids.x_column: F.col(_x(ids)) for ids in single if ids.x_column}
-    temporary = {name for ids in single for name in (_value(ids), _id(ids), _x(ids))}
-    kept = [F.col(f"`{name}`") for name in rows.columns if name not in temporary and name not in encoded]
-    return rows.select(*kept, *[column.alias(name) for name, column in encoded.items()])
+    feature_map = encoding.feature_map
+    fields = [ids for ids in feature_map.fields if ids.declared.sources]
+    held = held_in_workers(feature_map)
+    # All values in one projection: the id of a field may have the name of a column that another field reads, too. They
+    # are named in a second one: within a lambda, Spark takes a name for an alias of the same projection.
+    in_python = {*held, *as_text}
+    computed = {name: value for ids in fields for name, value in _computed(ids, ids.name in in_python).items()}
+    kept = [column(name) for name in keep]
+    rows = logs.select(*kept, *[value.alias(f"{OURS}of {name}") for name, value in computed.items()])
+    rows = rows.select(*kept, *[column(f"{OURS}of {name}").alias(name) for name in computed])
+    in_workers = [ids for ids in fields if ids.name in held and ids.name not in as_text]
+    rows = looked_up(rows, in_workers, encoding.features, feature_map.fingerprint)
+    large = [ids for ids in fields if has_vocabulary(ids.declared) and ids.name not in in_python]
+    rows = joined(rows, large, encoding.features)
+    encoded = [name for ids in fields for name in (*ids.id_columns, *([ids.x_column] if ids.x_column else []))]
+    return rows.select(*map(column, [*keep, *encoded]))
 
 
 def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
@@ -100,60 +100,33 @@ def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
     return check_frame(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
 
 
-def how_encoded(ids: FieldIds) -> tuple[str, str]:
-    """How a field is encoded, and why, as text."""
+def how_encoded(feature_map: FeatureMap) -> list[tuple[str, str]]:
+    """For each field how it is encoded, and why, as text."""
+    held = held_in_workers(feature_map)
+    return [_how_encoded(ids, ids.name in held) for ids in feature_map.fields]
+
+
+def _how_encoded(ids: FieldIds, is_held: bool) -> tuple[str, str]:
     kind = ids.declared.kind
-    if kind == "tags":
-        return "look-up in Python workers", "several values per event"
     if not has_vocabulary(ids.declared):
         return "expression", f"{kind}: ids are determined by the declaration"
+    if is_held:
+        return "look-up in Python workers", f"{ids.size:,} values, which each of them holds"
     if ids.size <= BROADCAST_VALUES:
         return "broadcast join", f"{ids.size:,} values, at most {BROADCAST_VALUES:,}"
     rest = ids.size - BROADCAST_VALUES
     return "broadcast of frequent values, join of the rest", f"{ids.size:,} values: the {rest:,} rarest are not skewed"
 
 
-def _value(ids: FieldIds) -> str:
-    return f"_value_{ids.name}"
-
-
-def _id(ids: FieldIds) -> str:
-    return f"_id_{ids.name}"
-
-
-def _x(ids: FieldIds) -> str:
-    return f"_x_{ids.name}"
-
-
-def _computed(ids: FieldIds) -> dict[str, Column]:
+def _computed(ids: FieldIds, is_held: bool) -> dict[str, Column]:
+    """What Spark computes of a field: its columns, or the value that is looked up for them."""
     match ids.declared:
         case Numeric():
-            x = {_x(ids): scaled(ids)} if ids.x_column else {}
-            return {_id(ids): number_id(ids), **x}
+            x = {ids.x_column: scaled(ids)} if ids.x_column else {}
+            return {ids.name: number_id(ids), **x}
         case Hashed():
-            bucket = text_value(ids.declared).cast("int")
-            return {_id(ids): F.lit(ids.ranges[0].first) + bucket}
-    return {_value(ids): text_value(ids.declared)}
-
-
-def _look_up(rows: DataFrame, features: DataFrame, ids: FieldIds) -> DataFrame:
-    """Add the id of a value, null if it is not in the vocabulary.
-
-    The ids of a large vocabulary are in order of descending count, so its head holds every value that is frequent
-    enough to skew a join. Rows whose value is in the head, or missing, are spread over the join of the rest by a salt.
-    """
-    vocabulary = features.where((F.col("field") == ids.name) & F.col("value").isNotNull()).select(
-        F.col("value").alias(_value(ids)), F.col("id").alias(_id(ids))
-    )
-    if ids.size <= BROADCAST_VALUES:
-        return rows.join(F.broadcast(vocabulary), _value(ids), "left")
-    last_of_head = ids.ranges[0].first + BROADCAST_VALUES - 1
-    head = vocabulary.where(F.col(_id(ids)) <= last_of_head)
-    rest = vocabulary.where(F.col(_id(ids)) > last_of_head).withColumnsRenamed(
-        {_value(ids): "_rest", _id(ids): "_late"}
-    )
-    rows = rows.join(F.broadcast(head), _value(ids), "left")
-    salt = F.concat(F.lit("\u0000"), F.pmod(F.xxhash64(*rows.columns[:_SALTED_BY]), F.lit(_SALTS)).cast("string"))
-    is_searched = F.col(_id(ids)).isNull() & F.col(_value(ids)).isNotNull()
-    rows = rows.withColumn("_rest", F.when(is_searched, F.col(_value(ids))).otherwise(salt)).join(rest, "_rest", "left")
-    return rows.withColumn(_id(ids), F.coalesce(_id(ids), "_late")).drop("_late", "_rest")
+            known = F.lit(ids.ranges[0].first) + text_value(ids.declared).cast("int")
+            return {ids.name: F.coalesce(known, F.lit(ids.unknown_id)).cast("int")}
+        case Tags():
+            return {tags_column(ids): tag_values(ids.declared)}
+    return {ids.name if is_held else value_column(ids): text_value(ids.declared)}

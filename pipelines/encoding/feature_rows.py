@@ -1,16 +1,20 @@
 """The rows of a feature table, by kind of field."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, Field, FieldIds, Hashed, Numeric, Scaling
 from afm_core.features.feature_map import PADDING_ID
 from pipelines.contracts import FEATURE_TABLE
+from pipelines.encoding.indexing import INDEX
 from pipelines.encoding.value_counts import CountedValues
 from pipelines.encoding.values import has_vocabulary
+
+_PIECE = 1 << 16
+"""Features of a field that one row of a plan stands for; a hashed field may have a hundred million."""
 
 
 def new_values(counted: CountedValues, layout: FeatureMap, sizes: Sequence[int]) -> DataFrame:
@@ -22,8 +26,10 @@ def new_values(counted: CountedValues, layout: FeatureMap, sizes: Sequence[int])
     ]
     spark = counted.frame.sparkSession
     first = spark.createDataFrame(starts, "position int, field string, _first int, _size long")
-    values = counted.frame.join(F.broadcast(first), "position").where("_rank = 0 AND index < _size")
-    return values.select((F.col("_first") + F.col("index")).cast("int").alias("id"), "field", "value", "count")
+    values = counted.frame.join(F.broadcast(first), "position").where(
+        (F.col("_rank") == 0) & (F.col(INDEX) < F.col("_size"))
+    )
+    return values.select((F.col("_first") + F.col(INDEX)).cast("int").alias("id"), "field", "value", "count")
 
 
 def known_values(table: DataFrame, fields: Sequence[Field]) -> DataFrame:
@@ -42,42 +48,39 @@ def old_features(table: DataFrame, counted: CountedValues) -> DataFrame:
     return old.withColumn("count", count).drop("_count")
 
 
-def enumerated(
-    spark: SparkSession, layout: FeatureMap, sizes: Sequence[int], counted: CountedValues
-) -> list[DataFrame]:
-    """The features that the declaration of a field determines: buckets, and the one feature of a number."""
-    return list(_enumerated(spark, layout, sizes, counted))
+def enumerated(spark: SparkSession, layout: FeatureMap, sizes: Sequence[int], counted: CountedValues) -> DataFrame:
+    """The features that the declaration of a field determines: buckets, and the one feature of a number.
+
+    One table for all fields: a union of one for each would be analysed anew with each field.
+    """
+    pieces = [
+        (position, ids.name, ids.ranges[0].first, start, min(start + _PIECE, sizes[position]) - 1, _names(ids), counts)
+        for position, ids in enumerate(layout.fields)
+        if not has_vocabulary(ids.declared)
+        for counts in [isinstance(ids.declared, Hashed)]
+        for start in range(0, sizes[position], _PIECE)
+    ]
+    declared = spark.createDataFrame(
+        pieces, "position int, field string, _first int, _start int, _last int, _names array<string>, _counts boolean"
+    )
+    numbered = declared.withColumn("_number", F.explode(F.sequence("_start", "_last")))
+    numbered = numbered.withColumn("_bucket", F.when(F.col("_counts"), F.col("_number").cast("string")))
+    in_use = counted.frame.select("position", F.col("value").alias("_bucket"), "count")
+    name = F.coalesce(F.get("_names", "_number"), F.concat(F.lit("#"), F.col("_number").cast("string")))
+    return numbered.join(in_use, ["position", "_bucket"], "left").select(
+        (F.col("_first") + F.col("_number")).cast("int").alias("id"),
+        "field",
+        name.alias("value"),
+        F.when(F.col("_counts"), F.coalesce("count", F.lit(0))).alias("count"),
+    )
 
 
-def _enumerated(
-    spark: SparkSession, layout: FeatureMap, sizes: Sequence[int], counted: CountedValues
-) -> Iterator[DataFrame]:
-    for position, ids in enumerate(layout.fields):
-        if has_vocabulary(ids.declared) or not sizes[position]:
-            continue
-        numbered, count = spark.range(sizes[position]), F.lit(None).cast("long")
-        if isinstance(ids.declared, Hashed):
-            in_use = counted.frame.where(F.col("position") == position)
-            counts = in_use.select(F.col("value").cast("long").alias("id"), "count")
-            numbered, count = numbered.join(counts, "id", "left"), F.coalesce("count", F.lit(0))
-        yield numbered.select(
-            (F.lit(ids.ranges[0].first) + F.col("id")).cast("int").alias("id"),
-            F.lit(ids.name).alias("field"),
-            _bucket_name(ids).alias("value"),
-            count.alias("count"),
-        )
-
-
-def _bucket_name(ids: FieldIds) -> Column:
-    """The readable value of feature number `id` of a field."""
+def _names(ids: FieldIds) -> list[str] | None:
+    """The readable values of the features of a field; None where they are numbered."""
     if isinstance(ids.declared, Numeric) and ids.declared.scale == "quantiles":
-        edges = (ids.scaling or Scaling()).edges
-        ends = ["-inf", *map(repr, edges), "inf"]
-        names = [f"[{low}, {high})" for low, high in pairwise(ends)]
-        return F.get(F.array(*map(F.lit, names)), F.col("id").cast("int"))
-    if ids.size == 1:
-        return F.lit("x")
-    return F.concat(F.lit("#"), F.col("id").cast("string"))
+        ends = ["-inf", *map(repr, (ids.scaling or Scaling()).edges), "inf"]
+        return [f"[{low}, {high})" for low, high in pairwise(ends)]
+    return ["x"] if ids.size == 1 else None
 
 
 def special_rows(spark: SparkSession, layout: FeatureMap, unknown: Sequence[int | None]) -> DataFrame:

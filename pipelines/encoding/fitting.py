@@ -73,7 +73,7 @@ def fit_feature_map(
         for index, declared in enumerate(fields)
     ]
     layout = FeatureMap.lay_out(fields, sizes, scalings, old)
-    parts = [new_values(counted, layout, sizes), *enumerated(spark, layout, sizes, counted)]
+    parts = [new_values(counted, layout, sizes), enumerated(spark, layout, sizes, counted)]
     if extends:
         parts.append(old_features(extends.table, counted))
     features = reduce(DataFrame.unionByName, parts)

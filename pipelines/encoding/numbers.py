@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FieldIds, Numeric, Scaling
-from pipelines.encoding.indexing import index_within_groups
+from pipelines.encoding.indexing import INDEX, index_within_groups
 from pipelines.logs.columns import column as exactly
 from pipelines.spark_compat import try_cast
 
@@ -87,8 +87,8 @@ def _quantile_edges(logs: DataFrame, field: Numeric, present: int) -> tuple[floa
     ranks = sorted({present * i // field.buckets for i in range(1, field.buckets)})
     values = logs.select(F.lit(0).alias("all"), number(field).alias("number")).where("number IS NOT NULL")
     indexed = index_within_groups(values, "all", [F.asc("number")])
-    at_ranks = indexed.frame.where(F.col("index").isin([0, *ranks])).select("index", "number").collect()
-    least = next(row["number"] for row in at_ranks if row["index"] == 0)
+    at_ranks = indexed.frame.where(F.col(INDEX).isin([0, *ranks])).select(INDEX, "number").collect()
+    least = next(row["number"] for row in at_ranks if row[INDEX] == 0)
     return tuple(sorted({float(row["number"]) for row in at_ranks} - {float(least)}))
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import Categorical, Field, Hashed, Tags, Time
-from pipelines.encoding.indexing import index_within_groups
+from pipelines.encoding.indexing import INDEX, index_within_groups
 from pipelines.encoding.values import text_value
 from pipelines.logs.values import tag_values
 
@@ -32,7 +32,7 @@ class CountedValues:
     """The values of all fields with their counts, numbered within each field."""
 
     frame: DataFrame
-    """Columns position (of the field), value, count, _old (id in the map to extend), index (kept values first)."""
+    """Columns position (of the field), value, count, _old (id in the map to extend), INDEX (kept values first)."""
     fields: tuple[FieldValues, ...]
 
 
@@ -97,7 +97,7 @@ def _totals(numbered: DataFrame, n_fields: int) -> tuple[FieldValues, ...]:
     first_of_rest = F.get(
         F.array(*[F.lit(sizes.get(position, (0, 0))[1]) for position in range(n_fields)]), F.col("position")
     )
-    most_frequent = numbered.where((F.col("index") < _TOP) | (F.col("index") - first_of_rest).between(0, _TOP - 1))
+    most_frequent = numbered.where((F.col(INDEX) < _TOP) | (F.col(INDEX) - first_of_rest).between(0, _TOP - 1))
     top: dict[int, list[tuple[str, int]]] = {}
     for row in most_frequent.select("position", "value", "count").collect():  # at most 2 * _TOP rows per field
         top.setdefault(row["position"], []).append((row["value"], row["count"]))

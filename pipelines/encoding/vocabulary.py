@@ -1,14 +1,31 @@
 """Looking up the ids of values in a feature table, in Spark's Python workers."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from afm_core.features import FeatureMap, Tags
 from afm_core.features.feature_table import read_feature_table
 from afm_core.storage.paths import to_path
+from pipelines.encoding.values import has_vocabulary
+
+HELD_VALUES, HELD_IN_ALL = 100_000, 2_000_000
+"""Largest vocabulary that every Python worker may hold in memory, and the largest sum of all of them."""
+
+
+def held_in_workers(feature_map: FeatureMap) -> frozenset[str]:
+    """Names of the fields whose vocabularies Python workers hold: those of tags, and of the others the smallest."""
+    with_values = [ids for ids in feature_map.fields if has_vocabulary(ids.declared)]
+    held, total = {ids.name for ids in with_values if isinstance(ids.declared, Tags)}, 0
+    for ids in sorted(with_values, key=lambda ids: ids.size):
+        total += ids.size
+        if ids.size <= HELD_VALUES and total <= HELD_IN_ALL:
+            held.add(ids.name)
+    return frozenset(held)
 
 
 class Vocabulary:
@@ -44,5 +61,11 @@ def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) 
     del fingerprint
     table = read_feature_table(to_path(features), fields=fields)
     table = table.filter(pc.is_valid(table["value"]))
-    parts = {name: table.filter(pc.equal(table["field"], name)) for name in fields}
-    return {name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy()) for name, part in parts.items()}
+    field = pc.index_in(table["field"], value_set=pa.array(fields, pa.string())).to_numpy()
+    by_field = table.take(pa.array(np.argsort(field, kind="stable")))  # the values of each field by id
+    ends = np.searchsorted(np.sort(field), np.arange(len(fields) + 1))
+    parts = [by_field.slice(start, end - start) for start, end in pairwise(ends.tolist())]
+    return {
+        name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy())
+        for name, part in zip(fields, parts, strict=True)
+    }

@@ -1,8 +1,8 @@
 """The half of the encoder that runs in Spark's Python workers.
 
-When a night is scored, Spark leaves the fields of `looked_up_in_workers` as text, and the workers look them up: a join
-in Spark would shuffle or broadcast for each of them. Preparation lets Spark encode every field. Both halves take the
-text of a value from `pipelines.encoding.values` and the ids from the same feature table.
+When a night is scored, Spark leaves the fields of `looked_up_in_workers` as text, and the workers that score look them
+up. Preparation, and fields that others are derived from, take a pass of their own (`worker_look_up`). Both take the
+text of a value from `pipelines.encoding.values` and the ids from the same vocabularies.
 """
 
 from pathlib import Path
@@ -11,24 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from afm_core.features import FeatureMap, FieldIds
-from pipelines.encoding.values import has_vocabulary
-from pipelines.encoding.vocabulary import read_vocabularies
-
-HELD_VALUES = 100_000
-"""Largest vocabulary that every Python worker may hold in memory."""
+from afm_core.features import FeatureMap, FieldIds, Tags
+from pipelines.encoding.vocabulary import held_in_workers, read_vocabularies
 
 
 def looked_up_in_workers(feature_map: FeatureMap) -> tuple[FieldIds, ...]:
     """Fields with one value per event, a vocabulary small enough for every worker, and no field derived from them."""
-    return tuple(
-        ids
-        for ids in feature_map.fields
-        if has_vocabulary(ids.declared)
-        and ids.declared.width == 1
-        and ids.size <= HELD_VALUES
-        and ids.name not in feature_map.derived_from
-    )
+    wanted = held_in_workers(feature_map) - feature_map.derived_from
+    return tuple(ids for ids in feature_map.fields if ids.name in wanted and not isinstance(ids.declared, Tags))
 
 
 class WorkerEncoder:
@@ -42,6 +32,7 @@ class WorkerEncoder:
             texts: the fields whose column holds the text of their value.
         """
         self._map, self._texts = feature_map, texts
+        self._unknown = {ids.name: ids.unknown_id for ids in feature_map.fields}
         self._vocabularies = read_vocabularies(str(features.absolute()), texts, feature_map.fingerprint)
         self._columns = {name: position for position, name in enumerate(feature_map.id_columns)}
 
@@ -58,7 +49,7 @@ class WorkerEncoder:
     def unseen_texts(self, batch: pa.RecordBatch, ids: NDArray[np.int32]) -> dict[str, pa.Array]:
         """By field, the text of the values that got the unknown id; null where the value is missing."""
         return {
-            name: batch.column(name).filter(pa.array(ids[:, self._columns[name]] == self._map[name].unknown_id))
+            name: batch.column(name).filter(pa.array(ids[:, self._columns[name]] == self._unknown[name]))
             for name in self._texts
         }
 
@@ -67,4 +58,4 @@ class WorkerEncoder:
         if vocabulary is None:
             encoded: NDArray[np.int32] = column.to_numpy()
             return encoded
-        return vocabulary.look_up(column, self._map[name].unknown_id)
+        return vocabulary.look_up(column, self._unknown[name])

@@ -1,18 +1,21 @@
 """Judging raw rows: each is either accepted or kept in the rejects table with a typed reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.errors import EmptyLogsError, LogsError
 from afm_core.settings import Settings
 from afm_core.storage.locations import Location
 from pipelines.contract_checks import check_frame
-from pipelines.contracts import REJECT_TABLE, events
+from pipelines.contracts import REJECT_STRUCT, REJECT_TABLE, events
 from pipelines.logs.columns import CORRUPT, FILE, column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.rules import REJECT, judge_logs
+
+_CHANCE, _LEAST_USUAL = 1e-6, 0.5  # from 20 rows on, a column that is empty in all of them is no chance
 
 
 @dataclass(frozen=True)
@@ -35,59 +38,73 @@ class CheckedLogs:
         return self.rows_in - sum(self.rejected.values())
 
 
-def check_logs(raw: DataFrame, settings: Settings, columns: LogColumns, path: Location) -> CheckedLogs:
+def check_logs(
+    raw: DataFrame, settings: Settings, columns: LogColumns, path: Location, usual: Mapping[str, float] | None = None
+) -> CheckedLogs:
     """Judge every row of `raw` (see `read_logs`) in one pass, and stop where too much of it is unusable.
 
     The pass over the input is cached; accepted events, rejects and counts all come from it.
 
     Args:
         path: the logs, for error messages.
+        usual: of a night, by column, the share of events without a value that is usual; see `is_chance`.
 
     Raises:
-        LogsError: no rows at all, a field empty in every row, or more rejects than `logs.max_rejected`.
+        LogsError: no rows at all, a field empty in every row unless that may be chance, or more rejects than
+            `logs.max_rejected`.
     """
     judged = judge_logs(raw, settings, columns).persist()
     rows_in, rejected, present = _count(judged, columns)
     checked = CheckedLogs(accepted_events(judged, columns), _rejects(judged, columns), rows_in, rejected, present)
-    _stop_if_unusable(checked, settings, path)
+    _stop_if_unusable(checked, settings, path, usual)
     return checked
 
 
 def check_counted(
     judged: DataFrame,
+    rejects: DataFrame,
     settings: Settings,
     columns: LogColumns,
     path: Location,
     *,
-    rows: int,
     accepted: int,
     is_suspect: bool,
+    usual: Mapping[str, float],
 ) -> CheckedLogs:
-    """As `check_logs`, for logs that were counted while they were processed. Rejects, if any, take another pass.
+    """As `check_logs`, for a night that was counted while it was processed.
 
     Args:
         judged: the rows as `judge_logs` returns them.
+        rejects: contract `REJECT_TABLE`, cached.
         path: the logs, for error messages.
-        rows: number of all rows.
         accepted: number of rows that break no rule.
         is_suspect: whether a column may be empty in every accepted event, which then takes another pass to find out.
+        usual: by column, the share of events without a value that is usual; see `is_chance`.
 
     Raises:
-        LogsError: as `check_logs`, or the logs changed between the passes.
+        LogsError: as `check_logs`, but for a field that may be empty by chance.
     """
-    rejects = judged.sparkSession.createDataFrame([], REJECT_TABLE.schema)
-    rejected, present = dict[str, int](), dict[str, int]()
-    if accepted < rows:
-        rejects = _rejects(judged, columns).persist()
-        reasons = rejects.groupBy("rule", "column").count().collect()  # one row per reason
-        rejected = dict(sorted((_reason(row["rule"], row["column"]), row["count"]) for row in reasons))
-    if is_suspect:
+    reasons = rejects.groupBy("rule", "column").count().collect()  # one row per reason
+    rejected = dict(sorted((_reason(row["rule"], row["column"]), row["count"]) for row in reasons))
+    present = dict[str, int]()
+    if is_suspect and not is_chance(0.0, accepted):
         _, _, present = _count(judged, columns)
+    rows = accepted + sum(rejected.values())
     checked = CheckedLogs(accepted_events(judged, columns), rejects, rows, rejected, present)
-    if checked.rows_accepted != accepted:
-        raise LogsError(f"{path}: changed while it was being read; run again when nothing writes there")
-    _stop_if_unusable(checked, settings, path)
+    _stop_if_unusable(checked, settings, path, usual)
     return checked
+
+
+def is_chance(usual: float, rows: int) -> bool:
+    """Whether so many rows may all lack a value although nothing is wrong with the logs.
+
+    A renamed column is empty in every row, however many there are. A night of one row may lack what hardly any row
+    lacks: rows of a small night are alike, so half of them are taken to lack a value even where fewer did.
+
+    Args:
+        usual: share of events without a value that is usual.
+    """
+    return bool(max(usual, _LEAST_USUAL) ** rows >= _CHANCE)
 
 
 def accepted_events(judged: DataFrame, columns: LogColumns) -> DataFrame:
@@ -112,23 +129,35 @@ def _count(judged: DataFrame, columns: LogColumns) -> tuple[int, dict[str, int],
 
 
 def _rejects(judged: DataFrame, columns: LogColumns) -> DataFrame:
+    rejected = judged.where(F.col(REJECT).isNotNull()).select(reject_row(columns).alias("_row"))
+    return check_frame(rejected.select("_row.*"), REJECT_TABLE)
+
+
+def reject_row(columns: LogColumns) -> Column:
+    """Of a judged row, the row of contract `REJECT_TABLE` as a struct; null where it breaks no rule."""
     as_json = F.to_json(F.struct(*map(column, columns.names)))
-    rejects = judged.where(F.col(REJECT).isNotNull()).select(
-        f"{REJECT}.rule", f"{REJECT}.column", F.coalesce(CORRUPT, as_json).alias("raw"), F.col(FILE).alias("file")
-    )
-    return check_frame(rejects, REJECT_TABLE)
+    row = {
+        "rule": F.col(f"{REJECT}.rule"),
+        "column": F.col(f"{REJECT}.column"),
+        "raw": F.coalesce(CORRUPT, as_json),
+        "file": F.col(FILE),
+    }
+    as_struct = F.struct(*[row[name].alias(name) for name in REJECT_STRUCT.names]).cast(REJECT_STRUCT)
+    return F.when(F.col(REJECT).isNotNull(), as_struct)
 
 
 def _reason(rule: str, column: str | None) -> str:
     return f"{rule} {column}" if column else rule
 
 
-def _stop_if_unusable(checked: CheckedLogs, settings: Settings, path: Location) -> None:
+def _stop_if_unusable(
+    checked: CheckedLogs, settings: Settings, path: Location, usual: Mapping[str, float] | None
+) -> None:
     if not checked.rows_in:
         raise EmptyLogsError(_no_rows(settings, path))
     _stop_if_too_many_rejects(checked.rejected, checked.rows_in, settings, path)
     for name, rows in checked.present.items():
-        if not rows:
+        if not rows and (usual is None or not is_chance(usual.get(name, 0.0), checked.rows_accepted)):
             rows_accepted = f"{checked.rows_accepted:,}"
             raise LogsError(f"{path}: column {name} is absent or empty in all {rows_accepted} rows; correct fields")
 

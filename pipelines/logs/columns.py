@@ -9,9 +9,11 @@ from pyspark.sql.types import StringType, StructField, StructType
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 
-CORRUPT = "_corrupt"
+OURS = "_ "
+"""How the columns that we add begin, so that those of the logs may have any other names; `LogColumns` refuses it."""
+CORRUPT = f"{OURS}corrupt"
 """Column with the raw line if it could not be parsed, else null."""
-FILE = "_file"
+FILE = f"{OURS}file"
 """Column with the file of the row."""
 LIST = "\u001f"
 """Mark before each element of a list that was read as text, because elements may contain any separator."""

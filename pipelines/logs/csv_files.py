@@ -12,6 +12,7 @@ from pipelines.logs.columns import (
     CORRUPT,
     FILE,
     LIST,
+    OURS,
     column,
     quoted,
     require,
@@ -19,8 +20,9 @@ from pipelines.logs.columns import (
     text_schema,
     without_marks,
 )
+from pipelines.logs.sources import PARTITION
 
-_LINE, _VALUES = "value", "_values"
+_LINE, _VALUES, _ROW = "value", f"{OURS}values", f"{OURS}row"
 _NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
 _MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
 
@@ -42,20 +44,17 @@ def read_csv(
         lines = _lines_below_header(header, reader, paths)
     require(wanted, [*names, *[name for name in partitions if name not in names]], logs)
     line = F.coalesce(CORRUPT, _LINE)
-    folders = [column(name) for name in partitions]
+    folders = [column(name) for name in partitions if name == PARTITION or name in wanted]
     rows = lines.where(F.trim(line) != "").select(*folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE))
-    rows = _parsed(rows, names, logs) if logs.separator_in is None else _matched(rows, names, logs)
-    columns = {name: F.get(_VALUES, F.lit(names.index(name))) for name in wanted if name not in partitions}
+    rows = _with_values(rows, names, logs)
+    columns = {name: _value(names.index(name), logs) for name in wanted if name not in partitions}
     for name in columns.keys() & set(lists):
         columns[name] = without_marks(columns[name])
-    is_malformed = F.coalesce(F.size(_VALUES), F.lit(0)) != len(names)
-    if logs.separator_in is None:
-        is_malformed |= _has_unpaired_quote(F.col(_LINE), logs.separator)
     return rows.select(
         *[value.alias(name) for name, value in columns.items()],
         *folders,
         FILE,
-        F.when(is_malformed, F.col(_LINE)).alias(CORRUPT),
+        F.when(_is_malformed(len(names), logs), F.col(_LINE)).alias(CORRUPT),
     )
 
 
@@ -74,20 +73,51 @@ def _lines_below_header(header: str, reader: DataFrameReader, paths: list[str]) 
     return reader.schema(text_schema([header])).csv(paths).withColumnRenamed(header, _LINE)
 
 
-def _parsed(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
-    """Add the values of each line as an array; its length differs from that of `names` if the line is malformed.
+def _with_values(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
+    """Add the values of each line: as an array, or as a struct where quotes must be parsed.
 
     A line without quotes is split, which takes a third of the time of Spark's CSV parser.
     """
-    schema = ", ".join(f"{quoted(name)} STRING" for name in [*names, CORRUPT])
+    line = F.col(_LINE)
+    if logs.separator_in is not None:
+        split = _split_around(names.index(logs.separator_in), len(names), logs.separator)
+        return rows.withColumn(_VALUES, split)
+    numbered = [f"_{position}" for position in range(len(names))]  # a header may hold any name, such as ours
+    schema = ", ".join(f"{quoted(name)} STRING" for name in [*numbered, CORRUPT])
     options = {"sep": logs.separator, "escape": '"', "columnNameOfCorruptRecord": CORRUPT}
-    line, row, has_quote = F.col(_LINE), F.col("_row"), F.col(_LINE).contains('"')
+    has_quote = line.contains('"')
     too_wide = (F.octet_length(line) >= _MAX_COLUMNS) & (_count(line, logs.separator) >= _MAX_COLUMNS)
     parsed = F.from_csv(F.when(~too_wide, line).otherwise(F.lit(logs.separator * len(names))), schema, options)
-    values = F.when(row.getField(CORRUPT).isNull(), F.array(*[row.getField(name) for name in names]))
     split = F.split(line, re.escape(logs.separator), -1)
-    rows = rows.withColumn("_row", F.when(has_quote, parsed))
-    return rows.withColumn(_VALUES, F.when(has_quote, values).otherwise(split))
+    return rows.withColumns({_VALUES: F.when(~has_quote, split), _ROW: F.when(has_quote, parsed)})
+
+
+def _split_around(position: int, n: int, separator: str) -> Column:
+    """The values of a line without quotes in which the value at one position may contain the separator."""
+    parts = F.split(_LINE, re.escape(separator), -1)
+    size = F.size(parts)
+    value = F.array_join(F.slice(parts, position + 1, size - n + 1), separator)
+    after = F.slice(parts, size - n + position + 2, F.lit(n - 1 - position))
+    return F.when(size >= n, F.concat(F.slice(parts, 1, position), F.array(value), after))
+
+
+def _value(position: int, logs: LogsSettings) -> Column:
+    """One value of a line; only those that are wanted are taken, because a line may have thousands."""
+    value = F.get(_VALUES, F.lit(position))
+    if logs.separator_in is not None:
+        return value
+    row = F.col(_ROW)
+    parsed = F.when(row.getField(CORRUPT).isNull(), row.getField(f"_{position}"))
+    return F.when(row.isNotNull(), parsed).otherwise(value)
+
+
+def _is_malformed(n: int, logs: LogsSettings) -> Column:
+    is_other_size = F.coalesce(F.size(_VALUES), F.lit(0)) != n
+    if logs.separator_in is not None:
+        return is_other_size
+    row = F.col(_ROW)
+    is_unparsed = row.getField(CORRUPT).isNotNull() | _has_unpaired_quote(F.col(_LINE), logs.separator)
+    return F.when(row.isNotNull(), is_unparsed).otherwise(is_other_size)
 
 
 def _has_unpaired_quote(line: Column, separator: str) -> Column:
@@ -98,12 +128,3 @@ def _has_unpaired_quote(line: Column, separator: str) -> Column:
 
 def _count(text: Column, character: str) -> Column:
     return F.length(text) - F.length(F.replace(text, F.lit(character), F.lit("")))
-
-
-def _matched(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataFrame:
-    """As `_parsed`, for lines without quotes in which one column may contain the separator."""
-    separator = re.escape(logs.separator)
-    groups = separator.join("(.*)" if name == logs.separator_in else f"([^{separator}]*)" for name in names)
-    pattern = rf"(?s)\A{groups}\z"
-    values = [F.regexp_extract(_LINE, pattern, group) for group in range(1, len(names) + 1)]
-    return rows.withColumn(_VALUES, F.when(F.col(_LINE).rlike(pattern), F.array(*values)))

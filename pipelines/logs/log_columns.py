@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
+from afm_core.errors import LogsError
 from afm_core.features import Tags
 from afm_core.settings import Settings
+from pipelines.logs.columns import OURS, require_once
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,28 @@ class LogColumns:
 
     @classmethod
     def of(cls, settings: Settings, *, labelled: bool) -> Self:
-        """The columns for preparing a dataset (`labelled`), or for scoring."""
+        """The columns for preparing a dataset (`labelled`), or for scoring.
+
+        Raises:
+            LogsError: two of them differ in case alone, or one has a name of ours.
+        """
         sources = [source for field in settings.fields for source in field.sources]
         label = (settings.label.column, settings.label.weight, settings.split.time) if labelled else ()
-        return cls(
+        columns = cls(
             keys=settings.logs.keys,
             field_sources=tuple(dict.fromkeys(sources)),
             tag_sources=frozenset(field.source for field in settings.fields if isinstance(field, Tags)),
             label_sources=tuple(filter(None, label)),
             labelled=labelled,
         )
+        require_once(columns.names, f"{settings.name}: the settings")
+        for name in columns.names:
+            if name.startswith(OURS):
+                raise LogsError(
+                    f"{settings.name}: the settings name column {name!r}; names that begin with an underscore and a "
+                    "blank are kept for the pipeline; rename the column"
+                )
+        return columns
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -12,13 +12,15 @@ from pyspark.sql.types import ArrayType, AtomicType, DataType, StringType, Struc
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
-from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, text_schema, without_marks
+from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, require_once, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
 from pipelines.logs.files.opening import file_tree
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.sources import PARTITION, find_logs
 from pipelines.spark import literal, url
 from pipelines.spark_compat import parse_struct
+
+_METADATA = "_metadata"
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Location | None = None) -> DataFrame:
@@ -52,14 +54,14 @@ def _read_files(
         case "csv":
             return read_csv(reader, logs, paths, wanted, lists)
         case "json":
-            raw = _read_json(reader, paths, wanted, lists)
+            raw = _read_json(reader, logs, paths, wanted, lists)
         case "parquet" | "orc":
             raw = _as_text(_merged(reader.format(logs.format), logs, paths), logs, wanted, lists, keep_metadata=True)
         case "table":
             raise LogsError(
                 f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
             )
-    return raw.withColumn(FILE, F.col("_metadata.file_path"))
+    return raw.withColumn(FILE, F.col(f"{_METADATA}.file_path"))
 
 
 def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> DataFrame:
@@ -86,11 +88,20 @@ def _merged(reader: DataFrameReader, logs: LogsSettings, paths: list[str]) -> Da
         raise LogsError(f"{logs.path}: column {', '.join(differing)}; write all files with the same types") from error
 
 
+def _require_free_metadata(names: Sequence[str], logs: LogsSettings) -> None:
+    """Raise LogsError where a column of the logs hides the one in which Spark tells the file of a row."""
+    if any(name.lower() == _METADATA for name in names):
+        raise LogsError(f"{logs.path}: column {_METADATA} has the name of a column of Spark's own; rename it")
+
+
 def _fields_of(struct: str) -> Iterable[StructField]:
     return parse_struct(struct).fields
 
 
-def _read_json(reader: DataFrameReader, paths: list[str], wanted: Sequence[str], lists: Collection[str]) -> DataFrame:
+def _read_json(
+    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: Sequence[str], lists: Collection[str]
+) -> DataFrame:
+    _require_free_metadata(wanted, logs)
     raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
     for name in lists:  # read as text, a list is its JSON
         text = column(name)
@@ -112,9 +123,12 @@ def _as_text(
 ) -> DataFrame:
     """Cast typed columns to text; no row is corrupt."""
     require(wanted, raw.columns, logs)
+    require_once(raw.columns, f"{logs.path}: the schema")
+    if keep_metadata:
+        _require_free_metadata(raw.columns, logs)
     columns = [_plain(name, raw.schema[name].dataType, name in lists, logs) for name in wanted]
     others = [name for name in (PARTITION, FILE) if name in raw.columns and name not in wanted]
-    kept = [*others, "_metadata"] if keep_metadata else others
+    kept = [*others, _METADATA] if keep_metadata else others
     return raw.select(*columns, *kept, F.lit(None).cast("string").alias(CORRUPT))
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from afm_core.features import Categorical, Field, Numeric, Time
 from afm_core.settings import Settings
-from pipelines.logs.columns import CORRUPT, FILE, LIST, column
+from pipelines.logs.columns import CORRUPT, FILE, LIST, OURS, column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import is_label, is_number, timestamp
 from pipelines.spark_compat import is_json, is_valid_utf8, try_cast
@@ -17,8 +17,8 @@ _MAX_LENGTH = 32_768  # characters of a value; longer values indicate a lost quo
 _CONTROL = (
     r"[\x00-\x08\x0B\x0C\x0E-\x1F]"  # all but tabs and line ends: signs of damage, and one of them marks list elements
 )
-_TEXT = "_ text of the row"  # all columns of a row, joined once instead of once per rule
-REJECT = "_reject"
+_TEXT = f"{OURS}text"  # all columns of a row, joined once instead of once per rule
+REJECT = f"{OURS}reject"
 """Column of judged rows: a struct of rule and column, null where a row breaks no rule."""
 
 

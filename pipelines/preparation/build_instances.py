@@ -15,6 +15,7 @@ from pipelines.encoding.derived import count_combinations, with_crossed
 from pipelines.encoding.encoder import Encoding, encode_values, with_counted_fields
 from pipelines.encoding.feature_table import scan_feature_table, write_count_table, write_pair_table
 from pipelines.logs.checking import CheckedLogs
+from pipelines.logs.columns import OURS
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import label_value, weight_value
 from pipelines.preparation.negatives.candidates import write_candidates
@@ -60,11 +61,11 @@ def build_instances(checked: CheckedLogs, settings: Settings, columns: LogColumn
 
 def _encode(hashed: DataFrame, settings: Settings, columns: LogColumns, encoding: Encoding) -> DataFrame:
     """Encoded fields, label and weight in place of the columns of the logs."""
-    labelled = with_time(hashed, settings.split).withColumns(
-        {LABEL: label_value(settings.label), WEIGHT: weight_value(settings.label)}
-    )
-    kept = {*encoding.feature_map.id_columns, LABEL, WEIGHT}
-    return encode_values(labelled, encoding).drop(*[name for name in columns.names if name not in kept])
+    labels = {LABEL: label_value(settings.label), WEIGHT: weight_value(settings.label)}
+    # Under names of ours until the fields have read the logs, whose columns may be called label and weight.
+    labelled = with_time(hashed, settings.split).withColumns({f"{OURS}{name}": value for name, value in labels.items()})
+    kept = [name for name in labelled.columns if name not in columns.names]
+    return encode_values(labelled, encoding, kept).withColumnsRenamed({f"{OURS}{name}": name for name in labels})
 
 
 def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:

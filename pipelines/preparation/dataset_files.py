@@ -15,12 +15,13 @@ from afm_core.storage.checksum import file_sha256
 from afm_core.storage.paths import make_folder, to_path
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.dataset import SPLITS, SplitManifest, file_name
-from pipelines.encoding.indexing import index_within_groups
+from pipelines.encoding.indexing import INDEX, index_within_groups
+from pipelines.logs.columns import OURS
 from pipelines.parquet_files import COMPRESSION, require_distinct_neighbours
 from pipelines.preparation.splits import ORDER, SPLIT
 from pipelines.spark_errors import reporting_errors
 
-_FILE = "_file"
+_FILE = f"{OURS}file"
 _WRITTEN = "split int, file int, rows long, positives long, sha256 string"
 
 
@@ -47,8 +48,8 @@ def write_splits(rows: DataFrame, content: list[str], rows_per_file: int, folder
     for name in SPLITS:
         make_folder(folder / name)
     numbered = index_within_groups(rows, SPLIT, [F.asc(ORDER), F.asc(ROW_KEY)]).frame
-    numbered = numbered.withColumn(_FILE, F.floor(F.col("index") / rows_per_file).cast("int"))
-    files = numbered.repartition(SPLIT, _FILE).sortWithinPartitions(SPLIT, _FILE, "index")
+    numbered = numbered.withColumn(_FILE, F.floor(F.col(INDEX) / rows_per_file).cast("int"))
+    files = numbered.repartition(SPLIT, _FILE).sortWithinPartitions(SPLIT, _FILE, INDEX)
     written = files.select(SPLIT, _FILE, *content).mapInArrow(
         reporting_errors(_FileWriter(str(folder), content)), _WRITTEN
     )

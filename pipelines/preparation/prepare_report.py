@@ -60,7 +60,8 @@ def _share(events: int | None, total: int) -> str:
 
 def encoding_table(feature_map: FeatureMap) -> Table:
     """How each field is encoded, and the reason."""
-    rows = [[ids.name, ids.declared.kind, *how_encoded(ids)] for ids in feature_map.fields]
+    fields = zip(feature_map.fields, how_encoded(feature_map), strict=True)
+    rows = [[ids.name, ids.declared.kind, *how] for ids, how in fields]
     return columns("encoding", ["field", "kind", "encoding", "reason"], rows)
 
 

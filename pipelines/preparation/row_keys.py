@@ -9,13 +9,14 @@ from afm_core.features import Field
 from pipelines.contracts import ROW_KEY
 from pipelines.encoding.digest import content_hash
 from pipelines.encoding.values import text_value
-from pipelines.logs.columns import column
+from pipelines.logs.columns import OURS, column
 
-GROUP = "_seen_by"
+GROUP = f"{OURS}seen by"
 """Hash of the values of `negatives.never_seen_by`; the events of a group decide what may be drawn as a negative."""
-WITNESS = "_witness"
+WITNESS = f"{OURS}witness"
 """True for a row that is not an event but tells a task what its group has seen in other tasks."""
-_PART = "_part"
+_PART, _COPY = f"{OURS}part", f"{OURS}copy"
+_CONTENT, _CONTENT_2 = f"{OURS}content", f"{OURS}content 2"
 
 HEAVY = 1_000_000
 """Largest number of events of a group that one task processes; larger groups are spread over several tasks."""
@@ -28,8 +29,8 @@ def with_content_hashes(events: DataFrame, columns: Sequence[str], seen_by: Sequ
     return events.withColumns(
         {
             GROUP: group,
-            "_content": content,
-            "_content_2": content_hash([column(name) for name in columns], salt="second"),
+            _CONTENT: content,
+            _CONTENT_2: content_hash([column(name) for name in columns], salt="second"),
         }
     )
 
@@ -56,17 +57,17 @@ def with_row_keys(encoded: DataFrame, heavy: dict[int, int], replaced: Sequence[
         # would shuffle the groups apart again for the window.
         together = [GROUP, _PART]
         parts = F.coalesce(_parts(heavy), F.lit(1).cast("long"))
-        rows = rows.withColumn(_PART, F.pmod("_content", parts))
+        rows = rows.withColumn(_PART, F.pmod(_CONTENT, parts))
         witnesses = encoded.where(F.col(GROUP).isin(list(heavy))).select(GROUP, *replaced).distinct()
         spread = F.explode(F.sequence(F.lit(0).cast("long"), _parts(heavy) - 1))
         witnesses = witnesses.withColumn(WITNESS, F.lit(True)).withColumn(_PART, spread)
         rows = rows.unionByName(witnesses, allowMissingColumns=True)
-    equal_rows = Window.partitionBy(*together, "_content").orderBy("_content_2")
+    equal_rows = Window.partitionBy(*together, _CONTENT).orderBy(_CONTENT_2)
     return (
         rows.repartition(*together)
-        .withColumn("_copy", F.row_number().over(equal_rows))
-        .withColumn(ROW_KEY, F.xxhash64("_content", "_copy"))
-        .drop("_content", "_content_2", "_copy", _PART)
+        .withColumn(_COPY, F.row_number().over(equal_rows))
+        .withColumn(ROW_KEY, F.xxhash64(_CONTENT, _COPY))
+        .drop(_CONTENT, _CONTENT_2, _COPY, _PART)
     )
 
 

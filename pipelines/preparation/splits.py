@@ -6,16 +6,17 @@ from pyspark.sql.types import IntegerType, LongType, StructField
 
 from afm_core.settings.data import SplitSettings
 from pipelines.contracts import LABEL, ROW_KEY
+from pipelines.logs.columns import OURS, column
 from pipelines.logs.values import timestamp
 from pipelines.preparation.negatives.expansion import POSITIVE_KEY
 
-SPLIT, ORDER, UNIT = "_split", "_order", "_unit"
+SPLIT, ORDER, UNIT = (f"{OURS}{name}" for name in ("split", "order", "unit"))
 SPLIT_COLUMNS = (
     StructField(SPLIT, IntegerType(), nullable=False),  # 0 train, 1 valid, 2 test
     StructField(ORDER, LongType(), nullable=False),  # hash whose order is the order of the rows in the files
     StructField(UNIT, LongType()),  # instances with the same unit must be in the same split
 )
-_SECONDS, _RANK = "_seconds", "_rank_from_end"
+_SECONDS, _RANK, _NUMBER = (f"{OURS}{name}" for name in ("seconds", "rank from the end", "number"))
 _DAY = 86_400
 
 
@@ -23,7 +24,7 @@ def with_time(events: DataFrame, split: SplitSettings) -> DataFrame:
     """Add the seconds since 1970 that splits by time need, from the column of the logs."""
     if not split.time:
         return events
-    return events.withColumn(_SECONDS, F.unix_timestamp(timestamp(F.col(split.time))))
+    return events.withColumn(_SECONDS, F.unix_timestamp(timestamp(column(split.time))))
 
 
 def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
@@ -59,8 +60,8 @@ def _with_ranks(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
     latest_first = [F.desc_nulls_last(_SECONDS)] if split.time else []
     by_hash = F.xxhash64(F.lit(seed), F.lit("last"), ROW_KEY)
     number = F.row_number().over(Window.partitionBy(split.of).orderBy(*latest_first, by_hash))
-    last_two = rows.where(F.col(LABEL) > 0).withColumn("_number", number).where("_number <= 2")
-    ranks = last_two.select(POSITIVE_KEY, (F.col("_number") - 1).cast("long").alias(_RANK))
+    last_two = rows.where(F.col(LABEL) > 0).withColumn(_NUMBER, number).where(F.col(_NUMBER) <= 2)
+    ranks = last_two.select(POSITIVE_KEY, (F.col(_NUMBER) - 1).cast("long").alias(_RANK))
     return rows.join(ranks, POSITIVE_KEY, "left")
 
 

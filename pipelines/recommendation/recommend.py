@@ -26,6 +26,7 @@ from pipelines.scoring.night_task import Night
 from pipelines.scoring.published.opening import night_store
 from pipelines.scoring.published.publish import publish_night, read_published
 from pipelines.scoring.published.store import NightStage, NightStore
+from pipelines.scoring.usually_missing import usually_missing
 from pipelines.scoring.worker.writer import write_parts
 from pipelines.spark_on_demand import SparkOnDemand
 from pipelines.spark_stages import Stages
@@ -124,14 +125,14 @@ class Recommending:
         items = candidate_items(self.settings, self.spark, night.bundle, item)
         with stages("read and check the logs") as report:
             raw = read_logs(spark, self.settings.logs, columns, night.logs)
-            checked = check_logs(raw, self.settings, columns, night.logs)
+            checked = check_logs(raw, self.settings, columns, night.logs, usually_missing(night.bundle))
             contexts = _latest_contexts(checked.accepted, self.settings, night.bundle, user).persist()
             users = contexts.count()
             report(f"{checked.rows_in:,} rows, {users:,} users")
         with stages(f"find the best of {len(items):,} items") as report:
             contract = best_items(user, item)
             task = top_items_task(night.bundle, user, item, items, self.k)
-            rows = write_parts(contexts, task, contract, stage)
+            rows = write_parts(contexts, task, contract, stage).rows
             assert rows == users * min(self.k, len(items)), f"{rows} rows written for {users} users"
             report(f"{rows:,} rows")
         return self._manifest(
@@ -158,7 +159,7 @@ class Recommending:
 def _latest_contexts(events: DataFrame, settings: Settings, bundle: Bundle, user: str) -> DataFrame:
     """Contract `user_contexts`: the latest event of each user, encoded."""
     order = [settings.split.time] if settings.split.time in events.columns else []
-    names = list(dict.fromkeys([*order, *sorted(name for name in events.columns if not name.startswith("_"))]))
+    names = list(dict.fromkeys([*order, *sorted(events.columns)]))
     latest = F.max(F.struct(*[column(name) for name in names])).alias("_latest")
     rows = events.groupBy(column(user).alias(USER_KEY)).agg(latest).select(USER_KEY, "_latest.*")
-    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.location)), user_contexts(bundle))
+    return check_frame(encode(rows, Encoding(bundle.feature_map, bundle.location), [USER_KEY]), user_contexts(bundle))

@@ -13,10 +13,11 @@ from afm_core.features.feature_table import values_by_id
 from afm_core.inference.top_items import TopItemFinder
 from pipelines.contract_checks import Contract, check_batch
 from pipelines.contracts import encoded
+from pipelines.logs.columns import OURS
 from pipelines.scoring.worker.task import load_bundle
 from pipelines.spark import Batches
 
-USER_KEY = "_key_user"
+USER_KEY = f"{OURS}key user"
 
 
 def user_contexts(bundle: Bundle) -> Contract:

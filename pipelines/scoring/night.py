@@ -18,7 +18,7 @@ from afm_core.storage.provenance import Provenance
 from pipelines import phases
 from pipelines.contract_checks import Contract
 from pipelines.contracts import REJECT_TABLE, scores
-from pipelines.logs.checking import CheckedLogs, check_counted
+from pipelines.logs.checking import CheckedLogs, check_counted, reject_row
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.rules import judge_logs
@@ -29,6 +29,7 @@ from pipelines.scoring.night_task import Night
 from pipelines.scoring.published.opening import night_store
 from pipelines.scoring.published.publish import publish_night, read_published
 from pipelines.scoring.published.store import NightStage, NightStore
+from pipelines.scoring.usually_missing import usually_missing
 from pipelines.scoring.worker.explanations import require_explainable
 from pipelines.scoring.worker.input_rows import WorkerColumns, prepare_rows
 from pipelines.scoring.worker.task import scoring_task
@@ -143,25 +144,28 @@ class NightScoring:
         counters = NightCounters.begin(spark.sparkContext, bundle, worker_columns.given)
         with stages("read, encode and score") as report:
             task = scoring_task(bundle, worker_columns, counters, self.explain)
-            rows_written = write_parts(prepare_rows(judged, bundle, worker_columns), task, contract, stage)
+            rows = prepare_rows(judged, reject_row(columns), bundle, worker_columns)
+            files = write_parts(rows, task, contract, stage)
             report(f"{counters.rows:,} rows, {counters.model_seconds:,.1f} s of processor time in the model")
         phases.reached(phases.FILES_WRITTEN, stage)
         with stages("check the logs") as report:
             checked = check_counted(
                 judged,
+                files.rejects,
                 self.settings,
                 columns,
                 night.logs,
-                rows=counters.rows_in,
                 accepted=counters.rows,
                 is_suspect=counters.has_empty_field,
+                usual=usually_missing(bundle),
             )
             _write_rejects(checked, stage.rejects)
             report(f"{checked.rows_in:,} rows, {checked.rows_in - checked.rows_accepted:,} rejected")
         with stages("check the night"):
             written = read_back(spark, stage.kept(), list(bundle.drift_baseline.scores.edges))
-            rows = written.rows, rows_written, counters.rows
-            assert len(set(rows)) == 1, f"{rows[0]} rows in the files, {rows[1]} written, {rows[2]} scored"
+            counts = written.rows, files.rows, counters.rows
+            assert len(set(counts)) == 1, f"{counts[0]} rows in the files, {counts[1]} written, {counts[2]} scored"
+            assert sum(checked.rejected.values()) == files.rejected, f"{checked.rejected}: not {files.rejected} in all"
             return self._checked_manifest(night, stages, checked, written, counters)
 
     def _checked_manifest(

@@ -140,6 +140,12 @@ def size_of(folder: Path) -> int:
     return total
 
 
+def cpu_seconds(pid: int) -> float:
+    """Of a process and its descendants, with those that have ended and been waited for."""
+    stats = [stat for member in _family(pid) if (stat := _stat(member))]
+    return sum(int(ticks) for stat in stats for ticks in stat[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def _family(pid: int) -> list[int]:
     """A process and its descendants."""
     children: dict[int, list[int]] = {}

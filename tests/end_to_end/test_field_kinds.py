@@ -10,6 +10,7 @@ from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset
 from pipelines.evaluation.predictions import score_split
+from pipelines.scoring.usually_missing import usually_missing
 from tests.support.field_kinds import Prepared
 from tests.support.jobs import run_main
 from tests.support.nights import read_manifest
@@ -70,3 +71,24 @@ def test_a_column_that_is_empty_all_night_is_named(kinds: Prepared, capsys: pyte
     for name in empty.values():
         assert f"column {name} is absent or empty in all {len(kinds.logs)} rows" in errors
     assert [path.name for path in (kinds.folder / "scores").glob("dt=2026-05-*")] == ["dt=2026-05-06"]
+
+
+def test_a_small_night_may_lack_what_is_optional(kinds: Prepared) -> None:
+    kinds.train_once()
+    optional = ["age", "genres", "ip", "ts", "price"]
+    night = kinds.folder / "logs" / "dt=2026-06-01"
+    night.mkdir()
+    kinds.logs.head(1).assign(**dict.fromkeys(optional)).to_csv(night / "logs.csv", index=False)
+    run_main("score", kinds.config, "--date", "2026-06-01")
+    manifest = read_manifest(kinds.folder / "scores", date(2026, 6, 1))
+    assert manifest
+    assert (manifest.scored, manifest.unknown["ip"]) == (1, 1.0)
+
+
+def test_the_share_without_a_value_is_what_the_training_saw(kinds: Prepared) -> None:
+    kinds.train_once()
+    shares = usually_missing(read_bundle(load_settings(kinds.config).run.bundle))
+    missing = kinds.logs["price"].isna().mean()
+    assert shares["price"] == pytest.approx(missing)
+    assert shares["ts"] == shares["ip"] == 0.0
+    assert not {"age", "genres"} & set(shares)

@@ -149,7 +149,7 @@ LINES = {
     "names that are ours": csv(
         "user,app,reject,value,_text\nu1,a1,r1,v1,t1\n",
         ("u1", "a1", "r1", "v1", "t1"),
-        fields=["user", "app", "reject", "value", "_text"],
+        fields=["user", "app", "reject", "value", {"name": "text", "column": "_text"}],
     ),
     "a header only": csv("user,app\n", error="holds no rows"),
     "other headers": Case(

@@ -37,7 +37,7 @@ def write_tree(folder: Path, tree: dict[str, object]) -> Path:
     return path
 
 
-def write_minimal_config(folder: Path, logs: Path | str, fields: list, **sections: object) -> Path:
+def write_minimal_config(folder: Path, logs: Path | str, /, fields: list, **sections: object) -> Path:
     """A settings file with the defaults of the settings, all outputs below `folder`."""
     tree = {
         "name": "rules",

@@ -16,21 +16,23 @@ from afm_core.features import FeatureMap
 from afm_core.settings.data import NegativesSettings
 from afm_core.storage.paths import make_folder
 from pipelines.contract_checks import Contract
+from pipelines.logs.columns import OURS
 from pipelines.parquet_files import read_whole, write_sorted_table
 from pipelines.preparation.negatives.sampler import Contexts, popularity_weights
 from pipelines.spark import literal
 
+_CONTEXT, _ITEM, _COUNT = f"{OURS}context", f"{OURS}item", f"{OURS}count"
 _ITEMS, _CONTEXTS = "items.parquet", "contexts.parquet"
 _CONTEXT_TABLE = Contract(
     "negative candidates by context",
-    StructType([StructField(name, LongType()) for name in ("_context", "_item", "_count")]),
-    unique=("_context", "_item"),
+    StructType([StructField(name, LongType()) for name in (_CONTEXT, _ITEM, _COUNT)]),
+    unique=(_CONTEXT, _ITEM),
 )
 
 
 def _item_table(names: Sequence[str]) -> Contract:
     ids = [StructField(name, IntegerType()) for name in names]
-    return Contract("negative candidates", StructType([*ids, StructField("count", LongType())]), unique=tuple(names))
+    return Contract("negative candidates", StructType([*ids, StructField(_COUNT, LongType())]), unique=tuple(names))
 
 
 def context_key(negatives: NegativesSettings) -> Column:
@@ -55,21 +57,21 @@ def write_candidates(
     names = list(negatives.replace)
     if len(names) == 1:
         known = features.where((F.col("field") == names[0]) & F.col("value").isNotNull())
-        table = known.select(F.col("id").alias(names[0]), "count")
+        table = known.select(F.col("id").alias(names[0]), F.col("count").alias(_COUNT))
     else:
         known = positives
         for name in names:
             known = known.where(F.col(name) != feature_map[name].unknown_id)
-        table = known.groupBy(*names).agg(F.count(F.lit(1)).alias("count"))
+        table = known.groupBy(*names).agg(F.count(F.lit(1)).alias(_COUNT))
     write_sorted_table(table, _item_table(names), folder / _ITEMS)
     exponent = negatives.popularity_exponent if negatives.draw != "uniform" else None
     candidates = NegativeCandidates(folder, tuple(names), exponent)
     if negatives.within:
-        items = positives.sparkSession.read.parquet(literal(folder / _ITEMS)).drop("count")
+        items = positives.sparkSession.read.parquet(literal(folder / _ITEMS)).drop(_COUNT)
         number = F.monotonically_increasing_id()  # 0, 1, ... within a single partition
-        numbered = items.coalesce(1).sortWithinPartitions(*names).withColumn("_item", number)
-        inside = positives.withColumn("_context", context_key(negatives)).join(numbered, names)
-        counted = inside.groupBy("_context", "_item").agg(F.count(F.lit(1)).alias("_count"))
+        numbered = items.coalesce(1).sortWithinPartitions(*names).withColumn(_ITEM, number)
+        inside = positives.withColumn(_CONTEXT, context_key(negatives)).join(numbered, names)
+        counted = inside.groupBy(_CONTEXT, _ITEM).agg(F.count(F.lit(1)).alias(_COUNT))
         write_sorted_table(counted, _CONTEXT_TABLE, folder / _CONTEXTS)
     return candidates
 
@@ -112,7 +114,7 @@ class LoadedNegativeCandidates:
             self._index = pd.MultiIndex.from_arrays(list(self.ids.values()))
         self.weights = np.ones(table.num_rows, dtype=np.int64)
         if candidates.exponent is not None:
-            self.weights = popularity_weights(table["count"].to_numpy(), candidates.exponent)
+            self.weights = popularity_weights(table[_COUNT].to_numpy(), candidates.exponent)
         self._contexts = candidates.contexts
 
     def numbers(self, ids: list[NDArray[np.int32]]) -> NDArray[np.int64]:

@@ -13,13 +13,14 @@ from afm_core.labels import NEGATIVE
 from afm_core.settings.data import NegativesSettings
 from pipelines.contract_checks import Contract, check_batch
 from pipelines.contracts import LABEL, ROW_KEY
+from pipelines.logs.columns import OURS
 from pipelines.preparation.negatives.candidates import LoadedNegativeCandidates, NegativeCandidates, context_key
 from pipelines.preparation.negatives.sampler import Unseen, draw_unseen
 from pipelines.preparation.row_keys import GROUP, WITNESS
 
-POSITIVE_KEY = "_positive_key"
+POSITIVE_KEY = f"{OURS}positive key"
 """The `row_key` of an instance's positive; an event's own key."""
-_COPY, _CONTEXT = "_copy", "_context"
+_COPY, _CONTEXT = f"{OURS}copy", f"{OURS}context"
 
 
 def with_negatives(
@@ -60,7 +61,7 @@ def with_negatives(
 
 
 def _draw_column(number: int) -> str:
-    return f"_draw_{number}"
+    return f"{OURS}draw {number}"
 
 
 def _expand(rows: pa.Table, names: list[str], candidates: LoadedNegativeCandidates, n: int) -> Iterator[pa.RecordBatch]:

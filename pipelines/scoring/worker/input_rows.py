@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
-from afm_core.features import Categorical, FeatureMap, FieldIds, Numeric
+from afm_core.features import Categorical, FeatureMap, FieldIds, Numeric, Tags
 from pipelines.contract_checks import Contract, check_frame
 from pipelines.contracts import rows_to_score
 from pipelines.encoding.encoder import Encoding, encode
 from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.encoding.worker_encoder import looked_up_in_workers
-from pipelines.logs.columns import column
+from pipelines.logs.columns import OURS, column
 from pipelines.logs.rules import REJECT
-
-IS_REJECTED = "_is_rejected"
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ class WorkerColumns:
         others = [ids.name for ids in _with_vocabulary(feature_map) if ids not in texts]
         mean_filled = [ids.name for ids in feature_map.fields if _is_mean_filled(ids)]
         return cls(
-            {name: unchanged.get(name, f"_key_{name}") for name in keys},
+            {name: unchanged.get(name, f"{OURS}key {name}") for name in keys},
             tuple(ids.name for ids in texts),
-            {name: f"_unseen_{name}" for name in others},
-            {name: f"_given_{name}" for name in mean_filled},
+            {name: f"{OURS}unseen {name}" for name in others},
+            {name: f"{OURS}given {name}" for name in mean_filled},
         )
 
     @property
@@ -58,18 +56,17 @@ class WorkerColumns:
     @property
     def flags(self) -> list[str]:
         """Boolean columns."""
-        return [*self.given.values(), IS_REJECTED]
+        return list(self.given.values())
 
     def contract(self, feature_map: FeatureMap) -> Contract:
         """The rows that a worker receives."""
-        return rows_to_score(feature_map, self.texts, self.strings, self.flags)
+        return rows_to_score(feature_map, REJECT, self.texts, self.strings, self.flags)
 
 
-def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> DataFrame:
+def prepare_rows(judged: DataFrame, reject: Column, bundle: Bundle, columns: WorkerColumns) -> DataFrame:
     """Contract `rows_to_score`: encoded rows and the further columns that the workers need.
 
-    Rejected rows are sent too, marked as such: a filter would make Spark judge each row twice, and the workers count
-    both kinds.
+    Rejected rows are sent too, with the reason: a filter would make Spark read and judge each row twice.
     """
     feature_map = bundle.feature_map
     extra = {target: column(name) for name, target in columns.keys.items() if target not in columns.texts}
@@ -77,9 +74,10 @@ def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> D
     extra |= {
         target: column(feature_map[name].declared.sources[0]).isNotNull() for name, target in columns.given.items()
     }
-    extra[IS_REJECTED] = F.col(REJECT).isNotNull()
-    with_extra = judged.select("*", *[value.alias(name) for name, value in extra.items()])
-    encoded = encode(with_extra, Encoding(feature_map, bundle.location), columns.texts)
+    extra[REJECT] = reject
+    others = [column(name) for name in judged.columns if name != REJECT]
+    with_extra = judged.select(*others, *[value.alias(name) for name, value in extra.items()])
+    encoded = encode(with_extra, Encoding(feature_map, bundle.location), list(extra), columns.texts)
     is_unseen = {target: column(name) == feature_map[name].unknown_id for name, target in columns.unseen.items()}
     encoded = (
         encoded.withColumns({target: F.when(condition, column(target)) for target, condition in is_unseen.items()})
@@ -91,7 +89,7 @@ def prepare_rows(judged: DataFrame, bundle: Bundle, columns: WorkerColumns) -> D
 
 def _with_vocabulary(feature_map: FeatureMap) -> list[FieldIds]:
     """The fields whose features are values from the logs, one per event."""
-    return [ids for ids in feature_map.fields if has_vocabulary(ids.declared) and ids.declared.width == 1]
+    return [ids for ids in feature_map.fields if has_vocabulary(ids.declared) and not isinstance(ids.declared, Tags)]
 
 
 def _is_mean_filled(ids: FieldIds) -> bool:

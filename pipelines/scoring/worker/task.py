@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from afm_core.bundle import Bundle, read_bundle
@@ -16,7 +15,7 @@ from pipelines.contract_checks import check_batch
 from pipelines.contracts import MODEL, SCORE
 from pipelines.encoding.worker_encoder import WorkerEncoder
 from pipelines.scoring.worker.explanations import RowExplainer
-from pipelines.scoring.worker.input_rows import IS_REJECTED, WorkerColumns
+from pipelines.scoring.worker.input_rows import WorkerColumns
 from pipelines.scoring.worker.task_counters import NightCounters, TaskCounters
 from pipelines.spark import Batches
 
@@ -24,9 +23,7 @@ from pipelines.spark import Batches
 def scoring_task(
     bundle: Bundle, columns: WorkerColumns, counters: NightCounters, explain: int = 0
 ) -> Callable[[Batches], Batches]:
-    """The function that `mapInArrow` runs: contract `rows_to_score` in, contract `scores` out.
-
-    Rejected rows are counted and left out.
+    """The function that `mapInArrow` runs: accepted rows of contract `rows_to_score` in, contract `scores` out.
 
     Args:
         columns: names of the columns of the rows.
@@ -44,9 +41,9 @@ def scoring_task(
         task_counters = TaskCounters(loaded, mean_filled)
         explainer = RowExplainer(loaded, explain) if explain else None
         for batch in batches:
-            task_counters.add_rows(batch.num_rows)
-            accepted = _without_rejected(check_batch(batch, contract))
+            accepted = check_batch(batch, contract)
             if not accepted.num_rows:
+                yield accepted
                 continue
             ids, x = encoder.encode(accepted)
             start = time.thread_time_ns()
@@ -67,11 +64,6 @@ def scoring_task(
         unseen.add(task_counters.unseen)
 
     return score
-
-
-def _without_rejected(batch: pa.RecordBatch) -> pa.RecordBatch:
-    rejected = batch.column(IS_REJECTED)
-    return batch.filter(pc.invert(rejected)) if rejected.true_count else batch
 
 
 @lru_cache(maxsize=1)

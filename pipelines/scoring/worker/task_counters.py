@@ -15,7 +15,7 @@ from afm_core.drift.stability_index import Shift
 Numbers = NDArray[np.int64]
 Values = dict[str, Counter[str]]
 _KEPT, _SHOWN = 1000, 5
-_SINGLE = 3  # rows in, rows scored, nanoseconds in the model; then unknown values by field, given numbers, and bins
+_SINGLE = 2  # rows scored, nanoseconds in the model; then unknown values by field, given numbers, and bins
 
 
 class _Vector(AccumulatorParam[Numbers]):
@@ -59,19 +59,14 @@ class NightCounters:
         return cls(bundle, names, context.accumulator(zeros, _Vector()), context.accumulator({}, _Frequent()))
 
     @property
-    def rows_in(self) -> int:
-        """All rows, scored and rejected."""
-        return int(self.total.value[0])
-
-    @property
     def rows(self) -> int:
         """Rows that were scored."""
-        return int(self.total.value[1])
+        return int(self.total.value[0])
 
     @property
     def model_seconds(self) -> float:
         """Processor time spent in the model, all tasks together."""
-        return round(float(self.total.value[2]) / 1e9, 2)
+        return round(float(self.total.value[1]) / 1e9, 2)
 
     @property
     def unknown(self) -> dict[str, float]:
@@ -128,13 +123,9 @@ class TaskCounters:
 
     def add(self, ids: NDArray[np.int32], x: NDArray[np.float32], model_nanoseconds: int) -> None:
         """Count a batch of accepted rows: ids (N, F) and the columns of x_i (N, X)."""
-        self.total[1:_SINGLE] += (len(ids), model_nanoseconds)
+        self.total[:_SINGLE] += (len(ids), model_nanoseconds)
         self.total[_SINGLE : self._first_given] += (ids[:, self._id_columns] == self._unknown).sum(axis=0)
         self.total[self._first_bin :] += self._bins.count(ids, x)
-
-    def add_rows(self, rows: int) -> None:
-        """Count rows, accepted or not."""
-        self.total[0] += rows
 
     def add_given(self, name: str, given: pa.Array) -> None:
         """Count the rows in which a mean-filled field had a number."""

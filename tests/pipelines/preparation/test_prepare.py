@@ -14,7 +14,7 @@ from afm_core.features import FeatureMap
 from afm_core.settings import load_settings
 from pipelines.dataset import Dataset, Manifest
 from pipelines.encoding.digest import digest
-from pipelines.encoding.indexing import index_within_groups
+from pipelines.encoding.indexing import INDEX, index_within_groups
 from pipelines.preparation.prepare import prepare
 from tests.support.config import write_config
 from tests.support.decoding import decoded, instances
@@ -159,7 +159,7 @@ def test_indices_are_consecutive_within_groups_whatever_the_partitions(spark: Sp
     assert indexed.rows == {0: 334, 1: 333, 2: 333}
     rows = indexed.frame.toPandas()
     for _, members in rows.groupby("group"):
-        assert members.sort_values("id", ascending=False)["index"].tolist() == list(range(len(members)))
+        assert members.sort_values("id", ascending=False)[INDEX].tolist() == list(range(len(members)))
 
 
 def test_the_digest_knows_nulls_and_counts_but_not_order(spark: SparkSession) -> None:

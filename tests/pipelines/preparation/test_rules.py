@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-import pipelines.encoding.encoder
+import pipelines.encoding.large_vocabularies
+import pipelines.encoding.vocabulary
 import pipelines.preparation.row_keys
 from afm_core.errors import DatasetError, LogsError
 from afm_core.features import keeps_ids
@@ -209,9 +210,11 @@ def test_a_large_vocabulary_is_joined_with_the_same_result(prepared: Prepare, mo
     table = logs(300, items=40)
     table.loc[::7, "hour"] = None
     plain, _ = prepared(table)
-    monkeypatch.setattr(pipelines.encoding.encoder, "BROADCAST_VALUES", 3)
+    monkeypatch.setattr(pipelines.encoding.vocabulary, "HELD_VALUES", 3)
+    broadcast, _ = prepared(table)
+    monkeypatch.setattr(pipelines.encoding.large_vocabularies, "BROADCAST_VALUES", 3)
     joined, _ = prepared(table)
-    assert joined.digest == plain.digest
+    assert plain.digest == broadcast.digest == joined.digest
 
 
 def test_a_rerun_is_up_to_date_until_something_changes(tmp_path: Path, run_job: RunJob) -> None:
@@ -232,6 +235,6 @@ def test_explain_says_how_each_field_is_encoded_and_writes_nothing(tmp_path: Pat
     fields = ["user", "item", {"name": "hour", "kind": "hashed", "buckets": 4}]
     explained = run_job("prepare", config_for(tmp_path, logs(60), fields=fields), "--explain")
     assert explained.code == 0
-    assert "broadcast join" in explained.out
+    assert "look-up in Python workers" in explained.out
     assert "hashed: ids are determined by the declaration" in explained.out
     assert not (tmp_path / "dataset").exists()

@@ -5,9 +5,8 @@ import pyarrow as pa
 import pytest
 
 from afm_core.features import Categorical, CoOccurrence, FeatureMap, Field, Frequency, Numeric, Time
-from pipelines.encoding.vocabulary import Vocabulary
-from pipelines.encoding.worker_encoder import HELD_VALUES
-from pipelines.scoring.worker.input_rows import IS_REJECTED, WorkerColumns
+from pipelines.encoding.vocabulary import HELD_VALUES, Vocabulary
+from pipelines.scoring.worker.input_rows import WorkerColumns
 
 
 def laid_out(*fields: Field, sizes: dict[str, int] | None = None) -> FeatureMap:
@@ -32,9 +31,9 @@ def test_a_key_that_a_field_holds_as_it_stands_is_not_sent_twice() -> None:
     )
     columns = WorkerColumns.of(laid_out(*fields), ["event", "user", "item", "ts"])
     assert columns.texts == ("user", "item", "hour")
-    assert columns.keys == {"event": "_key_event", "user": "user", "item": "_key_item", "ts": "_key_ts"}
-    assert columns.strings == ["_key_event", "_key_item", "_key_ts"]
-    assert columns.flags == [IS_REJECTED]
+    assert columns.keys == {"event": "_ key event", "user": "user", "item": "_ key item", "ts": "_ key ts"}
+    assert columns.strings == ["_ key event", "_ key item", "_ key ts"]
+    assert columns.flags == []
 
 
 @pytest.mark.parametrize(
@@ -50,8 +49,8 @@ def test_what_another_field_follows_from_is_looked_up_by_spark(derived: Field) -
         ["user"],
     )
     assert "user" not in columns.texts
-    assert columns.keys == {"user": "_key_user"}
-    assert columns.unseen["user"] == "_unseen_user"
+    assert columns.keys == {"user": "_ key user"}
+    assert columns.unseen["user"] == "_ unseen user"
 
 
 def test_what_a_worker_should_not_hold_is_looked_up_by_spark() -> None:
@@ -59,9 +58,9 @@ def test_what_a_worker_should_not_hold_is_looked_up_by_spark() -> None:
     held = WorkerColumns.of(laid_out(*fields, sizes={"user": HELD_VALUES}), [])
     large = WorkerColumns.of(laid_out(*fields, sizes={"user": HELD_VALUES + 1}), [])
     assert (held.texts, held.unseen) == (("user", "item"), {})
-    assert (large.texts, large.unseen) == (("item",), {"user": "_unseen_user"})
+    assert (large.texts, large.unseen) == (("item",), {"user": "_ unseen user"})
 
 
 def test_only_fields_that_fill_in_the_mean_say_whether_there_was_a_number() -> None:
     filled, other = Numeric(kind="numeric", name="age", missing="mean"), Numeric(kind="numeric", name="price")
-    assert WorkerColumns.of(laid_out(filled, other), []).given == {"age": "_given_age"}
+    assert WorkerColumns.of(laid_out(filled, other), []).given == {"age": "_ given age"}
