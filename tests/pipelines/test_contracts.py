@@ -26,13 +26,17 @@ ALL = {
         contracts.events(["user", "a.b"]),
         contracts.encoded(FEATURE_MAP),
         contracts.instances(FEATURE_MAP, weighted=True),
-        contracts.rows_to_score(FEATURE_MAP, ["user"], ["event_id"], ["is_accepted"]),
+        contracts.rows_to_score(FEATURE_MAP, "reject", ["user"], ["event_id"], ["is_accepted"]),
         contracts.scores(["event_id"], explained=True),
         contracts.best_items("user", "app"),
     )
 }
 each_contract = pytest.mark.parametrize("contract", ALL.values(), ids=ALL.keys())
-VALUES = {"string": "1", "int": 1, "bigint": 1, "float": 1.0, "boolean": True}
+REJECT = {"rule": "missing", "column": "user", "raw": "{}", "file": "a.csv"}
+VALUES = {
+    **{"string": "1", "int": 1, "bigint": 1, "float": 1.0, "boolean": True},
+    contracts.REJECT_STRUCT.simpleString(): REJECT,
+}
 
 
 def rows_of(contract: Contract) -> Iterator[Row]:
