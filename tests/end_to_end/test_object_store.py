@@ -88,7 +88,7 @@ def test_what_is_not_in_the_bucket_is_one_line(
     assert f"{URL}/train/part-000001.parquet: missing" in torn.errors[0]
     unknown = run_job("train", config_for(tmp_path, small, "gopher://host/dataset"))
     assert (unknown.code, len(unknown.errors)) == (2, 1)
-    assert "Unsupported filesystem" in unknown.errors[0]
+    assert "allowed are local and mounted folders" in unknown.errors[0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     S3FileSystem.clear_instance_cache()
     silent = run_job("train", config_for(tmp_path, small, URL))
