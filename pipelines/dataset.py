@@ -163,14 +163,16 @@ class Dataset:
         """The files of a split in the order of their rows.
 
         Raises:
-            DatasetError: files are missing.
+            DatasetError: files are missing, or the folder cannot be read.
         """
         n_files, folder = self.manifest.splits[split].files, self.path / split
         try:
             with as_os_errors(folder):
                 present = {file.name for file in folder.iterdir()} if n_files else set()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             present = set()
+        except OSError as error:
+            raise DatasetError(f"{folder}: cannot be read: {str(error).splitlines()[0]}") from error
         missing = next((name for name in map(file_name, range(n_files)) if name not in present), None)
         if missing:
             n_present = sum(name.startswith("part-") for name in present)

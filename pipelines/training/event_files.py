@@ -17,7 +17,7 @@ from torch.utils.tensorboard.summary import histogram, scalar
 
 from pipelines.console import messages
 
-_BINS = np.linspace(0.0, 1.0, 101)
+_N_BINS = 100
 
 
 class EventFile:
@@ -38,9 +38,10 @@ class EventFile:
         """Record numbers by name."""
         self._record([scalar(name, value) for name, value in values.items()], step)  # type: ignore[no-untyped-call]
 
-    def shares(self, name: str, values: Tensor, step: int) -> None:
-        """Record a histogram of numbers between 0 and 1."""
-        self._record([histogram(name, values.numpy(), _BINS)], step)  # type: ignore[no-untyped-call]
+    def histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Record a histogram of numbers that are not negative, from 0 to the greatest of them."""
+        bins = np.linspace(0.0, max(1.0, float(values.max())), _N_BINS + 1)
+        self._record([histogram(name, values.numpy(), bins)], step)  # type: ignore[no-untyped-call]
 
     def _record(self, summaries: list[Any], step: int) -> None:
         self._write([Event(wall_time=time.time(), step=step, summary=summary) for summary in summaries])

@@ -130,7 +130,7 @@ class TrainingLogger:
     def attention(self, epoch: int, weights: Tensor) -> None:
         """Record a histogram of attention weights."""
         if self._events:
-            self._events.shares("attention x pairs", weights, epoch)
+            self._events.histogram("attention x pairs", weights, epoch)
 
     def _write_scalars(self, epoch: Epoch) -> None:
         assert self._events is not None

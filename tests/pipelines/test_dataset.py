@@ -59,6 +59,14 @@ def test_a_hundred_million_files_that_are_missing_are_one_line_at_once(dataset: 
         Dataset.open(dataset.path).files("train")
 
 
+def test_a_split_that_cannot_be_listed_is_not_called_missing(dataset: Dataset) -> None:
+    folder = dataset.path / "train"
+    shutil.rmtree(folder)
+    folder.symlink_to(folder)
+    with pytest.raises(DatasetError, match=r"train: cannot be read: .*symbolic links"):
+        dataset.files("train")
+
+
 def flip(file: Path, random: np.random.Generator) -> None:
     content = bytearray(file.read_bytes())
     content[random.integers(len(content))] ^= 1 << int(random.integers(8))

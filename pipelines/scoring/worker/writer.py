@@ -70,6 +70,7 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
                     part.add(output)
                     written += output.num_rows
                 yield from rejected.drained()
+            yield from rejected.drained()  # of last batches for which the task has returned nothing
             if part:
                 part.close()
                 name, size = part.name, part.size
