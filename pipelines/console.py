@@ -12,10 +12,12 @@ _WIDTH_WITHOUT_TERMINAL = 120
 
 
 class _Messages(Console):
-    """Prints messages, which quote other software, without the credentials in them."""
+    """Prints messages without the credentials in what they quote of other software; in files, a message is one line."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """See `Console.print`."""
+        if not self.is_terminal and all(isinstance(shown, str) for shown in objects):
+            options.setdefault("soft_wrap", True)  # a wrapped message cannot be searched for
         super().print(*(without_secrets(shown) if isinstance(shown, str) else shown for shown in objects), **options)
 
 

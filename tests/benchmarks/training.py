@@ -1,8 +1,8 @@
 """What surrounds the model in training: the feed, the exchange between ranks, and the size of the vocabulary.
 
 `python -m tests.benchmarks.training` measures, in one run each: rows a second of our feed against Petastorm's own
-BatchedDataLoader on the same files; a training step of two ranks of one thread each against one rank of one thread;
-and a step against the number of ids. Writes training.json and .md below --out.
+BatchedDataLoader on the same files; the checksums of these files against an epoch; a training step of two ranks of one
+thread each against one rank of one thread; and a step against the number of ids. Writes training.json and .md to --out.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from petastorm import make_batch_reader
 from petastorm.pytorch import BatchedDataLoader
 
 from pipelines.dataset import Dataset
+from pipelines.dataset_integrity import check_content
 from pipelines.feeding.feed import Feed
 from pipelines.feeding.prefetcher import Prefetcher
 from pipelines.feeding.shard_plan import ShardPlan
@@ -47,6 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tables = [
             feed_table(Path(folder), arguments.rows),
+            checksum_table(Path(folder)),
             scaling_table(Path(folder), arguments.steps),
             vocabulary_table(Path(folder), arguments.steps, arguments.vocabularies),
         ]
@@ -99,14 +101,44 @@ def feed_table(folder: Path, rows: int) -> Table:
             rates[name].append(plan.rows / (time.perf_counter() - start))
     medians = {name: statistics.median(found) for name, found in rates.items()}
     lines = [[name, f"{rate:,.0f}", f"{rate / medians[PEER]:.2f}"] for name, rate in medians.items()]
-    job("train", "--config", config)
-    history = [json.loads(line) for line in (folder / "run" / "history.jsonl").read_text().splitlines()]
-    waits = [f"{line['feed_wait']:.1%}" for line in history]
+    waits = [f"{epoch['feed_wait']:.1%}" for epoch in train(folder, "afm", 64)]
     lines.append([f"share of a training with k = t = 64 that waits: epoch 1 (from files), {waits[0]}", "", ""])
     lines.append([f"epoch 2 (in memory), {waits[1]}", "", ""])
-    shutil.rmtree(folder / "logs")
     title = f"Feed: {plan.rows:,} rows of 10 fields in {plan.n_files} files"
     return Table(title, ["", "rows/s", "x Petastorm"], lines)
+
+
+def checksum_table(folder: Path) -> Table:
+    """What comparing the checksums of a dataset costs in the epoch that reads its files for the first time."""
+    dataset = Dataset.open(folder / "dataset")
+    rows = dataset.manifest.splits["train"].rows
+    seconds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for file, checksum in zip(dataset.files("train"), dataset.checksums("train"), strict=True):
+            check_content(file, checksum)
+        seconds.append(time.perf_counter() - start)
+    check = statistics.median(seconds)
+    lines = [["comparing the checksums", f"{check:.3f}", f"{rows / check:,.0f}", ""]]
+    for model, size in (("fm", 8), ("afm", 16), ("afm", 64)):
+        rate = train(folder, model, size)[0]["rows_per_second"]
+        lines.append(
+            [f"epoch 1 of {model}, k = {size}", f"{rows / rate:.2f}", f"{rate:,.0f}", f"{check * rate / rows:.2%}"]
+        )
+    megabytes = sum(file.stat().st_size for file in dataset.files("train")) / 1e6
+    return Table(f"Checksums: {rows:,} rows, {megabytes:.1f} MB", ["", "seconds", "rows/s", "checksums' share"], lines)
+
+
+def train(folder: Path, model: str, size: int) -> list[dict[str, float]]:
+    """Train for two epochs; what the history says of each."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    sizes = [
+        f"model.name={model}",
+        f"model.embedding_dim={size}",
+        *([f"model.attention_dim={size}"] * (model == "afm")),
+    ]
+    job("train", "--config", settings_for(folder), *[part for each in sizes for part in ("--set", each)])
+    return [json.loads(line) for line in (folder / "run" / "history.jsonl").read_text().splitlines()]
 
 
 def _petastorm(dataset: Dataset) -> Iterator[object]:

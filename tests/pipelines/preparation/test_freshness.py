@@ -33,7 +33,7 @@ def test_a_dataset_with_a_damaged_file_is_prepared_again(
     content = file.read_bytes()
     file.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     assert up_to_date(settings, without_spark) is None
-    assert f"{file.name}: changed since the dataset was prepared" in "".join(capsys.readouterr()).replace("\n", "")
+    assert f"{file.name}: changed since the dataset was prepared" in capsys.readouterr().err
 
 
 def test_a_dataset_of_an_earlier_version_opens_and_is_not_up_to_date(settings: Settings) -> None:
