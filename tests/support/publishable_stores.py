@@ -49,6 +49,8 @@ def publishable_folder(request: pytest.FixtureRequest, kind: str) -> Iterator[st
         with moto_bucket() as bucket:
             yield f"{bucket}/{uuid4().hex}"
         return
+    if kind == "s3":
+        pytest.importorskip("obstore")
     store: Store = request.getfixturevalue(kind)
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in connected_to(store).items():
