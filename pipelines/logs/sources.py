@@ -121,7 +121,8 @@ def _between_dates(files: list[LogFile], logs: LogsSettings) -> list[LogFile]:
     first, last = (logs.first_date or date.min).isoformat(), (logs.last_date or date.max).isoformat()
     chosen = [file for file in files if first <= (days[file.path] or "") <= last]
     if not chosen:
-        raise EmptyLogsError(f"{logs.path}: no {PARTITION}= folder between logs.first_date and logs.last_date")
+        between = f"from {logs.first_date or 'the first day'} to {logs.last_date or 'the last'}"
+        raise EmptyLogsError(f"{logs.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
     return chosen
 
 
