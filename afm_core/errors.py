@@ -53,6 +53,12 @@ class EmptyLogsError(LogsError):
     """The logs exist but contain no rows."""
 
 
+class UnfinishedLogsError(LogsError):
+    """The logs of a night are still being written. Retrying later helps."""
+
+    exit_code = 75
+
+
 class NightRefusedError(AfmError):
     """A night was scored, but its scores failed a check, so nothing was published."""
 

@@ -3,15 +3,17 @@
 import argparse
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import TypeVar
 
 from afm_core.errors import FailedNightsError, NothingToDoError
 from afm_core.settings import Settings
 from jobs._command import whole_number_from
 from pipelines.logs.files.opening import file_tree
+from pipelines.logs.files.tree import FileTree
 from pipelines.scoring.night_dates import missing_nights, nights_between
-from pipelines.scoring.night_task import PublishedNight
-from pipelines.scoring.published.store import NightStore
+from pipelines.scoring.night_freshness import logs_have_changed
+from pipelines.scoring.night_task import NightTask, PublishedNight
 from pipelines.scoring.run import NightOutcome
 from pipelines.spark_on_demand import SparkOnDemand
 
@@ -33,18 +35,18 @@ def add_night_options(command: argparse.ArgumentParser) -> None:
         "--missing",
         type=whole_number_from(1),
         metavar="N",
-        help="all nights of the last N days that have logs but are not published",
+        help="all nights of the last N days that are not published, or whose logs have changed since",
     )
     command.add_argument("--to", dest="last", type=_night, metavar="YYYY-MM-DD", help="last of several nights")
 
 
 def requested_nights(
-    settings: Settings, arguments: argparse.Namespace, store: NightStore, spark: SparkOnDemand
+    settings: Settings, arguments: argparse.Namespace, task: NightTask[M], spark: SparkOnDemand
 ) -> list[date]:
     """The nights that the command line asks for.
 
     Args:
-        store: where nights are published.
+        task: what is done with them.
 
     Raises:
         AfmError: --from without --to or --to without --from, or a last night before the first.
@@ -53,8 +55,14 @@ def requested_nights(
     if arguments.first is not None or arguments.last is not None:
         return nights_between(arguments.first, arguments.last)
     if arguments.missing is not None:
-        return missing_nights(file_tree(settings.nightly.logs, spark), store.nights(), arguments.missing)
+        logs = file_tree(settings.nightly.logs, spark)
+        return missing_nights(logs, task.store.nights(), arguments.missing, partial(_has_changed, settings, task))
     return [arguments.date]
+
+
+def _has_changed(settings: Settings, task: NightTask[M], night: date, logs: FileTree) -> bool:
+    published = task.published(night)
+    return logs_have_changed(published.made_from if published else None, settings, logs)
 
 
 def require_any(nights: Sequence[date], arguments: argparse.Namespace) -> None:

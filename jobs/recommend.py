@@ -30,7 +30,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     user_and_item(settings)
     with spark_on_demand(f"recommend {settings.name}", settings.run.work / "spark.log") as spark:
         task = Recommending(settings, arguments.k, spark)
-        nights = requested_nights(settings, arguments, task.store, spark)
+        nights = requested_nights(settings, arguments, task, spark)
         if arguments.dry_run:
             screen.print(plan_table(settings, nights, arguments.k))
             return

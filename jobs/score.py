@@ -33,7 +33,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Score the nights and report what was published."""
     task = NightScoring(settings, arguments.explain)
     with spark_on_demand(f"score {settings.name}", settings.run.work / "spark.log") as spark:
-        nights = requested_nights(settings, arguments, task.store, spark)
+        nights = requested_nights(settings, arguments, task, spark)
         if arguments.dry_run:
             screen.print(plan_table(settings, nights))
             return

@@ -10,8 +10,8 @@ from pyspark.sql.types import DataType, StructType, _parse_datatype_string
 
 IS_SPARK_3 = pyspark.__version__.startswith("3.")
 
-SETTINGS = {"spark.sql.ansi.enabled": "true"}
-"""Settings that give both versions the same casts, overflows and sizes: Spark 4's defaults, not those of 3.5."""
+SETTINGS = {"spark.sql.ansi.enabled": "true", "spark.sql.legacy.timeParserPolicy": "CORRECTED"}
+"""Settings that give both versions the same casts, overflows and patterns of time: Spark 4's defaults."""
 
 FILE_IN_ERROR = r"(?:reading file|footer for file:|CSV file:) (\S+?)\.?\s"
 """Where an error of Spark names the file that could not be read; Spark 3.5 does so in fewer errors than Spark 4."""

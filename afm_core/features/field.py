@@ -10,6 +10,11 @@ from pydantic import Field as Constrained
 
 FieldName = Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 """Petastorm reads no column that begins with an underscore."""
+TimeFormat = Annotated[
+    str,
+    Constrained(pattern=r"^(epoch_(s|ms|us)|[^A-Za-z]*[yMdHhmsSaXxZzVEDQ][^bcefgijklnopqrtuvwABCFGIJKLNOPRTUWY]*)$"),
+]
+"""How a column tells the time."""
 _Column = Annotated[str, Constrained(min_length=1)]
 _Share = Annotated[float, Constrained(ge=0.0, le=1.0)]
 _Count = Annotated[int, Constrained(ge=1)]
@@ -131,7 +136,10 @@ class Time(_Declaration):
 
     kind: Literal["time"]
     of: _Column
-    """Column with the timestamp: ISO 8601, or seconds since 1970."""
+    """Column with the timestamp."""
+    format: TimeFormat | None = None
+    """Format of the timestamp: `epoch_s`, `epoch_ms` or `epoch_us`, seconds, milliseconds or microseconds since 1970; a
+    pattern of Spark, such as `yyMMddHH` or `dd/MM/yyyy HH:mm`. Not set: ISO 8601, or seconds from 1990 to 2100."""
     part: Literal["hour", "weekday", "weekend", "month"]
     """Part of the timestamp: `hour` 0 to 23, `weekday` 1 (Monday) to 7, `weekend` true or false, `month` 1 to 12."""
     timezone: str = "UTC"

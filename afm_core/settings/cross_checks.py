@@ -92,6 +92,16 @@ def negatives_problems(
         yield "negatives.within names the context of draw: hard; give both or neither"
 
 
+def unused_negatives_problems(negatives: NegativesSettings, fields: Sequence[Field]) -> Iterator[str]:
+    """Fields that are named in the settings and not declared; their defaults mean nothing where none are drawn."""
+    known = [field.name for field in fields]
+    for key in sorted(negatives.model_fields_set & {"replace", "never_seen_by"}):
+        names = getattr(negatives, key)
+        for name in () if isinstance(names, str) else names:
+            if name not in known:
+                yield f"negatives.{key}: found {name!r}, allowed is one of the fields: {', '.join(known)}"
+
+
 def split_problems(
     split: SplitSettings, negatives: NegativesSettings, fields: Sequence[Field], *, draws_negatives: bool
 ) -> Iterator[str]:

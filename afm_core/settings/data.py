@@ -3,11 +3,16 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from afm_core.features.field import TimeFormat
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 from afm_core.storage.locations import LocationSetting
 from afm_core.storage.paths import PublishedPath
+
+
+def _tab(separator: object) -> object:
+    return "\t" if separator == "\\t" else separator
 
 
 class LogsSettings(Section):
@@ -18,10 +23,19 @@ class LogsSettings(Section):
     `logs/2026-*.csv`, or the name of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
     `abfss://`, `hdfs://`, `file://`."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
-    """Format of the logs: `csv` with any one-character separator, `json` lines, `parquet`, `orc`, or a `table` of
+    """Format of the logs: `csv` with any separator, `json` lines, `parquet`, `orc`, or a `table` of
     Spark's catalogue."""
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """Character that separates the columns of a CSV file."""
+    separator: Annotated[str, Field(min_length=1, max_length=8), BeforeValidator(_tab)] = ","
+    """What separates the columns of a CSV file: a character, a tab as `\\t`, or several characters such as `::`."""
+    quote: Annotated[str, Field(max_length=1)] = '"'
+    """Character around values of a CSV file that contain the separator; empty where quotes are characters as any."""
+    escape: Annotated[str, Field(min_length=1, max_length=1)] = '"'
+    """Character before a quote within a quoted value of a CSV file: a quote, or a backslash as Spark writes it."""
+    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    """Encoding of a CSV file."""
+    missing: tuple[str, ...] = ("\\N", "NULL", "null", "NaN", "nan")
+    """Values that mean that there is none, beside empty text, in every column and format. `NA` and `None` are not among
+    them, because they are values where countries or titles are logged."""
     columns: tuple[ColumnName, ...] = ()
     """Column names of CSV files without a header line. Not set: the first line of every file is a header."""
     separator_in: ColumnName | None = None
@@ -40,7 +54,10 @@ class LabelSettings(Section):
     """What makes an event a positive. Without a label column every event is one, and negatives are drawn."""
 
     column: ColumnName | None = None
-    """Column with the label: 0 or 1, -1 or 1, false or true; or a number, with `at_least` or `range`."""
+    """Column with the label: 0 or 1, -1 or 1, false or true; a word, with `positive`; or a number, with `at_least` or
+    `range`."""
+    positive: tuple[str, ...] = ()
+    """Words that mean a positive, such as `buy`; every other one means a negative."""
     at_least: float | None = None
     """Threshold on a numeric label: an event is a positive from this value on, otherwise a negative."""
     range: tuple[float, float] | None = None
@@ -50,10 +67,11 @@ class LabelSettings(Section):
 
     @model_validator(mode="after")
     def _one_meaning(self) -> "LabelSettings":
-        if self.column is None and (self.at_least is not None or self.range is not None):
-            raise ValueError("at_least and range need a column")
-        if self.at_least is not None and self.range is not None:
-            raise ValueError("give at_least or range, not both")
+        meanings = [bool(self.positive), self.at_least is not None, self.range is not None]
+        if self.column is None and any(meanings):
+            raise ValueError("positive, at_least and range need a column")
+        if sum(meanings) > 1:
+            raise ValueError("give one of positive, at_least and range")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise ValueError("range: the first number must be less than the second")
         return self
@@ -95,6 +113,8 @@ class SplitSettings(Section):
     time: ColumnName | None = None
     """Column with the date or timestamp of an event (`time`, `leave_one_out`). Without it `leave_one_out` orders the
     events at random."""
+    time_format: TimeFormat | None = None
+    """Format of that column, as `format` of a time field."""
     of: ColumnName | None = None
     """Field whose last events are left out (`leave_one_out`)."""
     valid_days: Positive = 1

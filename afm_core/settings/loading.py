@@ -16,6 +16,7 @@ from afm_core.settings.path_checks import client_problems, path_problems
 from afm_core.settings.reference import kind_of, sections_of
 from afm_core.settings.renamed_keys import renamed_key_problems
 from afm_core.settings.tree import Settings
+from afm_core.settings.yaml_text import load_yaml
 from afm_core.storage.atomic import write_text
 from afm_core.storage.locations import Location
 
@@ -66,7 +67,7 @@ def write_settings(settings: Settings, path: Location) -> None:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open(encoding="utf-8") as file:  # from a text, errors would quote a part of it, and maybe of a secret
-            tree = yaml.safe_load(file)
+            tree = load_yaml(file)
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read ({error.strerror}); name a YAML file with --config"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -91,7 +92,7 @@ def _override(tree: dict[str, Any], text: str) -> str | None:
             return f"--set {text}: {'.'.join(parents[: depth + 1])} is a value, not a section"
         node = child
     try:
-        node[last] = yaml.safe_load(value)
+        node[last] = load_yaml(value)
     except yaml.YAMLError:
         return f"--set {text}: the value is not valid YAML; quote it"
     return None

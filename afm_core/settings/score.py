@@ -34,8 +34,16 @@ class ScoreSettings(Section):
     where the path is a URL."""
     bundle: PublishedPath | None = None
     """Bundle to score with. Not set: the one that training wrote last. With jobs/promote.py, name its `current`."""
-    max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-    """Maximum share of rows with a missing or unseen value in any one field; above it a night is not published."""
+    wait_for: Annotated[str, Field(pattern=r"^[^/]+$")] | None = None
+    """File that the writer of the logs leaves in a night's folder when it is complete, such as `_SUCCESS`. A night
+    without it is not scored yet (exit code 75). Not set: a night is complete unless something in its folder is being
+    written (`_temporary`, `*.inprogress`, `*._COPYING_`, `*.tmp`)."""
+    allow_empty: bool = False
+    """Whether a night without events is published as an empty one. Otherwise it counts as not written yet (exit code
+    75), unless the file `wait_for`, or `_SUCCESS`, is there."""
+    max_unknown: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Maximum share of rows with a missing or unseen value in any one field; above it a night is not published. Not
+    set: a night of 20 rows or more is not published where this share is above 99 % in more than half of the fields."""
     mean_score_range: tuple[float, float] | None = None
     """Smallest and largest mean score of a night; outside this range a night is not published."""
     drift: DriftSettings = DriftSettings()

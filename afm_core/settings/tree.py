@@ -77,6 +77,8 @@ class Settings(Section):
         yield from cross_checks.field_problems(self.fields)
         if draws_negatives:
             yield from cross_checks.negatives_problems(self.negatives, self.label, self.fields, self.seen_by)
+        else:
+            yield from cross_checks.unused_negatives_problems(self.negatives, self.fields)
         yield from cross_checks.split_problems(self.split, self.negatives, self.fields, draws_negatives=draws_negatives)
         yield from cross_checks.task_problems(
             self.train,
@@ -109,13 +111,18 @@ class Settings(Section):
 
     @property
     def seen_by(self) -> tuple[str, ...]:
-        """The fields of `negatives.never_seen_by`; none for `nothing`."""
+        """The fields of `negatives.never_seen_by`; none for `nothing`.
+
+        Where no negatives are drawn, its default need not name fields: those that do not exist are left out.
+        """
         match self.negatives.never_seen_by:
             case "nothing":
                 return ()
             case "context":
                 single = cross_checks.single_id_fields(self.fields)
                 return tuple(name for name in single if name not in self.negatives.replace)
+            case names if not self.per_positive:
+                return tuple(name for name in names if name in cross_checks.single_id_fields(self.fields))
             case names:
                 return names
 

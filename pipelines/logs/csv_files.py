@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pyspark.sql import Column, DataFrame, DataFrameReader
 from pyspark.sql import functions as F
 
+from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from pipelines.logs.columns import (
     CORRUPT,
@@ -24,6 +25,15 @@ from pipelines.logs.sources import PARTITION
 
 _LINE, _VALUES, _ROW = "value", f"{OURS}values", f"{OURS}row"
 _NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
+_JAVA_NAMES = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}
+_OTHER_FORMATS = {"PAR1": "Parquet", "ORC": "ORC", "{": "JSON lines", "PK\x03\x04": "a ZIP archive", "Obj\x01": "Avro"}
+_REMEDIES = {
+    "Parquet": "set logs.format: parquet",
+    "ORC": "set logs.format: orc",
+    "JSON lines": "set logs.format: json",
+    "a ZIP archive": "unpack it",
+    "Avro": "write the logs as Parquet, ORC, JSON lines or CSV",
+}
 _MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
 
 
@@ -33,15 +43,19 @@ def read_csv(
     """Read lines and parse them here, because unpaired quotes can only be recognised in the whole line."""
     text = reader.text(paths)
     partitions = text.columns[1:]
+    if logs.encoding == "latin-1":
+        text = text.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), _JAVA_NAMES[logs.encoding]))
     if logs.columns:
         names, lines = list(logs.columns), text.withColumn(CORRUPT, F.lit(None).cast("string"))
         require_once(names, f"{logs.path}: logs.columns")
     else:
         first = text.where(F.trim(_LINE) != "").first()
         header = "" if first is None else first[_LINE]
+        _require_text(header, logs)
         names = [name or f"_c{index}" for index, name in enumerate(_split_header(header, logs))]
         require_once(names, f"{logs.path}: the header")
-        lines = _lines_below_header(header, reader, paths)
+        lines = _lines_below_header(header, reader.option("encoding", _JAVA_NAMES[logs.encoding]), paths)
+        lines = lines.where(F.coalesce(F.col(_LINE) != header, F.lit(True)))  # of files that were joined
     require(wanted, [*names, *[name for name in partitions if name not in names]], logs)
     line = F.coalesce(CORRUPT, _LINE)
     folders = [column(name) for name in partitions if name == PARTITION or name in wanted]
@@ -61,7 +75,24 @@ def read_csv(
 def _split_header(header: str, logs: LogsSettings) -> list[str]:
     if logs.separator_in is not None or not header:
         return []
-    return next(csv.reader([header], delimiter=logs.separator))
+    if len(logs.separator) > 1:
+        return [name.strip(logs.quote or None) for name in header.split(logs.separator)]
+    escape = None if logs.escape == logs.quote else logs.escape
+    quoted_header = csv.reader(
+        [header],
+        delimiter=logs.separator,
+        quotechar=logs.quote or None,
+        quoting=csv.QUOTE_MINIMAL if logs.quote else csv.QUOTE_NONE,
+        escapechar=escape,
+    )
+    return next(quoted_header)
+
+
+def _require_text(header: str, logs: LogsSettings) -> None:
+    """Raise LogsError where the first bytes of the logs are those of another format."""
+    for start, format_ in _OTHER_FORMATS.items():
+        if header.startswith(start):
+            raise LogsError(f"{logs.path}: begins as {format_}, and logs.format is csv; {_REMEDIES[format_]}")
 
 
 def _lines_below_header(header: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:
@@ -84,11 +115,13 @@ def _with_values(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataF
         return rows.withColumn(_VALUES, split)
     numbered = [f"_{position}" for position in range(len(names))]  # a header may hold any name, such as ours
     schema = ", ".join(f"{quoted(name)} STRING" for name in [*numbered, CORRUPT])
-    options = {"sep": logs.separator, "escape": '"', "columnNameOfCorruptRecord": CORRUPT}
-    has_quote = line.contains('"')
+    split = F.split(line, re.escape(logs.separator), -1)
+    if not logs.quote:
+        return rows.withColumn(_VALUES, split)
+    options = {"sep": logs.separator, "quote": logs.quote, "escape": logs.escape, "columnNameOfCorruptRecord": CORRUPT}
+    has_quote = line.contains(logs.quote)
     too_wide = (F.octet_length(line) >= _MAX_COLUMNS) & (_count(line, logs.separator) >= _MAX_COLUMNS)
     parsed = F.from_csv(F.when(~too_wide, line).otherwise(F.lit(logs.separator * len(names))), schema, options)
-    split = F.split(line, re.escape(logs.separator), -1)
     return rows.withColumns({_VALUES: F.when(~has_quote, split), _ROW: F.when(has_quote, parsed)})
 
 
@@ -104,7 +137,7 @@ def _split_around(position: int, n: int, separator: str) -> Column:
 def _value(position: int, logs: LogsSettings) -> Column:
     """One value of a line; only those that are wanted are taken, because a line may have thousands."""
     value = F.get(_VALUES, F.lit(position))
-    if logs.separator_in is not None:
+    if not _parses_quotes(logs):
         return value
     row = F.col(_ROW)
     parsed = F.when(row.getField(CORRUPT).isNull(), row.getField(f"_{position}"))
@@ -113,18 +146,32 @@ def _value(position: int, logs: LogsSettings) -> Column:
 
 def _is_malformed(n: int, logs: LogsSettings) -> Column:
     is_other_size = F.coalesce(F.size(_VALUES), F.lit(0)) != n
-    if logs.separator_in is not None:
+    if not _parses_quotes(logs):
         return is_other_size
     row = F.col(_ROW)
-    is_unparsed = row.getField(CORRUPT).isNotNull() | _has_unpaired_quote(F.col(_LINE), logs.separator)
+    is_unparsed = row.getField(CORRUPT).isNotNull() | _has_unpaired_quote(F.col(_LINE), logs)
     return F.when(row.isNotNull(), is_unparsed).otherwise(is_other_size)
 
 
-def _has_unpaired_quote(line: Column, separator: str) -> Column:
-    """Whether a quote that opens or closes a value has no counterpart in the line."""
-    edge = re.escape(separator)
-    return line.contains('"') & (_count(line, '"') % 2 == 1) & line.rlike(f'(^|{edge})"|"({edge}|$)')
+def _parses_quotes(logs: LogsSettings) -> bool:
+    return logs.separator_in is None and bool(logs.quote)
 
 
-def _count(text: Column, character: str) -> Column:
-    return F.length(text) - F.length(F.replace(text, F.lit(character), F.lit("")))
+def _has_unpaired_quote(line: Column, logs: LogsSettings) -> Column:
+    """Whether a quote that opens or closes a value has no counterpart in the line, or ends the value in its middle.
+
+    Spark's parser takes such a value as it stands, quotes included.
+    """
+    edge, quote = re.escape(logs.separator), re.escape(logs.quote)
+    if logs.escape != logs.quote:
+        line = F.replace(line, F.lit(logs.escape + logs.quote), F.lit(""))
+    unpaired = (_count(line, logs.quote) % 2 == 1) & line.rlike(f"(^|{edge}){quote}|{quote}({edge}|$)")
+    if logs.escape == "\\":
+        return unpaired
+    # Written by Spark, Hive or MySQL, with a backslash before the quotes in a value.
+    return unpaired | line.rlike(rf"(^|{edge}){quote}[^{quote}]*\\{quote}(?!{edge}|{quote}|$)")
+
+
+def _count(text: Column, part: str) -> Column:
+    characters = F.length(text) - F.length(F.replace(text, F.lit(part), F.lit("")))
+    return characters if len(part) == 1 else characters / len(part)

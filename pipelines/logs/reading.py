@@ -17,6 +17,7 @@ from pipelines.logs.csv_files import read_csv
 from pipelines.logs.files.opening import file_tree
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.sources import PARTITION, find_logs
+from pipelines.logs.typed_text import as_text
 from pipelines.spark import literal, url
 from pipelines.spark_compat import parse_struct
 
@@ -35,12 +36,12 @@ def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, nigh
         LogsError: there are no logs, a column is missing, or a column does not hold plain values.
     """
     wanted, lists = columns.names, columns.tag_sources
+    if night is not None:  # errors name what is read
+        logs = logs.model_copy(update={"path": night})
     if logs.format == "table" and night is None:
-        raw = _as_text(_table(spark, logs), logs, wanted, lists)
+        raw = _within_dates(_as_text(_table(spark, logs), logs, wanted, lists), logs)
     else:
         raw = _read_files(spark, logs, night, wanted, lists)
-    if night is None:
-        raw = _within_dates(raw, logs)
     return raw.select(*map(column, wanted), CORRUPT, FILE)
 
 
@@ -134,13 +135,14 @@ def _as_text(
 
 def _plain(name: str, type_: DataType, may_be_list: bool, logs: LogsSettings) -> Column:
     if isinstance(type_, ArrayType) and isinstance(type_.elementType, AtomicType) and may_be_list:
-        return _joined(F.transform(column(name), lambda element: element.cast("string"))).alias(name)
+        element_type = type_.elementType
+        return _joined(F.transform(column(name), lambda element: as_text(element, element_type))).alias(name)
     if not isinstance(type_, AtomicType):
         raise LogsError(
             f"{logs.path}: column {name} is {type_.simpleString()}; "
             f"allowed are plain values (text, numbers, dates){', and lists of them' if may_be_list else ''}"
         )
-    text = column(name).cast("string")
+    text = as_text(column(name), type_)
     return (without_marks(text) if may_be_list else text).alias(name)
 
 

@@ -1,6 +1,6 @@
 """The rules that a row of the logs must keep."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,7 +24,7 @@ REJECT = f"{OURS}reject"
 
 def judge_logs(raw: DataFrame, settings: Settings, columns: LogColumns) -> DataFrame:
     """The rows of `raw` (see `read_logs`) with cleaned text, and a column with the rule that each row breaks."""
-    cleaned = raw.select(*[_clean(name) for name in columns.names], CORRUPT, FILE)
+    cleaned = raw.select(*[_clean(name, settings.logs.missing) for name in columns.names], CORRUPT, FILE)
     with_text = cleaned.withColumn(_TEXT, F.concat_ws(" ", *_unmarked(columns).values()))
     # A filter on the reject must stay above these projections: the optimiser pushes it below them by repeating every
     # column in it, and a night of 200 columns then fills a heap of 2 GiB. It leaves alone what is not deterministic.
@@ -32,10 +32,10 @@ def judge_logs(raw: DataFrame, settings: Settings, columns: LogColumns) -> DataF
     return with_text.withColumn(REJECT, F.coalesce(*_rules(settings, columns), stay)).drop(_TEXT)
 
 
-def _clean(name: str) -> Column:
-    """Text without leading and trailing blanks; empty text becomes a missing value."""
+def _clean(name: str, missing: Sequence[str]) -> Column:
+    """Text without leading and trailing blanks; empty text and the marks of missing values become a missing value."""
     text = F.trim(column(name))
-    return F.when(text != "", text).alias(name)
+    return F.when(~text.isin("", *missing), text).alias(name)
 
 
 def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
@@ -56,7 +56,7 @@ def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
         is_weight = is_number(value) & (try_cast(value, "float") >= 0) & (try_cast(value, "float") < float("inf"))
         yield F.when(~F.coalesce(is_weight, F.lit(False)), _broken("not_a_weight", label.weight))
     if columns.labelled and time:
-        yield F.when(timestamp(column(time)).isNull(), _broken("not_a_timestamp", time))
+        yield F.when(timestamp(column(time), settings.split.time_format).isNull(), _broken("not_a_timestamp", time))
 
 
 def _text_rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
@@ -113,7 +113,9 @@ def _kind_rules(field: Field) -> Iterator[Column]:
                 yield F.when(value.isNull(), _broken("missing", field.source))
         case Time():
             value = column(field.of)
-            yield F.when(value.isNotNull() & timestamp(value).isNull(), _broken("not_a_timestamp", field.of))
+            yield F.when(
+                value.isNotNull() & timestamp(value, field.format).isNull(), _broken("not_a_timestamp", field.of)
+            )
 
 
 def _broken(rule: str, name: Column | str | None = None) -> Column:

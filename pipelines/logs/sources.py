@@ -3,6 +3,7 @@
 import glob
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from afm_core.errors import EmptyLogsError, LogsError
@@ -11,6 +12,8 @@ from afm_core.storage.locations import Location
 from pipelines.logs.files.tree import FileTree, LogFile, Match
 
 PARTITION = "dt"
+_TABLES = {"_delta_log": "a Delta table", "metadata": "an Iceberg table", ".hoodie": "a Hudi table"}
+"""Folders by which tables are recognised; in that of Iceberg, besides, there is a file `*.metadata.json`."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -42,6 +45,7 @@ def find_logs(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> 
     matches = tree.matches()
     if not matches:
         raise LogsError(f"{tree.path}: no logs there; set logs.path")
+    _require_no_table(matches)
     visible = [match for match in matches if not (match.is_file and _is_hidden(match.path.name))]
     if not visible:
         raise LogsError(f"{matches[0].path}: Spark skips names that begin with a dot or an underscore; rename the file")
@@ -51,8 +55,10 @@ def find_logs(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> 
         raise EmptyLogsError(f"{tree.path}: an empty folder; logs.path must hold {logs.format} files")
     _require_one_layout(all_files)
     if not is_night and (logs.first_date or logs.last_date):
-        _require_days(all_files)
-    paths = [path for match, listed in zip(visible, files, strict=True) for path in _paths_to_read(match, listed)]
+        all_files = _between_dates(all_files, logs)
+        paths = sorted({file.path.parent for file in all_files}, key=lambda folder: folder.parts)
+    else:
+        paths = [path for match, listed in zip(visible, files, strict=True) for path in _paths_to_read(match, listed)]
     return LogSources(paths, _base_folder(tree.path, matches[0]), all_files)
 
 
@@ -88,8 +94,39 @@ def day_of(folder: Location) -> str | None:
     return value if name == PARTITION else None
 
 
+def _require_no_table(matches: list[Match]) -> None:
+    """The files of a table are not its rows: removed ones stay there for a time."""
+    for match in matches:
+        for file in match.files:
+            below = file.path.parts[len(match.path.parts) :]
+            for mark, format_ in _TABLES.items():
+                if mark in below[:-1] and (mark != "metadata" or file.path.name.endswith(".metadata.json")):
+                    raise LogsError(
+                        f"{match.path}: is {format_}, whose files also hold rows that were removed; register it in "
+                        "Spark's catalogue and set logs.format: table"
+                    )
+
+
+def _between_dates(files: list[LogFile], logs: LogsSettings) -> list[LogFile]:
+    """The files of the days between the dates of the settings; what lies in other days is not looked at.
+
+    Days are compared as text, which is correct only if all have the same format.
+    """
+    _require_days(files)
+    days = {file.path: next(filter(None, map(day_of, file.path.parents)), None) for file in files}
+    if None in days.values():
+        raise LogsError(
+            f"{logs.path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found"
+        )
+    first, last = (logs.first_date or date.min).isoformat(), (logs.last_date or date.max).isoformat()
+    chosen = [file for file in files if first <= (days[file.path] or "") <= last]
+    if not chosen:
+        between = f"from {logs.first_date or 'the first day'} to {logs.last_date or 'the last'}"
+        raise EmptyLogsError(f"{logs.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
+    return chosen
+
+
 def _require_days(files: list[LogFile]) -> None:
-    """Days are compared as text, which is correct only if all have the same format."""
     for folder in sorted({folder for file in files for folder in file.path.parents}, key=str):
         day = day_of(folder)
         if day is not None and not _DAY.fullmatch(day):

@@ -23,6 +23,7 @@ from pipelines.preparation.dataset_files import write_splits
 from pipelines.preparation.dataset_freshness import dataset_provenance
 from pipelines.preparation.field_profile import write_profile
 from pipelines.preparation.fit_logs import FittedLogs, fit_logs
+from pipelines.preparation.split_checks import require_every_split
 from pipelines.preparation.splits import SPLIT, units_in_several_splits
 from pipelines.spark_stages import Stages
 
@@ -77,6 +78,9 @@ def _write_instances(
         assert not shared, f"{shared} units of the split by {settings.split.by} are in several splits"
     with stages("shuffle and write") as report:
         written = write_splits(rows, content, settings.rows_per_file, stage)
+        require_every_split(
+            {name: split.rows for name, split in written.manifests.items()}, settings, fitted.checked.accepted
+        )
         splits, checksums = written.manifests, json.dumps(written.checksums, indent=1) + "\n"
         write_text(stage / CHECKSUMS_FILE, checksums)
         report(f"{sum(split.files for split in splits.values()):,} files")

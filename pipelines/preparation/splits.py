@@ -16,15 +16,15 @@ SPLIT_COLUMNS = (
     StructField(ORDER, LongType(), nullable=False),  # hash whose order is the order of the rows in the files
     StructField(UNIT, LongType()),  # instances with the same unit must be in the same split
 )
-_SECONDS, _RANK, _NUMBER = (f"{OURS}{name}" for name in ("seconds", "rank from the end", "number"))
-_DAY = 86_400
+_MICROSECONDS, _RANK, _NUMBER = (f"{OURS}{name}" for name in ("microseconds", "rank from the end", "number"))
+_DAY = 86_400_000_000
 
 
 def with_time(events: DataFrame, split: SplitSettings) -> DataFrame:
-    """Add the seconds since 1970 that splits by time need, from the column of the logs."""
+    """Add the microseconds since 1970 that splits by time need, from the column of the logs."""
     if not split.time:
         return events
-    return events.withColumn(_SECONDS, F.unix_timestamp(timestamp(column(split.time))))
+    return events.withColumn(_MICROSECONDS, F.unix_micros(timestamp(column(split.time), split.time_format)))
 
 
 def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
@@ -53,11 +53,11 @@ def _with_ranks(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
     last two have a rank; their negatives share it.
     """
     if split.by == "time":
-        day = F.floor(F.col(_SECONDS) / _DAY)
+        day = F.floor(F.col(_MICROSECONDS) / _DAY)
         last = rows.agg(F.max(day)).collect()[0][0]
         return rows.withColumn(_RANK, F.lit(last) - day)
     assert split.of is not None
-    latest_first = [F.desc_nulls_last(_SECONDS)] if split.time else []
+    latest_first = [F.desc_nulls_last(_MICROSECONDS)] if split.time else []
     by_hash = F.xxhash64(F.lit(seed), F.lit("last"), ROW_KEY)
     number = F.row_number().over(Window.partitionBy(split.of).orderBy(*latest_first, by_hash))
     last_two = rows.where(F.col(LABEL) > 0).withColumn(_NUMBER, number).where(F.col(_NUMBER) <= 2)

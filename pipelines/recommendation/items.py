@@ -20,7 +20,7 @@ def user_and_item(settings: Settings) -> tuple[str, str]:
         SettingsError: there is not exactly one of each, or another field is computed from the item.
     """
     replaced, seen_by = settings.negatives.replace, settings.seen_by
-    if len(replaced) != 1 or len(seen_by) != 1:
+    if len(replaced) != 1 or len(seen_by) != 1 or not {*replaced, *seen_by} <= {*settings.field_names}:
         raise SettingsError(
             ["recommendations need one field in negatives.replace, the item, and one in negatives.never_seen_by"]
         )

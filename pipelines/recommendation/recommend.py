@@ -115,7 +115,7 @@ class Recommending:
             night.date,
             best_items(user, item),
             write=lambda stage: self._write(spark, night, user, item, stages, stage),
-            describe_empty=lambda: self._manifest(night, stages),
+            describe_empty=(lambda: self._manifest(night, stages)) if night.may_be_empty else None,
         )
 
     def _write(

@@ -126,7 +126,7 @@ class NightScoring:
             night.date,
             contract,
             write=lambda stage: self._write(spark, night, columns, contract, stages, stage),
-            describe_empty=lambda: _manifest(night, stages),
+            describe_empty=(lambda: _manifest(night, stages)) if night.may_be_empty else None,
         )
 
     def _write(
@@ -175,7 +175,7 @@ class NightScoring:
         limits, shifts = self.settings.nightly, counters.shifts
         of_score = score_shift(night.bundle.drift_baseline.scores, written.cumulative, written.rows)
         shifts |= {SCORE_DRIFT: of_score} if of_score else {}
-        refuse_if_out_of_limits(limits, night.date, written.mean, counters.unknown, shifts)
+        refuse_if_out_of_limits(limits, night.date, written.rows, written.mean, counters.unknown, shifts)
         return _manifest(
             night,
             stages,

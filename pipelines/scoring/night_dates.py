@@ -1,6 +1,6 @@
 """Nights by date: their folders of logs and of results."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import date, timedelta
 from itertools import dropwhile
 from pathlib import Path
@@ -71,11 +71,17 @@ def nights_between(first: date | None, last: date | None) -> list[date]:
     return nights
 
 
-def missing_nights(logs: FileTree, published: Container[date], days: int) -> list[date]:
-    """The nights of the last `days` days that have logs but were not published, oldest first.
+def missing_nights(
+    logs: FileTree, published: Container[date], days: int, has_changed: Callable[[date, FileTree], bool]
+) -> list[date]:
+    """The nights of the last `days` days whose logs were not published, or not as they are now; oldest first.
 
     The last day is that of the newest logs, not of the clock, so that a wrong clock hides no night.
     """
     known = nights_in(logs)
-    missing = [night for night in known if (known[-1] - night).days < days and night not in published]
-    return [night for night in missing if logs.child(night_name(night)).is_folder()]
+    trees = {night: logs.child(night_name(night)) for night in known if (known[-1] - night).days < days}
+    return [
+        night
+        for night, tree in trees.items()
+        if (night not in published or has_changed(night, tree)) and tree.is_folder()
+    ]

@@ -25,10 +25,7 @@ def night_provenance(settings: Settings, bundle: Bundle, logs: FileTree, options
     Raises:
         LogsError: files that Spark would ignore, or a storage that does not answer.
     """
-    try:
-        fingerprint = logs_fingerprint(logs, settings.logs, is_night=True) or ""
-    except EmptyLogsError:
-        fingerprint = "empty"
+    fingerprint = _fingerprint(settings, logs)
     decisive = settings_digest(settings, include=_SECTIONS, exclude=_WITHOUT_EFFECT)
     return Provenance.of(
         logs=fingerprint,
@@ -36,6 +33,19 @@ def night_provenance(settings: Settings, bundle: Bundle, logs: FileTree, options
         software=software_version(),
         model=bundle.fingerprint,
     )
+
+
+def logs_have_changed(published: Provenance | None, settings: Settings, logs: FileTree) -> bool:
+    """Whether a night's logs differ from those that were published; not where nobody recorded these. One listing."""
+    before = published.inputs.get("logs") if published else None
+    return before is not None and before != _fingerprint(settings, logs)
+
+
+def _fingerprint(settings: Settings, logs: FileTree) -> str:
+    try:
+        return logs_fingerprint(logs, settings.logs, is_night=True) or ""
+    except EmptyLogsError:
+        return "empty"
 
 
 def what_changed(published: Provenance | None, now: Provenance) -> str:

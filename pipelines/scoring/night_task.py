@@ -37,6 +37,8 @@ class Night:
     """Folder of its logs."""
     bundle: Bundle
     made_from: Provenance
+    may_be_empty: bool = True
+    """Whether it is published if it has no rows; otherwise its logs are not written yet."""
 
 
 class NightTask(Protocol[Manifest]):

@@ -19,6 +19,7 @@ from afm_core.storage.locations import Location
 from pipelines import phases
 from pipelines.console import messages
 from pipelines.logs.files.opening import file_tree
+from pipelines.scoring.finished_logs import require_finished
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_months import gather_ledger
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
@@ -93,13 +94,15 @@ def _run_night(
     try:
         before = task.published(night)
         logs = find_night(file_tree(settings.nightly.logs, lambda: spark), night)
-        provenance = night_provenance(settings, bundle, file_tree(logs, lambda: spark), task.options)
+        tree = file_tree(logs, lambda: spark)
+        may_be_empty = require_finished(tree, settings.nightly)
+        provenance = night_provenance(settings, bundle, tree, task.options)
         reason = what_changed(before.made_from if before else None, provenance)
         if skip_up_to_date and reason == UP_TO_DATE:
             return NightOutcome(night, before, None, reason, skipped=True)
         reason = PROCESSED_AGAIN if reason == UP_TO_DATE else reason
         with one_line_errors(settings.run.work / "spark.log"):
-            manifest = task.process(spark, Night(night, logs, bundle, provenance))
+            manifest = task.process(spark, Night(night, logs, bundle, provenance, may_be_empty))
     except AfmError as failure:
         error = _replaced(bundle) or failure
     except OSError as failure:

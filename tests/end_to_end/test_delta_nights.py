@@ -128,7 +128,7 @@ def test_nights_that_are_missing_or_out_of_date(small: Small, tmp_path: Path, ru
 
 def test_a_night_without_logs_is_published_empty(small: Small, tmp_path: Path, run_job: RunJob) -> None:
     (tmp_path / "nights" / "dt=2026-02-01").mkdir(parents=True)
-    config = small.scoring_config(tmp_path, tmp_path / "nights", score={"format": "delta"})
+    config = small.scoring_config(tmp_path, tmp_path / "nights", score={"format": "delta", "allow_empty": True})
     assert run_job("score", config, "--date", "2026-02-01").code == 0
     assert len(rows_of(tmp_path / "scores", "2026-02-01")) == 0
     assert DeltaNights(tmp_path / "scores").nights() == [date(2026, 2, 1)]

@@ -113,7 +113,7 @@ def test_a_bad_night_does_not_keep_the_next_from_it_and_both_have_a_row(
     usual = small.settings.nightly.logs / "dt=2026-01-02" / "part-00000.csv"
     (nights / "dt=2026-02-01" / "part.csv").write_text("nonsense\nwithout,any,column\n")
     (nights / "dt=2026-02-03" / "part.csv").write_text(usual.read_text())
-    config = small.scoring_config(tmp_path, nights)
+    config = small.scoring_config(tmp_path, nights, score={"allow_empty": True})
     outcome = run_job("recommend", config, "--from", "2026-02-01", "--to", "2026-02-03", "--k", "2")
     assert outcome.code == 2
     assert len(outcome.errors) == 1

@@ -15,6 +15,11 @@ from pipelines.contracts import SCORE
 from pipelines.scoring.monitoring.drift import drifted
 from pipelines.spark import literal
 
+_STRANGE = 0.99
+"""Share of rows with a missing or unseen value above which the model does not know a field."""
+_FEW_ROWS = 20
+"""Rows from which that is no longer chance."""
+
 
 @dataclass(frozen=True)
 class WrittenScores:
@@ -50,6 +55,7 @@ def read_back(spark: SparkSession, files: Sequence[Location], edges: list[float]
 def refuse_if_out_of_limits(
     limits: ScoreSettings,
     night: date,
+    rows: int,
     mean: float | None,
     unknown: Mapping[str, float],
     shifts: Mapping[str, Shift],
@@ -57,6 +63,7 @@ def refuse_if_out_of_limits(
     """Compare a night with the limits of the settings.
 
     Args:
+        rows: scored rows.
         mean: mean score.
         unknown: share of rows with a missing or unseen value, by field.
         shifts: shift of each field and of the score against the training.
@@ -65,10 +72,16 @@ def refuse_if_out_of_limits(
         NightRefusedError: a limit is exceeded; the message says which, and what to do.
     """
     field, share = max(unknown.items(), key=lambda item: item[1])
-    if share > limits.max_unknown:
+    if limits.max_unknown is not None and share > limits.max_unknown:
         raise NightRefusedError(
             f"night {night}: {share:.1%} of {field} missing or unseen, allowed is score.max_unknown = "
             f"{limits.max_unknown:.1%}; check the logs, train on newer ones, or allow more"
+        )
+    strange = [name for name, share in unknown.items() if share > _STRANGE]
+    if limits.max_unknown is None and rows >= _FEW_ROWS and len(strange) > len(unknown) / 2:
+        raise NightRefusedError(
+            f"night {night}: the model knows no value of {', '.join(strange)} in more than {_STRANGE:.0%} of the rows; "
+            "check how the logs write these values, train on newer logs, or set score.max_unknown"
         )
     low, high = limits.mean_score_range or (float("-inf"), float("inf"))
     if mean is not None and not low <= mean <= high:

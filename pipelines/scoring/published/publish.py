@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from afm_core.errors import EmptyLogsError
+from afm_core.errors import EmptyLogsError, UnfinishedLogsError
 from afm_core.settings import Settings
 from pipelines import phases
 from pipelines.contract_checks import Contract
@@ -22,25 +22,31 @@ def publish_night(
     night: date,
     contract: Contract,
     write: Callable[[NightStage], M],
-    describe_empty: Callable[[], M],
+    describe_empty: Callable[[], M] | None,
 ) -> M:
     """Write a night and replace whatever was published for it. Returns the manifest.
 
-    A night whose logs have no rows is published as one empty file.
+    A night whose logs have no rows is published as one empty file, if it may be empty.
 
     Args:
         store: where nights are published.
         contract: the table that is published.
         write: writes the night to the stage that it gets, and returns its manifest.
-        describe_empty: the manifest of a night without rows.
+        describe_empty: the manifest of a night without rows; None where such a night is not written yet.
 
     Raises:
+        UnfinishedLogsError: the logs have no rows and may get some.
         AfmError: raised by `write`, or a file cannot be written; what was published before stays.
     """
     with store.staged(night, contract) as stage:
         try:
             manifest = write(stage)
-        except EmptyLogsError:
+        except EmptyLogsError as empty:
+            if describe_empty is None:
+                raise UnfinishedLogsError(
+                    f"{str(empty).partition(';')[0]}, and nothing says that it is complete; score it later, let its "
+                    "writer leave a file that score.wait_for names, or set score.allow_empty"
+                ) from empty
             stage.clear()
             write_empty(contract, stage)
             manifest = describe_empty()

@@ -2,7 +2,8 @@
 
 Three of five strike a range of five nights, the others a training. After every fault and every rerun, each night must
 be wholly what the bundle of its manifest scores, and each training must end with the weights of an undisturbed one.
-The seed decides the kinds of faults and their delays; what a delay hits differs from run to run.
+The seed and the number of a fault decide its kind and its delays; what a delay hits differs from run to run. So
+`--first 101 --faults 100` is the second half of a campaign of 200, on another machine or at another time.
 """
 
 import argparse
@@ -32,33 +33,35 @@ _SHARE_OF_NIGHTS = 0.6
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--first", type=int, default=1, help="number of the first fault (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    numbers = range(arguments.first, arguments.first + arguments.faults)
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
-        failures = campaign(Path(folder), arguments.faults, arguments.seed)
+        failures = campaign(Path(folder), numbers, arguments.seed)
     sys.exit(1 if failures else 0)
 
 
-def campaign(folder: Path, n_faults: int, seed: int) -> int:
+def campaign(folder: Path, numbers: range, seed: int) -> int:
     """Run it, print what was found, and return the number of faults after which something was wrong."""
     library = folder / "failing_calls.so"
     source = ROOT / "tests" / "support" / "failing_calls.cpp"
     compiler = os.environ.get("CXX", "c++")
     subprocess.run([compiler, "-shared", "-fPIC", "-std=c++17", "-o", library, source, "-ldl"], check=True)
-    small, chance = make_small(folder / "small"), random.Random(seed)
+    small = make_small(folder / "small")
     counts, failures, started = Counter[str](), Counter[str](), time.monotonic()
     (folder / "cluster").mkdir()
     with standalone_cluster(folder / "cluster") as cluster:
         nights, training = Nights(small, folder / "nights", cluster), Training(small, folder / "training")
-        for number in range(1, n_faults + 1):
+        for done, number in enumerate(numbers, start=1):
+            chance = random.Random(f"{seed}, {number}")
             target = nights if chance.random() < _SHARE_OF_NIGHTS else training
             fault = chance.choice(target.faults)
             what = f"{target.name}: {fault.name}"
             problems = list(target.run(fault, chance, library))
             counts[what] += 1
             failures[what] += bool(problems)
-            rate = (time.monotonic() - started) / number
-            left = f"{rate * (n_faults - number) / 60:.0f} min left"
+            left = f"{(time.monotonic() - started) / done * (len(numbers) - done) / 60:.0f} min left"
             print(
                 f"{number:>4} {what}{''.join(f'{chr(10)}     {problem}' for problem in problems)}  {left}", flush=True
             )
@@ -66,7 +69,7 @@ def campaign(folder: Path, n_faults: int, seed: int) -> int:
     for what, count in sorted(counts.items()):
         print(f"{what:<50} {count:>6} {failures[what]:>9}")
     total = sum(failures.values())
-    print(f"{f'seed {seed}':<50} {sum(counts.values()):>6} {total:>9}")
+    print(f"{f'seed {seed}, faults {numbers[0]} to {numbers[-1]}':<50} {sum(counts.values()):>6} {total:>9}")
     return total
 
 

@@ -27,7 +27,7 @@ Rows = list[tuple[str | None, ...]]
 
 def day_rows(day: str) -> Rows:
     last = day[-1]
-    return [(f"u{last}", "ä, 1", "1.5", "x|y"), (f"v{last}", 'say "b"', None, "z"), (f"w{last}", "c", "-2.0", None)]
+    return [(f"u{last}", "ä, 1", "1.5", "x|y"), (f"v{last}", 'say "b"', None, "z"), (f"w{last}", "c", "-2.5", None)]
 
 
 def all_rows(*days: str) -> Rows:

@@ -46,7 +46,7 @@ def write_files(rows: list[tuple[str, ...]], cuts: list[int], folder: Path) -> N
 def check(config: Path, rows: list[tuple[str, ...]], manifest: Any, dataset: Path) -> None:
     frame, table = decoded(dataset), pq.read_table(dataset / "features.parquet").to_pandas()
     feature_map = FeatureMap.read(dataset / "features.parquet")
-    bad = [row for row in rows if row[3] in ("cheap", "nan") or not row[0] or not row[1]]
+    bad = [row for row in rows if row[3] == "cheap" or not row[0] or not row[1]]
     good = [row for row in rows if row not in bad]
     assert manifest.rows_in == len(rows)
     assert sum(manifest.rejected.values()) == len(bad) == pq.read_table(dataset / "rejects").num_rows
@@ -91,7 +91,7 @@ def test_any_logs_in_any_order_and_any_files(
             folder / "logs",
             logs={"max_rejected": 1.0, "last_date": None, "keys": []},
             fields=FIELDS,
-            split={"by": "user"},
+            split={"by": "positive", "train": 0.4, "valid": 0.3, "test": 0.3},
         )
         shared_spark.conf.set("spark.sql.shuffle.partitions", str(3 * attempt))
         manifest = prepare(shared_spark, load_settings(config))

@@ -238,3 +238,25 @@ def test_explain_says_how_each_field_is_encoded_and_writes_nothing(tmp_path: Pat
     assert "look-up in Python workers" in explained.out
     assert "hashed: ids are determined by the declaration" in explained.out
     assert not (tmp_path / "dataset").exists()
+
+
+def test_the_last_log_is_found_by_fractions_of_a_second(prepared: Prepare) -> None:
+    last = pd.DataFrame({"user": [f"u{at}" for at in range(20)], "item": "last", "ts": "1593878903.8"})
+    others = [pd.DataFrame({"user": last["user"], "item": f"i{at}", "ts": f"1593878903.{at}"}) for at in range(4)]
+    table = pd.concat([last, *others]).assign(hour="0")
+    split = {"by": "leave_one_out", "of": "user", "time": "ts"}
+    _, frame = prepared(table, split=split, negatives={"per_positive": 0})
+    assert set(frame[frame["split"] == "test"]["item"]) == {"last"}
+    assert set(frame[frame["split"] == "valid"]["item"]) == {"i3"}
+
+
+def test_words_as_labels(prepared: Prepare) -> None:
+    table = logs(60).assign(action=["pv", "buy", "cart"] * 20)
+    manifest, frame = prepared(table, label={"column": "action", "positive": ["buy", "cart"]})
+    assert (manifest.positives, (frame["label"] > 0).sum(), len(frame)) == (40, 40, 60)
+
+
+def test_labelled_logs_need_no_field_called_user(prepared: Prepare) -> None:
+    table = pd.DataFrame({"click": [1, 0, 1, 0], "site": ["s1", "s1", "s2", "s2"], "banner": ["b1", "b2"] * 2})
+    manifest, _ = prepared(table, fields=["site", "banner"], label={"column": "click"})
+    assert (manifest.instances, manifest.positives) == (4, 2)

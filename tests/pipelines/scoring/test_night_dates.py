@@ -10,16 +10,20 @@ from pipelines.logs.files.local import LocalTree
 from pipelines.scoring.night_dates import missing_nights, nights_between, nights_in
 
 
+def unchanged(night: date, logs: object) -> bool:
+    return False
+
+
 def test_missing_nights_are_counted_from_the_newest_logs(tmp_path: Path) -> None:
     for name in ("dt=2026-01-01", "dt=2026-01-05", "dt=2026-01-06", "dt=2026-01-08", "dt=never"):
         (tmp_path / "logs" / name).mkdir(parents=True)
     (tmp_path / "scores" / "dt=2026-01-06").mkdir(parents=True)
     logs, scores = LocalTree(tmp_path / "logs"), nights_in(LocalTree(tmp_path / "scores"))
-    assert missing_nights(logs, scores, 4) == [date(2026, 1, 5), date(2026, 1, 8)]
-    assert missing_nights(logs, scores, 14) == [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 8)]
-    assert missing_nights(logs, scores, 10**12) == missing_nights(logs, scores, 14)
-    assert missing_nights(logs, scores, 1) == [date(2026, 1, 8)]
-    assert missing_nights(LocalTree(tmp_path / "none"), scores, 14) == []
+    assert missing_nights(logs, scores, 4, unchanged) == [date(2026, 1, 5), date(2026, 1, 8)]
+    assert missing_nights(logs, scores, 14, unchanged) == [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 8)]
+    assert missing_nights(logs, scores, 10**12, unchanged) == missing_nights(logs, scores, 14, unchanged)
+    assert missing_nights(logs, scores, 1, unchanged) == [date(2026, 1, 8)]
+    assert missing_nights(LocalTree(tmp_path / "none"), scores, 14, unchanged) == []
     assert scores == [date(2026, 1, 6)]
     assert nights_between(date(2026, 1, 30), date(2026, 2, 1))[1:] == [date(2026, 1, 31), date(2026, 2, 1)]
     with pytest.raises(AfmError, match="the last night is before the first"):

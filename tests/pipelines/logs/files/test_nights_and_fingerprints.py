@@ -14,6 +14,10 @@ from tests.support.storages import Storage
 DAYS = {f"dt=2026-01-0{day}/a.csv": "x" for day in (1, 2, 3)}
 
 
+def unchanged(night: date, logs: object) -> bool:
+    return False
+
+
 def test_a_fingerprint_changes_with_any_file_that_is_read(storage: Storage) -> None:
     def fingerprint(name: str = "", is_night: bool = False, **logs: object) -> str | None:
         return logs_fingerprint(
@@ -48,8 +52,12 @@ def test_nights(storage: Storage) -> None:
     assert str(caught.value) == f"{storage.root}: no logs for 2026-01-07; {available}"
     with pytest.raises(LogsError, match="no dt=YYYY-MM-DD folder is there"):
         find_night(storage.tree("x"), nights[0])
-    assert missing_nights(storage.tree(), nights_in(storage.tree("x")), 31) == [nights[1], nights[2], date(2026, 2, 1)]
-    assert missing_nights(storage.tree(), nights_in(storage.tree("x")), 1) == [date(2026, 2, 1)]
+    assert missing_nights(storage.tree(), nights_in(storage.tree("x")), 31, unchanged) == [
+        nights[1],
+        nights[2],
+        date(2026, 2, 1),
+    ]
+    assert missing_nights(storage.tree(), nights_in(storage.tree("x")), 1, unchanged) == [date(2026, 2, 1)]
 
 
 def test_a_night_whose_files_were_deleted(storage: Storage) -> None:
@@ -60,7 +68,7 @@ def test_a_night_whose_files_were_deleted(storage: Storage) -> None:
     is_bucket = storage.is_remote and not storage.root.has_folders  # type: ignore[union-attr]
     expected = [date(2026, 1, 3)] if is_bucket else [date(2026, 1, day) for day in (1, 2, 3)]
     assert nights_in(storage.tree()) == expected
-    assert missing_nights(storage.tree(), nights_in(storage.tree("nowhere")), 14) == expected
+    assert missing_nights(storage.tree(), nights_in(storage.tree("nowhere")), 14, unchanged) == expected
     if is_bucket:
         with pytest.raises(LogsError, match="no logs for 2026-01-02; the nights there are 2026-01-03 to 2026-01-03"):
             find_night(storage.tree(), date(2026, 1, 2))
