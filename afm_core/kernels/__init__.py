@@ -47,7 +47,7 @@ def pair_attention(
     Raises:
         MachineError: `kernel` cannot run on this machine.
     """
-    chosen = choose(kernel, v.device, v.dtype, v.shape[1])
+    chosen = choose(kernel, v.device, v.dtype, v.shape[1], v.shape[2], precision)
     gate = x * mask
     if gate.requires_grad:  # the fast implementations do not differentiate the values
         v, gate = v * gate.unsqueeze(-1), mask.to(v.dtype)

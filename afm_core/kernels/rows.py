@@ -125,8 +125,11 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
         the distinct ids, (D,) int64, in an order that depends only on `ids`, and the sums, (D, sum of K).
     """
     if not _native(gradients[0]):
-        distinct, total = _summed(ids, torch.cat(gradients, dim=1))
-        return distinct, total
+        side_by_side = torch.cat(gradients, dim=1)
+        if _may_count(ids):
+            return _summed(ids, side_by_side)
+        distinct = torch.unique(ids)
+        return distinct, _segments(ids, side_by_side)[2][: len(distinct)]
     native = native_library()
     assert native is not None
     ids = ids.contiguous()
@@ -170,6 +173,50 @@ def _run(name: str, tables: tuple[Tensor, ...], ids: Tensor, gradients: Tensor, 
     )
 
 
+def each_once(ids: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Every distinct id, and where ids occur again, a mask, (N,), of the first one of each.
+
+    On a CPU each id occurs once, and there is no mask. On a GPU the host would have to wait for their number.
+    """
+    if _may_count(ids):
+        return torch.unique(ids), None
+    ordered = torch.sort(ids).values
+    return ordered, _starts(ordered)
+
+
+def _may_count(ids: Tensor) -> bool:
+    return ids.device.type == "cpu"
+
+
 def _summed(ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-    distinct, index = torch.unique(ids, return_inverse=True)
-    return distinct, gradients.new_zeros(len(distinct), gradients.shape[1]).index_add_(0, index, gradients)
+    """Ids and the sum of the gradient rows of each.
+
+    On a CPU each id once. On a GPU as many ids as there are, in rising order, each with the whole sum of its rows: how
+    many distinct ones there are would have to be waited for, and who writes a row twice writes the same numbers.
+    """
+    if _may_count(ids):
+        distinct, index = torch.unique(ids, return_inverse=True)
+        return distinct, gradients.new_zeros(len(distinct), gradients.shape[1]).index_add_(0, index, gradients)
+    ordered, segment, sums = _segments(ids, gradients)
+    return ordered, sums[segment]
+
+
+def _segments(ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums in a fixed order, without the atomic additions of `index_add_`: the same bits every time.
+
+    Returns:
+        the ids in rising order, (N,); the number of the segment of equal ids that each is in, (N,); and the sum of each
+        segment, (N, K), followed by zeros.
+    """
+    ordered, order = torch.sort(ids, stable=True)
+    segment = torch.cumsum(_starts(ordered), 0) - 1
+    lengths = torch.zeros_like(ids).scatter_add_(0, segment, torch.ones_like(ids))
+    # `unsafe` leaves out checks of the lengths, for which the host would have to wait.
+    sums = torch.segment_reduce(gradients[order].contiguous(), "sum", lengths=lengths, unsafe=True)
+    return ordered, segment, sums
+
+
+def _starts(ordered: Tensor) -> Tensor:
+    starts = torch.ones_like(ordered, dtype=torch.bool)
+    torch.ne(ordered[1:], ordered[:-1], out=starts[1:])
+    return starts

@@ -119,7 +119,7 @@ class _PairAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Any) -> Any:
         v, gate, W, b, h, keep, scores, log_sums = ctx.saved_tensors  # type: ignore[attr-defined]
-        size, constants = ctx.size, dict(ctx.constants)  # type: ignore[attr-defined]
+        size, constants = dict(ctx.size), dict(ctx.constants)  # type: ignore[attr-defined]
         rows, fields, k = v.shape
         left, right = _sides(fields, v.device)
         d_v, d_scores = torch.empty_like(v), torch.empty_like(scores)

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from afm_core.kernels.large_pages import on_large_pages
-from afm_core.kernels.rows import adagrad_rows, adam_rows
+from afm_core.kernels.rows import adagrad_rows, adam_rows, each_once
 from afm_core.settings.train import TrainSettings
 
 _AUTHORS_ACCUMULATOR = 1e-8  # with the gradient of half the summed squared error
@@ -80,9 +80,11 @@ def _adam_steps_on_rows(optimizer: Adam) -> None:
                 state[moment] = on_large_pages(torch.empty_like(parameter)).zero_()
         state["step"] += 1
         if decoupled and group["weight_decay"]:
-            parameter[torch.unique(ids)] *= 1.0 - group["lr"] * group["weight_decay"]
+            rows, _ = each_once(ids)  # not in place: the row of an id that occurs again decays once
+            parameter[rows] = parameter[rows] * (1.0 - group["lr"] * group["weight_decay"])
         betas = group["betas"]
-        corrections = [1.0 - beta ** int(state["step"]) for beta in betas]
+        step = int(state["step"])  # lies on the host
+        corrections = [1.0 - beta**step for beta in betas]
         rate = group["lr"] * math.sqrt(corrections[1]) / corrections[0]
         moments = state["exp_avg"], state["exp_avg_sq"]
         adam_rows(parameter, *moments, ids, values, rate=rate, betas=betas, epsilon=group["eps"])
@@ -97,8 +99,11 @@ def add_row_l2(parameters: Iterable[Parameter], l2: float) -> None:
         gradient = parameter.grad
         if gradient is not None and gradient.is_sparse:
             ids, values = gradient._indices()[0], gradient._values()
-            rows = torch.unique(ids)
-            ids, values = torch.cat([ids, rows]), torch.cat([values, l2 * parameter.detach()[rows]])
+            rows, is_first = each_once(ids)
+            penalties = l2 * parameter.detach()[rows]
+            if is_first is not None:
+                penalties *= is_first.unsqueeze(1)
+            ids, values = torch.cat([ids, rows]), torch.cat([values, penalties])
             parameter.grad = torch.sparse_coo_tensor(ids.unsqueeze(0), values, gradient.shape, check_invariants=False)
 
 

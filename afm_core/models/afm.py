@@ -70,9 +70,15 @@ class AFM(nn.Module):
         rows, m = batch.ids.shape
         return functional.dropout(torch.ones(rows, m * (m - 1) // 2, device=batch.ids.device), self.attention_dropout)
 
-    def describe_kernel(self, n_fields: int) -> str:
-        """Implementation and precision that compute the attention of rows of `n_fields` features, for log lines."""
-        return describe(choose(self.kernel, self.W.device, self.W.dtype, n_fields), self.precision)
+    def describe_kernel(self, n_fields: int, device: torch.device) -> str:
+        """Implementation and precision that compute the attention of rows of `n_fields` features, for log lines.
+
+        Args:
+            device: where the model will compute.
+        """
+        return describe(
+            choose(self.kernel, device, self.W.dtype, n_fields, self.W.shape[1], self.precision), self.precision
+        )
 
     @torch.no_grad()
     def start_as_sum(self, n_columns: int) -> None:

@@ -21,7 +21,7 @@ class EncodedBatch(NamedTuple):
     @classmethod
     def of_ids(cls, ids: Tensor) -> "EncodedBatch":
         """A batch in which every x_i is 1."""
-        return cls(ids, torch.ones(ids.shape, dtype=torch.float32), ids != PADDING_ID)
+        return cls(ids, torch.ones(ids.shape, dtype=torch.float32, device=ids.device), ids != PADDING_ID)
 
     @classmethod
     def of_columns(cls, ids: Tensor, x: Tensor, value_index: tuple[int, ...]) -> "EncodedBatch":

@@ -3,9 +3,19 @@
 Spark's own casts write a number such as 10000002.0 as 1.0000002E7, which equals no value of any other file.
 """
 
-from pyspark.sql import Column
+from collections.abc import Collection, Sequence
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DecimalType, DoubleType, FloatType
+from pyspark.sql.types import ArrayType, AtomicType, DataType, DecimalType, DoubleType, FloatType, NullType
+
+from afm_core.errors import LogsError
+from afm_core.settings.data import LogsSettings
+from pipelines.logs.columns import CORRUPT, FILE, LIST, column, require, require_once, without_marks
+from pipelines.logs.sources import PARTITION
+
+METADATA = "_metadata"
+"""Column in which Spark tells the file of a row."""
 
 _WHOLE = 9.0e18  # below this size a whole number is an exact bigint
 _DIGITS = 1e37  # below this size a whole number is an exact decimal of 38 digits
@@ -38,3 +48,44 @@ def _float_as_text(value: Column) -> Column:
 
 def _without_trailing_zeros(number: Column) -> Column:
     return F.regexp_replace(number.cast("string"), r"\.?0+$", "")
+
+
+def columns_as_text(
+    raw: DataFrame, logs: LogsSettings, wanted: Sequence[str], lists: Collection[str], keep_metadata: bool = False
+) -> DataFrame:
+    """Cast typed columns to text; no row is corrupt."""
+    require(wanted, raw.columns, logs)
+    require_once(raw.columns, f"{logs.path}: the schema")
+    if keep_metadata:
+        require_free_metadata(raw.columns, logs)
+    columns = [_plain(name, raw.schema[name].dataType, name in lists, logs) for name in wanted]
+    others = [name for name in (PARTITION, FILE) if name in raw.columns and name not in wanted]
+    kept = [*others, METADATA] if keep_metadata else others
+    return raw.select(*columns, *kept, F.lit(None).cast("string").alias(CORRUPT))
+
+
+def _plain(name: str, type_: DataType, may_be_list: bool, logs: LogsSettings) -> Column:
+    if isinstance(type_, ArrayType) and isinstance(type_.elementType, AtomicType) and may_be_list:
+        element_type = type_.elementType
+        return joined(F.transform(column(name), lambda element: as_text(element, element_type))).alias(name)
+    if isinstance(type_, NullType):
+        return F.lit(None).cast("string").alias(name)
+    if not isinstance(type_, AtomicType):
+        raise LogsError(
+            f"{logs.path}: column {name} is {type_.simpleString()}; "
+            f"allowed are plain values (text, numbers, dates){', and lists of them' if may_be_list else ''}"
+        )
+    text = as_text(column(name), type_)
+    return (without_marks(text) if may_be_list else text).alias(name)
+
+
+def joined(elements: Column) -> Column:
+    """A list of text as one text, each element after `LIST`; empty elements are left out."""
+    present = F.filter(elements, lambda element: F.trim(element) != "")
+    return F.concat_ws("", F.transform(present, lambda element: F.concat(F.lit(LIST), without_marks(element))))
+
+
+def require_free_metadata(names: Sequence[str], logs: LogsSettings) -> None:
+    """Raise LogsError where a column of the logs hides the one in which Spark tells the file of a row."""
+    if any(name.lower() == METADATA for name in names):
+        raise LogsError(f"{logs.path}: column {METADATA} has the name of a column of Spark's own; rename it")

@@ -1,6 +1,7 @@
 """Whether the logs of a night are complete: their writer has finished."""
 
 import re
+from itertools import chain
 
 from afm_core.errors import UnfinishedLogsError
 from afm_core.settings.score import ScoreSettings
@@ -21,8 +22,10 @@ def require_finished(night: FileTree, score: ScoreSettings) -> bool:
         UnfinishedLogsError: it is being written, or lacks `score.wait_for`.
     """
     names = [file.path.parts[len(match.path.parts) :] for match in night.matches() for file in match.files]
-    parts = sorted({part for name in names for part in name} | set(night.folder_names()))
-    writing = next(filter(_UNFINISHED.fullmatch, parts), None)
+    of_files = filter(_UNFINISHED.fullmatch, sorted({part for name in names for part in name}))
+    # Folders may still be empty; some servers of buckets list those that were removed.
+    folders = (name for name in filter(_UNFINISHED.fullmatch, night.folder_names()) if night.child(name).is_folder())
+    writing = next(chain(of_files, folders), None)
     if writing is not None:
         raise UnfinishedLogsError(f"{night.path}: {writing} is there: the logs are still being written; score it later")
     if score.wait_for is not None and (score.wait_for,) not in names:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from afm_core.bundle import BUNDLE_CONTENT, write_bundle
-from afm_core.errors import DatasetError, RepublishedError
+from afm_core.errors import RepublishedError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.models import AFM, AnyModel, Shape, build_model
@@ -23,6 +23,7 @@ from pipelines.training.checkpoints import Checkpoints, remove_checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
 from pipelines.training.cores import n_threads
+from pipelines.training.dataset_checks import checked_dataset
 from pipelines.training.device import device_of
 from pipelines.training.drift_baseline import fit_drift_baseline
 from pipelines.training.frozen_rows import frozen_rows
@@ -91,7 +92,7 @@ def train(
             start_from(model, start, stage, shape)
         if parent_bundle:
             parent_bundle.copy_weights_to(model)
-        logger.training_started(stage.model.name, _kernel(model, shape), _flat(stage))
+        logger.training_started(stage.model.name, _kernel(model, shape, device), _flat(stage))
         checkpoints = Checkpoints(
             settings.run.checkpoints / stage.model.name,
             _provenance(unscaled, dataset, parent_bundle),
@@ -132,8 +133,8 @@ def _flat(settings: Settings) -> dict[str, Any]:
     return {"name": settings.name, "seed": settings.seed, **values}
 
 
-def _kernel(model: AnyModel, shape: Shape) -> str:
-    return f"attention by {model.describe_kernel(shape.n_columns)}" if isinstance(model, AFM) else ""
+def _kernel(model: AnyModel, shape: Shape, device: torch.device) -> str:
+    return f"attention by {model.describe_kernel(shape.n_columns, device)}" if isinstance(model, AFM) else ""
 
 
 def _provenance(stage: Settings, dataset: Dataset, parent: ParentBundle | None) -> Provenance:
@@ -167,21 +168,6 @@ def open_dataset(settings: Settings) -> Dataset:
         DatasetError: it is incomplete, its fields differ from the settings', or its split does not suit the task.
     """
     return checked_dataset(settings, Dataset.open(settings.dataset.path))
-
-
-def checked_dataset(settings: Settings, dataset: Dataset) -> Dataset:
-    """Return the dataset, or raise DatasetError where its fields or its split do not suit the settings."""
-    if dataset.feature_map.names != settings.field_names:
-        raise DatasetError(
-            f"{settings.dataset.path}: holds the fields {', '.join(dataset.feature_map.names)}, the settings say "
-            f"{', '.join(settings.field_names)}; prepare again"
-        )
-    if settings.train.task == "ranking" and dataset.manifest.split_by != "positive":
-        raise DatasetError(
-            f"{settings.dataset.path}: split by {dataset.manifest.split_by}, but ranking needs each positive in the "
-            "split of its negatives; prepare again with split.by: positive"
-        )
-    return dataset
 
 
 def _require_same_dataset(ranks: Communicator, dataset: Dataset) -> None:

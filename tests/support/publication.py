@@ -40,12 +40,21 @@ class Report:
     problems: list[str]
 
 
-def examine(kind: Kind, library: ctypes.CDLL, root: Path) -> Report:
-    """Fail at every call of the publication in turn, in every way, with a reader in a process of its own."""
+def examine(kind: Kind, library: ctypes.CDLL, root: Path, *, in_every_way: bool) -> Report:
+    """Fail at every call of the publication in turn, with a reader in a process of its own.
+
+    Args:
+        in_every_way: each call is killed at and fails with every error, instead of with one of them in turn.
+    """
     _publish(kind, "a")
     calls = _calls_of(kind, library, root)
     problems: list[str] = []
-    points = [(name, number) for number in range(1, calls + 1) for name in FAILURES]
+    errors = [name for name, error in FAILURES.items() if error]
+    points = [
+        (name, number)
+        for number in range(1, calls + 1)
+        for name in (FAILURES if in_every_way else ("killed", errors[number % len(errors)]))
+    ]
     with _Reader(kind) as reader:
         for name, number in points:
             where = f"{kind.name}, call {number} of {calls} {name}"
@@ -153,8 +162,8 @@ class _Reader:
         self.reads, self.problems = json.loads(os.read(self._results, 1 << 16))
 
 
-def main(which: str, library: str, small: str, folder: str) -> None:
-    """Examine the kinds on a disk, or the night of a Delta table."""
+def main(which: str, ways: str, library: str, small: str, folder: str) -> None:
+    """Examine the kinds on a disk, or the night of a Delta table; failing in `every` way, or in `two`."""
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     cleanup.GRACE_SECONDS = 0  # versions are removed beside the reader
@@ -162,7 +171,7 @@ def main(which: str, library: str, small: str, folder: str) -> None:
     reports = {}
     paths = Path(small), Path(folder)
     for kind in [delta_night(*paths)] if which == "table" else kinds_in(*paths):
-        reports[kind.name] = examine(kind, loaded, Path(folder)).__dict__
+        reports[kind.name] = examine(kind, loaded, Path(folder), in_every_way=ways == "every").__dict__
     print(json.dumps(reports))
 
 

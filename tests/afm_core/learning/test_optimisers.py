@@ -1,10 +1,14 @@
 """Steps on the rows of a batch equal torch's own optimisers."""
 
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from afm_core.kernels import rows
 from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, add_row_l2, build_optimizer
@@ -27,10 +31,12 @@ def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, w
     return table.weight.detach()
 
 
-@pytest.fixture(params=["native", "torch"])
+@pytest.fixture(params=["native", "torch", "without waiting"])
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "torch":
+    if request.param != "native":
         monkeypatch.setattr(rows, "native_library", lambda: None)
+        if request.param == "without waiting":  # as on a GPU
+            monkeypatch.setattr(rows, "_may_count", lambda ids: False)
     elif rows.native_library() is None:
         pytest.skip("this set-up has no compiled kernels")
 
@@ -127,7 +133,7 @@ def test_an_id_that_the_table_lacks_is_refused(bad: int) -> None:
         rows.gather_rows(torch.zeros(50, 8), ids)
 
 
-@pytest.mark.parametrize("implementation", ["native", "torch"], indirect=True)
+@pytest.mark.parametrize("implementation", ["native", "torch", "without waiting"], indirect=True)
 def test_rows_of_tables_group_by_lookup_are_summed_together(implementation: None) -> None:
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(0, 40, (500,), generator=generator)
@@ -137,3 +143,41 @@ def test_rows_of_tables_group_by_lookup_are_summed_together(implementation: None
     assert sorted(distinct.tolist()) == sorted(set(ids.tolist()))
     for at, one in enumerate(distinct):
         torch.testing.assert_close(sums[at], torch.cat(parts, dim=1)[ids == one].sum(dim=0))
+
+
+class _Called(TorchDispatchMode):
+    """The operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names[function.__name__.split(".")[0]] += 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("implementation", ["without waiting"], indirect=True)
+@pytest.mark.parametrize("optimizer_of", [RowAdagrad, RowAdam, partial(RowAdamW, weight_decay=0.1)])
+def test_on_a_gpu_a_step_asks_the_device_for_nothing(
+    implementation: None, optimizer_of: Callable[..., torch.optim.Optimizer]
+) -> None:
+    table = nn.Embedding(50, 8, sparse=True)
+    optimizer = optimizer_of(table.parameters(), lr=0.1)
+    for _ in range(2):
+        table(torch.tensor([3, 7, 3, 3])).square().sum().backward()
+        with _Called() as called:
+            add_row_l2(table.parameters(), 0.01)
+            optimizer.step()
+    assert called.names["_local_scalar_dense"] <= 1, "the number of the step, which lies on the host"
+    waiting = {"_unique2", "unique_dim", "nonzero", "masked_select", "index_add_", "item"}
+    assert not waiting & called.names.keys(), called.names
+
+
+@pytest.mark.parametrize("implementation", ["without waiting"], indirect=True)
+def test_rows_are_summed_in_a_fixed_order(implementation: None) -> None:
+    generator = torch.Generator().manual_seed(4)
+    ids = torch.randint(0, 5, (2_000,), generator=generator)
+    parts = [torch.randn(2_000, 16, generator=generator)]
+    first, again = rows.sum_rows(ids, parts), rows.sum_rows(ids, parts)
+    assert all(map(torch.equal, first, again))
