@@ -65,6 +65,7 @@ def pairs(frame: pd.DataFrame, *names: str) -> list[tuple[str, ...]]:
     [
         ({"column": "rating", "at_least": 4}, lambda rating: np.where(rating >= 4, 1.0, -1.0)),
         ({"column": "rating", "range": [1, 5]}, lambda rating: (rating - 3) / 2),
+        ({"column": "rating", "positive": ["4", "5"]}, lambda rating: np.where(rating >= 4, 1.0, -1.0)),
         ({"column": "liked"}, lambda rating: np.where(rating >= 3, 1.0, -1.0)),
     ],
 )
@@ -244,19 +245,6 @@ def test_the_last_log_is_found_by_fractions_of_a_second(prepared: Prepare) -> No
     last = pd.DataFrame({"user": [f"u{at}" for at in range(20)], "item": "last", "ts": "1593878903.8"})
     others = [pd.DataFrame({"user": last["user"], "item": f"i{at}", "ts": f"1593878903.{at}"}) for at in range(4)]
     table = pd.concat([last, *others]).assign(hour="0")
-    split = {"by": "leave_one_out", "of": "user", "time": "ts"}
-    _, frame = prepared(table, split=split, negatives={"per_positive": 0})
+    _, frame = prepared(table, split={"by": "leave_one_out", "of": "user", "time": "ts"}, negatives={"per_positive": 0})
     assert set(frame[frame["split"] == "test"]["item"]) == {"last"}
     assert set(frame[frame["split"] == "valid"]["item"]) == {"i3"}
-
-
-def test_words_as_labels(prepared: Prepare) -> None:
-    table = logs(60).assign(action=["pv", "buy", "cart"] * 20)
-    manifest, frame = prepared(table, label={"column": "action", "positive": ["buy", "cart"]})
-    assert (manifest.positives, (frame["label"] > 0).sum(), len(frame)) == (40, 40, 60)
-
-
-def test_labelled_logs_need_no_field_called_user(prepared: Prepare) -> None:
-    table = pd.DataFrame({"click": [1, 0, 1, 0], "site": ["s1", "s1", "s2", "s2"], "banner": ["b1", "b2"] * 2})
-    manifest, _ = prepared(table, fields=["site", "banner"], label={"column": "click"})
-    assert (manifest.instances, manifest.positives) == (4, 2)
