@@ -3,17 +3,30 @@
 A field fills one column of a batch; tags fill several. Its value x_i is 1 unless its declaration says otherwise.
 """
 
+import re
+from string import ascii_letters
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 from pydantic import Field as Constrained
 
 FieldName = Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 """Petastorm reads no column that begins with an underscore."""
-TimeFormat = Annotated[
-    str,
-    Constrained(pattern=r"^(epoch_(s|ms|us)|[^A-Za-z]*[yMdHhmsSaXxZzVEDQ][^bcefgijklnopqrtuvwABCFGIJKLNOPRTUWY]*)$"),
-]
+_EPOCHS = ("epoch_s", "epoch_ms", "epoch_us")
+_PATTERN_LETTERS = "yMdHhmsSaXxzV"
+
+
+def _time_format(text: str) -> str:
+    letters = set(re.sub("'[^']*'", "", text)) & set(ascii_letters)
+    if text not in _EPOCHS and not (letters and letters <= set(_PATTERN_LETTERS)):
+        raise ValueError(
+            f"allowed are {', '.join(_EPOCHS)}, and patterns of the letters {_PATTERN_LETTERS}, others quoted, as in "
+            "yyyy-MM-dd'T'HH:mm"
+        )
+    return text
+
+
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
 """How a column tells the time."""
 _Column = Annotated[str, Constrained(min_length=1)]
 _Share = Annotated[float, Constrained(ge=0.0, le=1.0)]

@@ -128,8 +128,9 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
         side_by_side = torch.cat(gradients, dim=1)
         if _may_count(ids):
             return _summed(ids, side_by_side)
-        distinct = torch.unique(ids)
-        return distinct, _segments(ids, side_by_side)[2][: len(distinct)]
+        ordered, _, sums = _segments(ids, side_by_side)
+        distinct = ordered[_starts(ordered)]
+        return distinct, sums[: len(distinct)]
     native = native_library()
     assert native is not None
     ids = ids.contiguous()

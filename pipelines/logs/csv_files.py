@@ -26,14 +26,14 @@ from pipelines.logs.sources import PARTITION
 _LINE, _VALUES, _ROW = "value", f"{OURS}values", f"{OURS}row"
 _NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
 _JAVA_NAMES = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}
-_OTHER_FORMATS = {"PAR1": "Parquet", "ORC": "ORC", "{": "JSON lines", "PK\x03\x04": "a ZIP archive", "Obj\x01": "Avro"}
-_REMEDIES = {
-    "Parquet": "set logs.format: parquet",
-    "ORC": "set logs.format: orc",
-    "JSON lines": "set logs.format: json",
-    "a ZIP archive": "unpack it",
-    "Avro": "write the logs as Parquet, ORC, JSON lines or CSV",
+_OTHER_FORMATS = {
+    r"PAR1.*[\x00-\x08\ufffd]": ("Parquet", "set logs.format: parquet"),
+    r"ORC.*[\x00-\x08\ufffd]": ("ORC", "set logs.format: orc"),  # a header may begin with ORCID
+    r'\{\s*["}]': ("JSON lines", "set logs.format: json"),
+    r"PK\x03\x04": ("a ZIP archive", "unpack it"),
+    r"Obj\x01": ("Avro", "write the logs as Parquet, ORC, JSON lines or CSV"),
 }
+"""How the first line of other formats begins."""
 _MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
 
 
@@ -90,9 +90,9 @@ def _split_header(header: str, logs: LogsSettings) -> list[str]:
 
 def _require_text(header: str, logs: LogsSettings) -> None:
     """Raise LogsError where the first bytes of the logs are those of another format."""
-    for start, format_ in _OTHER_FORMATS.items():
-        if header.startswith(start):
-            raise LogsError(f"{logs.path}: begins as {format_}, and logs.format is csv; {_REMEDIES[format_]}")
+    for start, (format_, remedy) in _OTHER_FORMATS.items():
+        if re.match(start, header, re.DOTALL):
+            raise LogsError(f"{logs.path}: begins as {format_}, and logs.format is csv; {remedy}")
 
 
 def _lines_below_header(header: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:

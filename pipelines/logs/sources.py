@@ -13,7 +13,7 @@ from pipelines.logs.files.tree import FileTree, LogFile, Match
 
 PARTITION = "dt"
 _TABLES = {"_delta_log": "a Delta table", "metadata": "an Iceberg table", ".hoodie": "a Hudi table"}
-"""Folders by which tables are recognised; in that of Iceberg, besides, there is a file `*.metadata.json`."""
+"""Folders by which tables are recognised; that of Iceberg must hold a file `*.metadata.json`."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -54,11 +54,17 @@ def find_logs(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> 
     if not all_files:
         raise EmptyLogsError(f"{tree.path}: an empty folder; logs.path must hold {logs.format} files")
     _require_one_layout(all_files)
+    by_match = list(zip(visible, files, strict=True))
     if not is_night and (logs.first_date or logs.last_date):
-        all_files = _between_dates(all_files, logs)
-        paths = sorted({file.path.parent for file in all_files}, key=lambda folder: folder.parts)
+        _require_days(all_files, logs)
+        by_match = [(match, [file for file in listed if _in_dates(file.path, logs)]) for match, listed in by_match]
+        all_files = [file for _, listed in by_match for file in listed]
+        if not all_files:
+            between = f"from {logs.first_date or 'the first day'} to {logs.last_date or 'the last'}"
+            raise EmptyLogsError(f"{logs.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
+        paths = [path for match, listed in by_match for path in _folders_or_file(match, listed)]
     else:
-        paths = [path for match, listed in zip(visible, files, strict=True) for path in _paths_to_read(match, listed)]
+        paths = [path for match, listed in by_match for path in _paths_to_read(match, listed)]
     return LogSources(paths, _base_folder(tree.path, matches[0]), all_files)
 
 
@@ -75,11 +81,17 @@ def _is_hidden(name: str) -> bool:
 
 
 def _paths_to_read(match: Match, files: list[LogFile]) -> list[Location]:
-    folders = {file.path.parent for file in files}
     depth = len(match.path.parts)
-    if match.is_file or all("=" in part for folder in folders for part in folder.parts[depth:]):
+    if all("=" in part for file in files for part in file.path.parent.parts[depth:]):
         return [match.path]
-    return sorted(folders, key=lambda folder: folder.parts)
+    return _folders_or_file(match, files)
+
+
+def _folders_or_file(match: Match, files: list[LogFile]) -> list[Location]:
+    """The folders of the files; where a pattern names files, these alone."""
+    if match.is_file:
+        return [file.path for file in files]
+    return sorted({file.path.parent for file in files}, key=lambda folder: folder.parts)
 
 
 def _require_one_layout(files: list[LogFile]) -> None:
@@ -98,41 +110,51 @@ def _require_no_table(matches: list[Match]) -> None:
     """The files of a table are not its rows: removed ones stay there for a time."""
     for match in matches:
         for file in match.files:
-            below = file.path.parts[len(match.path.parts) :]
+            folders, name = file.path.parts[len(match.path.parts) : -1], file.path.name
             for mark, format_ in _TABLES.items():
-                if mark in below[:-1] and (mark != "metadata" or file.path.name.endswith(".metadata.json")):
-                    raise LogsError(
-                        f"{match.path}: is {format_}, whose files also hold rows that were removed; register it in "
-                        "Spark's catalogue and set logs.format: table"
-                    )
+                if mark in folders and (mark != "metadata" or name.endswith(".metadata.json")):
+                    raise _is_table(match.path, format_)
 
 
-def _between_dates(files: list[LogFile], logs: LogsSettings) -> list[LogFile]:
-    """The files of the days between the dates of the settings; what lies in other days is not looked at.
+def require_nights_of_files(nights: FileTree) -> None:
+    """Raise LogsError where the folder of the nights is a table, whose folder of a night does not show it.
 
-    Days are compared as text, which is correct only if all have the same format.
+    Cost: a few look-ups; the files of the nights are not listed.
     """
-    _require_days(files)
-    days = {file.path: next(filter(None, map(day_of, file.path.parents)), None) for file in files}
-    if None in days.values():
+    for mark, format_ in _TABLES.items():
+        folder = nights.child(mark)
+        if folder.is_folder() and (
+            mark != "metadata"
+            or any(file.path.name.endswith(".metadata.json") for match in folder.matches() for file in match.files)
+        ):
+            raise _is_table(nights.path, format_)
+
+
+def _is_table(path: Location, format_: str) -> LogsError:
+    return LogsError(
+        f"{path}: is {format_}, whose files also hold rows that were removed; register it in Spark's catalogue and set "
+        "logs.format: table, or write its rows to folders of files"
+    )
+
+
+def _require_days(files: list[LogFile], logs: LogsSettings) -> None:
+    """Days are compared as text, which is correct only if every file has one and all have the same format."""
+    if not all(any(map(day_of, file.path.parents)) for file in files):
         raise LogsError(
             f"{logs.path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found"
         )
-    first, last = (logs.first_date or date.min).isoformat(), (logs.last_date or date.max).isoformat()
-    chosen = [file for file in files if first <= (days[file.path] or "") <= last]
-    if not chosen:
-        between = f"from {logs.first_date or 'the first day'} to {logs.last_date or 'the last'}"
-        raise EmptyLogsError(f"{logs.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
-    return chosen
-
-
-def _require_days(files: list[LogFile]) -> None:
     for folder in sorted({folder for file in files for folder in file.path.parents}, key=str):
         day = day_of(folder)
         if day is not None and not _DAY.fullmatch(day):
             raise LogsError(
                 f"{folder}: logs.first_date and logs.last_date need folders named {PARTITION}=YYYY-MM-DD; rename it"
             )
+
+
+def _in_dates(file: Location, logs: LogsSettings) -> bool:
+    """Whether every `dt` partition of a file is between the dates of the settings."""
+    first, last = (logs.first_date or date.min).isoformat(), (logs.last_date or date.max).isoformat()
+    return all(first <= day <= last for day in map(day_of, file.parents) if day is not None)
 
 
 def _base_folder(path: Location, first_match: Match) -> Location:

@@ -43,43 +43,48 @@ def read_typed_files(
             raise _unreadable(logs, error) from error
     else:
         return columns_as_text(frame, logs, wanted, lists, keep_metadata=True)
-    groups = _groups_of_equal_types(reader, sources, may_have_nanoseconds=logs.format == "parquet")
-    require(wanted, sorted({name for group in groups for name in group.schema.names}), logs)
+    available, groups = _groups_of_equal_types(reader, sources, wanted, has_nanoseconds=logs.format == "parquet")
+    require(wanted, available, logs)
     frames = [columns_as_text(group.read(reader, wanted), logs, wanted, lists, True) for group in groups]
     return reduce(DataFrame.unionByName, frames)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Files with the same names and types of columns, those of their partitions included."""
+    """Files in which the wanted columns have the same types."""
 
     schema: StructType
+    """The wanted columns that these files have, and the day."""
     nanoseconds: frozenset[str]
     """Columns of times in nanoseconds, which Spark takes for numbers."""
     files: list[str]
 
     def read(self, reader: DataFrameReader, wanted: Sequence[str]) -> DataFrame:
         """The wanted columns; Spark does not look at the types of others."""
-        fields = [field for field in self.schema if field.name in wanted or field.name == PARTITION]
-        frame = reader.schema(StructType(fields)).load(self.files)
-        names = {field.name for field in fields}
+        frame, names = reader.schema(self.schema).load(self.files), set(self.schema.names)
         times = {name: F.timestamp_micros(F.expr(f"{quoted(name)} div 1000")) for name in names & self.nanoseconds}
         missing = {name: F.lit(None).cast("string") for name in wanted if name not in names}
         return frame.withColumns({**times, **missing})
 
 
-def _groups_of_equal_types(reader: DataFrameReader, sources: LogSources, *, may_have_nanoseconds: bool) -> list[_Group]:
-    """Cost: a small Spark job per file, which reads its footer, and another look at footers with numbers."""
-    groups: dict[tuple[str, frozenset[str]], _Group] = {}
+def _groups_of_equal_types(
+    reader: DataFrameReader, sources: LogSources, wanted: Sequence[str], *, has_nanoseconds: bool
+) -> tuple[list[str], list[_Group]]:
+    """The names of all columns, sorted, and the files by the types of the wanted ones.
+
+    Cost: a small Spark job per file, which reads its footer, and another look at footers with numbers.
+    """
+    available, groups = set[str](), dict[tuple[str, frozenset[str]], _Group]()
     with _nanoseconds_as_numbers():
         for file in sources.files:
             path = literal(file.path)
-            schema = reader.load(path).schema
+            whole = reader.load(path).schema
+            schema = StructType([field for field in whole if field.name in wanted or field.name == PARTITION])
             numbers = [field.name for field in schema if isinstance(field.dataType, LongType)]
-            nanoseconds = _in_nanoseconds(file.path, numbers if may_have_nanoseconds else [])
-            key = schema.json(), nanoseconds
-            groups.setdefault(key, _Group(schema, nanoseconds, [])).files.append(path)
-    return list(groups.values())
+            nanoseconds = _in_nanoseconds(file.path, numbers if has_nanoseconds else [])
+            available.update(whole.names)
+            groups.setdefault((schema.json(), nanoseconds), _Group(schema, nanoseconds, [])).files.append(path)
+    return sorted(available), list(groups.values())
 
 
 def _in_nanoseconds(file: Location, numbers: Sequence[str]) -> frozenset[str]:

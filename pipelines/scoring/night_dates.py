@@ -8,7 +8,7 @@ from pathlib import Path
 from afm_core.errors import AfmError, LogsError
 from afm_core.storage.locations import Location
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.sources import PARTITION
+from pipelines.logs.sources import PARTITION, require_nights_of_files
 
 _DAY = timedelta(days=1)
 
@@ -45,10 +45,11 @@ def find_night(logs: FileTree, night: date) -> Location:
     """The folder of a night's logs.
 
     Raises:
-        LogsError: there is none; the message says which nights there are.
+        LogsError: there is none, and the message says which nights there are; or the logs are a table.
     """
     tree = logs.child(night_name(night))
     if tree.is_folder():
+        require_nights_of_files(logs)
         return tree.path
     known = nights_in(logs)
     available = (

@@ -11,3 +11,9 @@ def test_messages_that_quote_other_software_hide_credentials(capsys: pytest.Capt
     assert capsys.readouterr().err == (
         "  epoch 1 could not be logged to MLflow: http://***@127.0.0.1:9/api does not answer\n"
     )
+
+
+def test_a_message_is_one_line_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "a path/of/some/length " * 20
+    messages.print(text)
+    assert capsys.readouterr().err == f"{text}\n"

@@ -172,12 +172,3 @@ def test_on_a_gpu_a_step_asks_the_device_for_nothing(
     assert called.names["_local_scalar_dense"] <= 1, "the number of the step, which lies on the host"
     waiting = {"_unique2", "unique_dim", "nonzero", "masked_select", "index_add_", "item"}
     assert not waiting & called.names.keys(), called.names
-
-
-@pytest.mark.parametrize("implementation", ["without waiting"], indirect=True)
-def test_rows_are_summed_in_a_fixed_order(implementation: None) -> None:
-    generator = torch.Generator().manual_seed(4)
-    ids = torch.randint(0, 5, (2_000,), generator=generator)
-    parts = [torch.randn(2_000, 16, generator=generator)]
-    first, again = rows.sum_rows(ids, parts), rows.sum_rows(ids, parts)
-    assert all(map(torch.equal, first, again))

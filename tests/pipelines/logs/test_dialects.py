@@ -80,7 +80,7 @@ def test_backslashes_before_quotes_are_not_taken_for_text(spark: SparkSession, t
     [
         (b"PAR1\x15\x04", "begins as Parquet, and logs.format is csv; set logs.format: parquet"),
         (b'{"user": 1}\n', "begins as JSON lines, and logs.format is csv; set logs.format: json"),
-        (b"ORC\x00", "begins as ORC, and logs.format is csv; set logs.format: orc"),
+        (b"ORC\x00\x01", "begins as ORC, and logs.format is csv; set logs.format: orc"),
         (b"PK\x03\x04\x00", "begins as a ZIP archive, and logs.format is csv; unpack it"),
     ],
 )
@@ -114,6 +114,15 @@ def test_days_that_are_left_out_may_hold_anything(spark: SparkSession, tmp_path:
     assert read(spark, settings) == [("u1", "i1")]
     with pytest.raises(LogsError, match="logs: holds no rows from the first day to 2025-01-01; correct"):
         read(spark, settings_of(tmp_path, tmp_path / "logs", last_date="2025-01-01"))
+
+
+def test_a_pattern_of_files_reads_no_others_of_a_day(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "logs" / "dt=2026-01-14"
+    folder.mkdir(parents=True)
+    (folder / "part-0.csv").write_text("user,item\nu1,i1\n")
+    (folder / "other.csv").write_text("user,item\nu9,i9\n")
+    dates = {"first_date": "2026-01-01", "last_date": "2026-01-31"}
+    assert read(spark, settings_of(tmp_path, tmp_path / "logs" / "dt=*" / "part-*.csv", **dates)) == [("u1", "i1")]
 
 
 def test_types_of_days_that_are_left_out_do_not_matter(spark: SparkSession, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ CASES: list[tuple[str | None, str | None, datetime | None]] = [
     ("2014102123", "yyyyMMddHH", datetime(2014, 10, 21, 23, tzinfo=UTC)),
     ("21/10/2014 23:05", "dd/MM/yyyy HH:mm", datetime(2014, 10, 21, 23, 5, tzinfo=UTC)),
     ("2014-13-01", "yyyy-MM-dd", None),
+    ("2014-10-21T23:05", "yyyy-MM-dd'T'HH:mm", datetime(2014, 10, 21, 23, 5, tzinfo=UTC)),
     ("x", "yyMMddHH", None),
     (None, "yyMMddHH", None),
     (None, None, None),
