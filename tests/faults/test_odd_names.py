@@ -59,7 +59,7 @@ def config(folder: Path, name: str, frame: pd.DataFrame, fields: dict[str, str],
             "last_date": "2026-01-01",
             "max_rejected": 0.1,
         },
-        negatives={"per_positive": 1, "replace": list(fields)[3], "never_seen_by": next(iter(fields))},
+        negatives={"per_positive": 1, "replace": list(fields)[-1], "never_seen_by": next(iter(fields))},
         model={"name": "fm", "embedding_dim": 4},
         train={"epochs": 1, "batch_size": 32},
     )
