@@ -1,4 +1,4 @@
-"""Train the model of the settings on a prepared dataset and write a bundle, in one process or on N Horovod ranks."""
+"""Train the model of the settings on a prepared dataset and write a bundle, in one process or on several ranks."""
 
 import argparse
 from collections.abc import Sequence

@@ -3,8 +3,10 @@
 Everything else is the same code. Whoever drops Spark 3.5 removes this module and calls Spark's own functions.
 """
 
+from collections.abc import Mapping
+
 import pyspark
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType, _parse_datatype_string
 
@@ -17,6 +19,7 @@ FILE_IN_ERROR = r"(?:reading file|footer for file:|CSV file:) (\S+?)\.?\s"
 """Where an error of Spark names the file that could not be read; Spark 3.5 does so in fewer errors than Spark 4."""
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
+_QUOTED = r'^"(NaN|[+-]?INF|[+-]?Infinity)"$'
 _STRICT = {"allowSingleQuotes": "false"}  # as in the parser of Spark 4's try_parse_json
 
 
@@ -44,6 +47,14 @@ def is_json(text: Column) -> Column:
         return F.try_parse_json(text).isNotNull()
     as_object, as_list = (F.from_json(text, type_, _STRICT) for type_ in ("map<string,string>", "array<string>"))
     return as_object.isNotNull() | as_list.isNotNull()
+
+
+def with_bare_numbers(read: DataFrame, texts: Mapping[str, Column]) -> DataFrame:
+    """JSON that was read as text, with NaN and Infinity as they are written: Spark 3.5 puts quotes around them."""
+    if not IS_SPARK_3:
+        return read
+    bare = {name: F.when(text.rlike(_QUOTED), F.translate(text, '"', "")) for name, text in texts.items()}
+    return read.withColumns({name: F.coalesce(bare[name], text) for name, text in texts.items()})
 
 
 def parse_struct(text: str) -> StructType:

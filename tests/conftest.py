@@ -105,8 +105,9 @@ def kinds(tmp_path_factory: pytest.TempPathFactory, shared_spark: SparkSession) 
 
 @pytest.fixture(autouse=True)
 def _unranked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests run as a single process even when something started them under horovodrun."""
-    for name in [name for name in os.environ if name.startswith("HOROVOD_")]:
+    """Tests run as a single process even when a launcher of ranks started them."""
+    of_torch = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    for name in [name for name in os.environ if name.startswith("HOROVOD_") or name in of_torch]:
         monkeypatch.delenv(name)
 
 

@@ -50,6 +50,11 @@ class RunSettings(Section):
         return None if is_local(self.path) else self.path / "checkpoints"
 
     @property
+    def rank_heartbeats(self) -> Path:
+        """Files by which the ranks of a training tell which of them is missing."""
+        return self.work / "ranks"
+
+    @property
     def history(self) -> Path:
         """Metrics of the training, one line of JSON per epoch."""
         return self.work / "history.jsonl"

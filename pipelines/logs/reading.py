@@ -18,6 +18,7 @@ from pipelines.logs.sources import PARTITION, find_logs
 from pipelines.logs.typed_files import read_typed_files
 from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
 from pipelines.spark import literal, url
+from pipelines.spark_compat import with_bare_numbers
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Location | None = None) -> DataFrame:
@@ -66,6 +67,7 @@ def _read_json(
 ) -> DataFrame:
     require_free_metadata(wanted, logs)
     raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
+    raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
     for name in lists:  # read as text, a list is its JSON
         text = column(name)
         elements = F.from_json(F.when(text.startswith("["), text), ArrayType(StringType()))

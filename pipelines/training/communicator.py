@@ -11,6 +11,8 @@ from afm_core.storage.publishing import Condition, do_not_ask
 class Communicator(Protocol):
     """One rank's connection to all ranks. Except for the constructor, all ranks must call every method alike."""
 
+    description: str
+    """How many ranks there are, and what connects them, for logs; empty for a single process."""
     rank: int
     size: int
     elastic: bool
@@ -48,7 +50,7 @@ class Communicator(Protocol):
 class SingleProcess:
     """The communicator of a training in one process: every sum over the ranks is the value itself."""
 
-    rank, size, elastic, local_rank, local_size = 0, 1, False, 0, 1
+    description, rank, size, elastic, local_rank, local_size = "", 0, 1, False, 0, 1
 
     def __init__(self, require_run: Condition = do_not_ask) -> None:
         self.require_run = require_run

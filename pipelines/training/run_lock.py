@@ -1,8 +1,7 @@
 """One training at a time writes to a run: two would remove each other's checkpoints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from afm_core.errors import AfmError
 from afm_core.settings.run import RunSettings
@@ -10,6 +9,7 @@ from afm_core.storage.locks import locked
 from afm_core.storage.owner_objects import owned
 from afm_core.storage.paths import is_local
 from afm_core.storage.publishing import Condition, do_not_ask
+from pipelines.training.collectives import Collectives
 
 OWNER = "training.json"
 
@@ -41,22 +41,16 @@ def held_run(run: RunSettings, take_over: bool) -> Iterator[Condition]:
 
 
 @contextmanager
-def run_held_by_rank_0(
-    run: RunSettings, take_over: bool, rank: int, broadcast: Callable[[Any], Any]
-) -> Iterator[Condition]:
-    """As `held_run`, for a training on several ranks. Rank 0 holds the run, and if it cannot, all ranks say so.
-
-    Args:
-        broadcast: returns what it was given on rank 0.
-    """
+def run_held_by_rank_0(run: RunSettings, take_over: bool, collectives: Collectives) -> Iterator[Condition]:
+    """As `held_run`, for a training on several ranks. Rank 0 holds the run, and if it cannot, all ranks say so."""
     with ExitStack() as held:
         condition, problem = do_not_ask, None
-        if rank == 0:
+        if collectives.rank == 0:
             try:
                 condition = held.enter_context(held_run(run, take_over))
             except AfmError as error:
                 problem = error
-        problem = broadcast(problem)
+        problem = collectives.broadcast_object(problem)
         if problem is not None:
             raise problem
         yield condition

@@ -92,7 +92,8 @@ def train(
             start_from(model, start, stage, shape)
         if parent_bundle:
             parent_bundle.copy_weights_to(model)
-        logger.training_started(stage.model.name, _kernel(model, shape, device), _flat(stage))
+        runs_on = "; ".join(filter(None, (_kernel(model, shape, device), ranks.description)))
+        logger.training_started(stage.model.name, runs_on, _flat(stage))
         checkpoints = Checkpoints(
             settings.run.checkpoints / stage.model.name,
             _provenance(unscaled, dataset, parent_bundle),

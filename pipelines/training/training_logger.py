@@ -68,18 +68,18 @@ class TrainingLogger:
             self._write_history("w", "")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
 
-    def training_started(self, model: str, kernel: str, settings: dict[str, Any]) -> None:
+    def training_started(self, model: str, runs_on: str, settings: dict[str, Any]) -> None:
         """Announce the training of a model.
 
         Args:
-            kernel: what computes it, as text.
+            runs_on: what computes it, and on how many ranks, as text.
             settings: by dotted key, for the tracker.
         """
         if self._tracker:
             self._tracker.training_started(model, settings)
         if self._is_active:
             self._events = EventFile(self._run.tensorboard / model)
-            messages.print(f"  {model:<4} {kernel}".rstrip())
+            messages.print(f"  {model:<4} {runs_on}".rstrip())
 
     def training_resumed(self, model: str, epochs: Sequence[Epoch], epoch: int, step: int) -> None:
         """Rewrite the history of a model whose training continues from a checkpoint."""

@@ -11,7 +11,7 @@ import torch
 
 from tests.support.files import ROOT
 from tests.support.processes import finish
-from tests.support.ranks import HOROVODRUN, TRAIN, needs_horovod, start_ranks
+from tests.support.ranks import HOROVODRUN, TORCHRUN, TRAIN, needs_horovod, start_ranks
 from tests.support.small import Small
 
 pytestmark = needs_horovod
@@ -22,22 +22,35 @@ def alone(small: Small, tmp_path_factory: pytest.TempPathFactory) -> dict:
     return on_global_batches(small, 1, tmp_path_factory.mktemp("alone") / "found.pt")
 
 
-def on_global_batches(small: Small, ranks: int, out: Path, exchange: str = "rows") -> dict:
+LAUNCHERS = {"horovodrun": [str(HOROVODRUN), "-np"], "torchrun": TORCHRUN}
+
+
+def on_global_batches(
+    small: Small, ranks: int, out: Path, exchange: str = "rows", launcher: str = "horovodrun"
+) -> dict:
     script = [sys.executable, str(ROOT / "tests" / "support" / "global_batches.py")]
     script += [str(small.config), str(out), exchange]
-    command = [str(HOROVODRUN), "-np", str(ranks), *script] if ranks > 1 else script
+    command = [*LAUNCHERS[launcher], str(ranks), *script] if ranks > 1 else script
     subprocess.run(command, check=True, capture_output=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
     return torch.load(out)
 
 
 @pytest.mark.parametrize(
-    ("ranks", "exchange"), [(2, "auto"), (2, "rows"), pytest.param(4, "rows", marks=pytest.mark.long)]
+    ("ranks", "exchange", "launcher"),
+    [
+        (2, "auto", "horovodrun"),
+        (2, "rows", "horovodrun"),
+        (2, "rows", "torchrun"),
+        pytest.param(2, "auto", "torchrun", marks=pytest.mark.long),
+        pytest.param(4, "rows", "horovodrun", marks=pytest.mark.long),
+        pytest.param(4, "rows", "torchrun", marks=pytest.mark.long),
+    ],
 )
 def test_the_same_global_batches_give_the_same_gradients_and_losses(
-    small: Small, alone: dict, tmp_path: Path, ranks: int, exchange: str
+    small: Small, alone: dict, tmp_path: Path, ranks: int, exchange: str, launcher: str
 ) -> None:
     """Whether ranks send the rows of a step or, as `auto` finds right for so few ids, their tables."""
-    ours = on_global_batches(small, ranks, tmp_path / "found.pt", exchange)
+    ours = on_global_batches(small, ranks, tmp_path / "found.pt", exchange, launcher)
     assert ours["gradients"].keys() == alone["gradients"].keys()
     for name, gradient in alone["gradients"].items():
         assert gradient.abs().max() > 0, name

@@ -1,4 +1,4 @@
-"""Two Horovod ranks that are cut short go on, and end as if they had not been."""
+"""Two ranks that are cut short go on, and end as if they had not been."""
 
 import signal
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
 from tests.support.processes import finish, start_job
-from tests.support.ranks import TRAIN, checkpoint_steps, kill_all, needs_horovod, ranks_at_step, start_ranks
+from tests.support.ranks import TRAIN, TWO_RANKS, checkpoint_steps, kill_all, needs_horovod, ranks_at_step, start_ranks
 from tests.support.small import Small
 
 pytestmark = needs_horovod
@@ -40,9 +40,13 @@ def test_two_ranks_that_were_killed_go_on(small: Small, straight: Path, tmp_path
     assert_same_outcome(config, straight)
 
 
-def test_horovodrun_that_is_asked_to_stop_leaves_a_checkpoint(small: Small, straight: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["horovodrun", pytest.param("torchrun", marks=pytest.mark.long)])
+def test_a_launcher_that_is_asked_to_stop_leaves_a_checkpoint(
+    small: Small, straight: Path, tmp_path: Path, launcher: str
+) -> None:
+    """The two add in other orders: one that goes on where the other was stopped ends as if it had not been."""
     config = small.training_config(tmp_path, {**TRAIN, "checkpoint_steps": 100_000})
-    process, _ = ranks_at_step(config, STEP)
+    process, _ = ranks_at_step(config, STEP, launch=TWO_RANKS[launcher])
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=120)
     # Not horovodrun's own exit code: it was once seen to be 0 on a busy machine. What the ranks did is what counts.

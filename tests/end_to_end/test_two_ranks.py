@@ -1,4 +1,4 @@
-"""Two real Horovod processes."""
+"""Two real processes, of Horovod and of torch.distributed: the behaviour suite of the communicators."""
 
 import json
 import subprocess
@@ -12,19 +12,22 @@ import torch
 from afm_core.bundle import read_bundle
 from tests.support.config import write_config
 from tests.support.files import ROOT
-from tests.support.ranks import HOROVODRUN, needs_horovod
+from tests.support.ranks import TWO_RANKS, needs_horovod
 from tests.support.small import Small
 
 pytestmark = needs_horovod
 
 
-def two_ranks(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [HOROVODRUN, "-np", "2", sys.executable, *map(str, arguments)]
+LAUNCHERS = {"horovodrun": "2 ranks by Horovod", "torchrun": "2 ranks by torch.distributed (gloo)"}
+
+
+def two_ranks(launcher: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*TWO_RANKS[launcher], sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Small, tmp_path: Path) -> None:
-    completed = two_ranks(ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
+    completed = two_ranks("horovodrun", ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
     assert completed.returncode == 0, completed.stderr
     ranks = [(tmp_path / f"rank-{rank}").read_text().splitlines() for rank in range(2)]
     assert len(ranks[0]) == len(ranks[1]), "one step each, or a rank waits for ever"
@@ -33,12 +36,14 @@ def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Smal
     assert sorted(seen) == sorted(stored)
 
 
-def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: Path, launcher: str) -> None:
     """The ranks agree bit for bit at the end, or the job fails; and the result is as good as one rank's."""
     config = write_config(tmp_path, small.settings.logs.path, dataset={"path": str(small.settings.dataset.path)})
-    completed = two_ranks(ROOT / "jobs" / "train.py", "--config", config)
+    completed = two_ranks(launcher, ROOT / "jobs" / "train.py", "--config", config)
     assert completed.returncode == 0, completed.stderr
     assert "2 rank(s)" in completed.stdout
+    assert LAUNCHERS[launcher] in completed.stdout + completed.stderr
     ours, alone = read_bundle(tmp_path / "run" / "bundle"), read_bundle(small.settings.run.bundle)
     assert ours.metrics["valid"] == pytest.approx(alone.metrics["valid"], abs=0.03)
     steps = {epoch["steps"] for epoch in ours.metrics["epochs"]}
@@ -48,31 +53,37 @@ def test_two_processes_train_the_model_that_one_trains(small: Small, tmp_path: P
 
 
 DISAGREE = """
-import sys
+import os, sys
 from pathlib import Path
 import torch
 from afm_core.settings import load_settings
 from pipelines.training.launcher import run_on_ranks
 
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # at once, or the ranks' words mix
+
 def work(ranks, _):
     torch.manual_seed(ranks.rank)
     layer = torch.nn.Linear(3, 3)
-    print("before", ranks.all_equal(layer))
+    say("before", ranks.all_equal(layer))
     ranks.broadcast(layer)
-    print("after", ranks.all_equal(layer))
+    say("after", ranks.all_equal(layer))
     layer(torch.ones(1, 3) * (1 + ranks.rank)).sum().backward()
     ranks.sum_gradients(layer.parameters(), compress=sys.argv[2] == "compressed")
-    print("gradient", layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))
+    say("gradient", layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))
 
 run_on_ranks(load_settings(Path(sys.argv[1])), work)
 """
 
 
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("how", ["plain", "compressed"])
-def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(small: Small, tmp_path: Path, how: str) -> None:
+def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(
+    small: Small, tmp_path: Path, how: str, launcher: str
+) -> None:
     script = tmp_path / "disagree.py"
     script.write_text(DISAGREE)
-    completed = two_ranks(script, small.config, how)
+    completed = two_ranks(launcher, script, small.config, how)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout.count("before False") == 2
     assert completed.stdout.count("after True") == 2

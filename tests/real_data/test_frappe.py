@@ -13,7 +13,7 @@ from pipelines.preparation.prepare import prepare
 from pipelines.spark import spark_session
 from tests.support.decoding import decoded
 from tests.support.files import ROOT
-from tests.support.ranks import HOROVODRUN, needs_horovod
+from tests.support.ranks import HOROVODRUN, TORCHRUN, needs_horovod
 
 PATHS = [ROOT / "data" / "frappe" / "frappe.csv", ROOT.parent / "shared" / "data" / "frappe" / "frappe.csv"]
 LOGS = next((path for path in PATHS if path.exists()), None)
@@ -58,11 +58,12 @@ def test_one_two_and_four_ranks_validate_alike_after_three_epochs(tmp_path: Path
     fm = ["model.name=fm", "train.epochs=3", "train.ema_decay=0", f"model.pooled_dropout={start_of_afm.pooled_dropout}"]
     fm += [f"train.{key}={getattr(start_of_afm, key)}" for key in ("overshoot_penalty", "optimizer", "learning_rate")]
     valid = {}
-    for ranks in (1, 2, 4):
-        run = tmp_path / f"ranks-{ranks}"
+    starts = {"one": [], "two": [str(HOROVODRUN), "-np", "2"], "four": [str(HOROVODRUN), "-np", "4"]}
+    for name, start in {**starts, "torch": [*TORCHRUN, "2"]}.items():
+        run = tmp_path / name
         settings = [part for text in [*fm, f"run.path={run}"] for part in ("--set", text)]
-        start = [str(HOROVODRUN), "-np", str(ranks)] if ranks > 1 else []
         command = [*start, sys.executable, str(ROOT / "jobs" / "train.py"), *config, *settings]
         subprocess.run(command, check=True, capture_output=True)
-        valid[ranks] = read_bundle(run / "bundle").metrics["valid"]
+        valid[name] = read_bundle(run / "bundle").metrics["valid"]
     assert max(valid.values()) - min(valid.values()) < 0.005, valid
+    assert abs(valid["torch"] - valid["two"]) < 0.003, valid

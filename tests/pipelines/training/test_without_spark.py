@@ -15,7 +15,6 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 import jobs.train
-import pipelines.training.horovod_communicator
 """
 
 
