@@ -29,6 +29,25 @@ def _time_format(text: str) -> str:
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 """How a column tells the time."""
 _Column = Annotated[str, Constrained(min_length=1)]
+_Columns = _Column | Annotated[tuple[_Column, ...], Constrained(min_length=2)]
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return text
+
+
+_RegularExpression = Annotated[str, Constrained(min_length=1), AfterValidator(_regular_expression)]
+
+
+def joined_name(columns: "str | tuple[str, ...]") -> str:
+    """The name of a column, or of the one that holds the values of several, with blanks between them."""
+    return columns if isinstance(columns, str) else " ".join(columns)
+
+
 _Share = Annotated[float, Constrained(ge=0.0, le=1.0)]
 _Count = Annotated[int, Constrained(ge=1)]
 _Buckets = Annotated[int, Constrained(ge=2, le=100_000_000)]
@@ -75,7 +94,18 @@ class _OfColumn(_Declaration):
         return (self.source,)
 
 
-class Categorical(_OfColumn):
+class _OfPart(_OfColumn):
+    extract: _RegularExpression | None = None
+    """Regular expression of the part of the column that is the value: its first group, or without groups all of what it
+    matches. Where it matches nothing, the value is missing."""
+
+    @property
+    def source(self) -> str:
+        """Column of the logs; with `extract` the one that the reader adds, which has the name of the field."""
+        return self.name if self.extract else super().source
+
+
+class Categorical(_OfPart):
     """Each distinct value is a feature."""
 
     kind: Literal["categorical"] = "categorical"
@@ -89,7 +119,7 @@ class Categorical(_OfColumn):
     """Maximum number of values with an id of their own, the most frequent ones."""
 
 
-class Hashed(_OfColumn):
+class Hashed(_OfPart):
     """Values are hashed into buckets. Nothing is fitted, and only a missing value is unknown."""
 
     kind: Literal["hashed"]
@@ -99,7 +129,7 @@ class Hashed(_OfColumn):
     """Whether values that differ only in case are one."""
 
 
-class Numeric(_OfColumn):
+class Numeric(_OfPart):
     """One feature whose x_i is the scaled number; with `scale: quantiles`, one feature per bucket."""
 
     kind: Literal["numeric"]
@@ -148,8 +178,9 @@ class Time(_Declaration):
     """A part of a timestamp, such as the hour; each of its values is a feature."""
 
     kind: Literal["time"]
-    of: _Column
-    """Column with the timestamp."""
+    of: _Columns
+    """Column with the timestamp. Several columns are joined with blanks, so that `[day, month, year]` has a `format` of
+    `d M yyyy`."""
     format: TimeFormat | None = None
     """Format of the timestamp: `epoch_s`, `epoch_ms` or `epoch_us`, seconds, milliseconds or microseconds since 1970; a
     pattern of Spark, such as `yyMMddHH` or `dd/MM/yyyy HH:mm`. Not set: ISO 8601, or seconds from 1990 to 2100."""
@@ -161,7 +192,12 @@ class Time(_Declaration):
     @property
     def sources(self) -> tuple[str, ...]:
         """Columns of the logs that the field reads."""
-        return (self.of,)
+        return (self.source,)
+
+    @property
+    def source(self) -> str:
+        """Column of the logs; of several, the one that the reader adds."""
+        return joined_name(self.of)
 
 
 class Crossed(_Declaration):
@@ -175,7 +211,7 @@ class Crossed(_Declaration):
 
 
 class Frequency(_Declaration):
-    """Frequency encoding: how often a value, or a combination of values, occurs among the training split's positives.
+    """Frequency encoding: how often a value, or a combination of values, occurs in the training split.
 
     A training instance does not count itself. The counts are stored beside the feature map.
     """
@@ -183,6 +219,8 @@ class Frequency(_Declaration):
     kind: Literal["frequency"]
     of: Annotated[tuple[FieldName, ...], Constrained(min_length=1)]
     """The fields whose values are counted together; each must have one id per event."""
+    counted: Literal["positives", "all"] = "positives"
+    """Instances that are counted: the `positives`, or `all`, as for impressions and clicks."""
     scale: Literal["log1p", "buckets"] = "log1p"
     """Scaling of the count n: `log1p`, one feature with x_i = ln(1 + n); `buckets`, one per half power of two."""
 

@@ -20,7 +20,7 @@ from afm_core.storage.urls import Url
 REGISTERED_MODELS = get_args(ModelSettings.model_fields["name"].annotation)
 _RESERVED_COLUMNS = {"label", "row_key", "dt", "weight"}
 _SCORE_COLUMNS = {"score", "model"}
-_SPLIT_RULES = ("random", "positive", "time", "leave_one_out")
+_SPLIT_RULES = ("random", "positive", "time", "leave_one_out", "column")
 
 
 def single_id_fields(fields: Sequence[Field]) -> list[str]:

@@ -5,10 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from afm_core.features.field import TimeFormat
+from afm_core.features.field import TimeFormat, joined_name
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 from afm_core.storage.locations import LocationSetting
 from afm_core.storage.paths import PublishedPath
+
+
+def _of_tabs(section: object) -> object:
+    """`format: tsv` is CSV with tabs."""
+    if isinstance(section, dict) and section.get("format") == "tsv":
+        return {"separator": "\t", **section, "format": "csv"}
+    return section
 
 
 def _tab(separator: object) -> object:
@@ -23,7 +30,7 @@ class LogsSettings(Section):
     `logs/2026-*.csv`, or the name of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
     `abfss://`, `hdfs://`, `file://`."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
-    """Format of the logs: `csv` with any separator, `json` lines, `parquet`, `orc`, or a `table` of
+    """Format of the logs: `csv` with any separator, `tsv` with tabs, `json` lines, `parquet`, `orc`, or a `table` of
     Spark's catalogue."""
     separator: Annotated[str, Field(min_length=1, max_length=8), BeforeValidator(_tab)] = ","
     """What separates the columns of a CSV file: a character, a tab as `\\t`, or several characters such as `::`."""
@@ -37,7 +44,10 @@ class LogsSettings(Section):
     """Values that mean that there is none, beside empty text, in every column and format. `NA` and `None` are not among
     them, because they are values where countries or titles are logged."""
     columns: tuple[ColumnName, ...] = ()
-    """Column names of CSV files without a header line. Not set: the first line of every file is a header."""
+    """Column names of CSV files without a header line. Not set: every file begins with a header, whose names say where
+    each column is in this file."""
+    optional: tuple[ColumnName, ...] = ()
+    """Columns that some files lack: their values are missing there. Without it such a CSV file stops the job."""
     separator_in: ColumnName | None = None
     """The one column of an unquoted CSV file whose values may contain the separator."""
     keys: tuple[ColumnName, ...] = ()
@@ -48,6 +58,11 @@ class LogsSettings(Section):
     """First day to read; `dt` partitions before it are ignored."""
     last_date: date | None = None
     """Last day to read; `dt` partitions after it are ignored."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_format(cls, section: object) -> object:
+        return _of_tabs(section)
 
 
 class LabelSettings(Section):
@@ -104,35 +119,54 @@ class SplitSettings(Section):
     valid: Share = 0.2
     """Share of the validation split, which chooses the epoch and the settings."""
     test: Share = 0.1
-    """Share of the test split, which measures the result once."""
+    """Share of the test split, which measures the result once; 0 for a last training on everything."""
     by: ColumnName = "random"
     """Unit that stays in one split: `random`, each instance by itself, as in the paper; `positive`, an event with its
     negatives; the name of a field, all instances with the same value; `time`, the last days are test, those before
-    them validation; `leave_one_out`, the last event of each value of `of` is test, the one before it validation.
-    `time` and `leave_one_out` ignore the shares."""
-    time: ColumnName | None = None
-    """Column with the date or timestamp of an event (`time`, `leave_one_out`). Without it `leave_one_out` orders the
-    events at random."""
+    them validation; `leave_one_out`, the last event of each value of `of` is test, the one before it validation;
+    `column`, as `column` says. `time`, `leave_one_out` and `column` ignore the shares."""
+    column: ColumnName | None = None
+    """Column of the logs with `train`, `valid` or `test` for each event (`column`); or their `split=train` folders."""
+    time: ColumnName | Annotated[tuple[ColumnName, ...], Field(min_length=2)] | None = None
+    """Column with the date or timestamp of an event (`time`, `leave_one_out`), or several, as `of` of a time field.
+    Without it `leave_one_out` orders the events at random."""
     time_format: TimeFormat | None = None
     """Format of that column, as `format` of a time field."""
     of: ColumnName | None = None
     """Field whose last events are left out (`leave_one_out`)."""
     valid_days: Positive = 1
     """Number of validation days, just before the test days (`time`)."""
-    test_days: Positive = 1
+    test_days: Annotated[int, Field(ge=0)] = 1
     """Number of test days, the last ones of the logs (`time`)."""
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> "SplitSettings":
         if abs(self.train + self.valid + self.test - 1.0) > 1e-9:
             raise ValueError("train, valid and test must sum to 1")
-        if min(self.train, self.valid, self.test) <= 0:
-            raise ValueError("train, valid and test must each be above 0")
+        if min(self.train, self.valid) <= 0:
+            raise ValueError("train and valid must each be above 0")
+        if (self.by == "column") != (self.column is not None):
+            raise ValueError("by column needs split.column, which nothing else uses")
         if self.by == "time" and self.time is None:
             raise ValueError("by time needs split.time, the column of the logs that holds it")
         if self.by == "leave_one_out" and self.of is None:
             raise ValueError("by leave_one_out needs split.of, the field whose last events are left out")
         return self
+
+    @property
+    def time_source(self) -> str | None:
+        """The column of `time`; of several, the one that the reader adds."""
+        return None if self.time is None else joined_name(self.time)
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there must be test rows."""
+        match self.by:
+            case "time":
+                return self.test_days > 0
+            case "column":
+                return False
+        return self.test > 0
 
 
 class DatasetSettings(Section):

@@ -4,6 +4,7 @@ They are computed after negatives are drawn, so that the values of a negative ar
 """
 
 from functools import reduce
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -30,31 +31,46 @@ def _crossed_id(feature_map: FeatureMap, ids: FieldIds, declared: Crossed) -> Co
     return F.coalesce(id_if_known, F.lit(ids.unknown_id))
 
 
-def count_combinations(positives: DataFrame, feature_map: FeatureMap) -> DataFrame:
-    """Contract `COUNT_TABLE`: the number of positives of each combination of ids, for all frequency fields.
+class Counted(NamedTuple):
+    """By what a frequency field counts, 1 if a row is counted, else 0."""
+
+    positives: Column
+    all: Column
+
+    def by(self, declared: Frequency) -> Column:
+        """For one field."""
+        return self.all if declared.counted == "all" else self.positives
+
+
+NOTHING_COUNTED = Counted(F.lit(0), F.lit(0))
+"""Of rows that are not those of the training split."""
+
+
+def count_combinations(rows: DataFrame, feature_map: FeatureMap, counted: Counted) -> DataFrame:
+    """Contract `COUNT_TABLE`: the number of rows of each combination of ids, for all frequency fields.
 
     Cost: one shuffle of the combinations. They are identified by 64-bit hashes: of n combinations, n^2 / 2^65 collide.
     """
     pairs = [
-        F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key"))
+        F.when(counted.by(declared) == 1, F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key")))
         for ids, declared in feature_map.frequencies
     ]
-    counted = positives.select(F.inline(F.array(*pairs))).groupBy("field", "key").agg(F.count(F.lit(1)).alias("count"))
-    return check_frame(counted, COUNT_TABLE)
+    keys = rows.select(F.inline(F.array_compact(F.array(*pairs))))
+    return check_frame(keys.groupBy("field", "key").agg(F.count(F.lit(1)).alias("count")), COUNT_TABLE)
 
 
-def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureMap, own: Column) -> DataFrame:
+def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureMap, own: Counted) -> DataFrame:
     """Add ids and x_i of the frequency fields. Cost: one join per field, a broadcast if the count table is small.
 
     Args:
         counts: contract `COUNT_TABLE`; None if the map has no frequency fields.
-        own: 1 if a row was counted and must not count itself, else 0.
+        own: the rows that were counted and must not count themselves.
     """
     for ids, declared in feature_map.frequencies:
         assert counts is not None
         table = counts.where(F.col("field") == ids.name).select(F.col("key").alias(_KEY), F.col("count").alias(_N))
         joined = rows.withColumn(_KEY, _key(declared)).join(table, _KEY, "left")
-        n, known = F.coalesce(_N, F.lit(0)) - own, _known(feature_map, declared)
+        n, known = F.coalesce(_N, F.lit(0)) - own.by(declared), _known(feature_map, declared)
         joined = joined.withColumn(ids.name, _count_id(ids, declared, n, known))
         if ids.x_column:
             x = F.when(known, F.log1p(n.cast("double"))).otherwise(1.0)

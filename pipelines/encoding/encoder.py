@@ -12,7 +12,7 @@ from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 from pipelines.encoding.co_occurrence import with_co_occurrences
-from pipelines.encoding.derived import with_counts, with_crossed
+from pipelines.encoding.derived import NOTHING_COUNTED, Counted, with_counts, with_crossed
 from pipelines.encoding.large_vocabularies import BROADCAST_VALUES, joined, value_column
 from pipelines.encoding.numbers import number_id, scaled
 from pipelines.encoding.values import has_vocabulary, text_value
@@ -50,17 +50,17 @@ class Encoding:
 def encode(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:
     """Encode all fields of a map, derived fields included, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding, keep, as_text), encoding.feature_map)
-    return with_counted_fields(encoded, encoding, F.lit(0))
+    return with_counted_fields(encoded, encoding, NOTHING_COUNTED)
 
 
-def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Column) -> DataFrame:
-    """Add the fields that are counted over the positives of the training split: frequency and co-occurrence fields.
+def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Counted) -> DataFrame:
+    """Add the fields that are counted in the training split: frequency and co-occurrence fields.
 
     Args:
-        own: 1 if a row is one of those positives and must not count itself, else 0.
+        own: the rows that were counted and must not count themselves.
     """
     counted = with_counts(rows, read_counts(rows, encoding), encoding.feature_map, own)
-    return with_co_occurrences(counted, encoding.pairs, encoding.feature_map, own)
+    return with_co_occurrences(counted, encoding.pairs, encoding.feature_map, own.positives)
 
 
 def encode_values(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:

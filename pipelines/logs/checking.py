@@ -13,6 +13,7 @@ from pipelines.contract_checks import check_frame
 from pipelines.contracts import REJECT_STRUCT, REJECT_TABLE, events
 from pipelines.logs.columns import CORRUPT, FILE, column
 from pipelines.logs.log_columns import LogColumns
+from pipelines.logs.reject_examples import example_of
 from pipelines.logs.rules import REJECT, judge_logs
 
 _CHANCE, _LEAST_USUAL = 1e-6, 0.5  # from 20 rows on, a column that is empty in all of them is no chance
@@ -155,7 +156,7 @@ def _stop_if_unusable(
 ) -> None:
     if not checked.rows_in:
         raise EmptyLogsError(_no_rows(settings, path))
-    _stop_if_too_many_rejects(checked.rejected, checked.rows_in, settings, path)
+    _stop_if_too_many_rejects(checked, settings, path)
     for name, rows in checked.present.items():
         if not rows and (usual is None or not is_chance(usual.get(name, 0.0), checked.rows_accepted)):
             rows_accepted = f"{checked.rows_accepted:,}"
@@ -170,13 +171,18 @@ def _no_rows(settings: Settings, path: Location) -> str:
     return f"{path}: holds no rows {between}; correct logs.first_date and logs.last_date"
 
 
-def _stop_if_too_many_rejects(rejected: dict[str, int], rows_in: int, settings: Settings, path: Location) -> None:
+def _stop_if_too_many_rejects(checked: CheckedLogs, settings: Settings, path: Location) -> None:
+    rejected, rows_in = checked.rejected, checked.rows_in
     total, allowed = sum(rejected.values()), settings.logs.max_rejected
     if total > allowed * rows_in:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(rejected.items()))
         raise LogsError(
             f"{path}: {total:,} of {rows_in:,} rows rejected ({total / rows_in:.2%}; {reasons}), "
-            f"allowed is logs.max_rejected = {allowed:.2%}; correct the logs, or allow more"
+            f"allowed is logs.max_rejected = {allowed:.2%}; for example {example_of(checked.rejects, settings.logs)}; "
+            "correct the logs, or allow more"
         )
     if total == rows_in:
-        raise LogsError(f"{path}: all {rows_in:,} rows rejected ({', '.join(sorted(rejected))}); correct the logs")
+        raise LogsError(
+            f"{path}: all {rows_in:,} rows rejected ({', '.join(sorted(rejected))}); for example "
+            f"{example_of(checked.rejects, settings.logs)}; correct the logs"
+        )

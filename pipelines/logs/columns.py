@@ -42,16 +42,16 @@ def without_marks(text: Column) -> Column:
 
 
 def require(wanted: Sequence[str], available: Sequence[str], logs: LogsSettings) -> None:
-    """Raise LogsError unless all wanted columns are available."""
-    missing = [name for name in wanted if name not in available]
+    """Raise LogsError unless all wanted columns are available, or may be missing."""
+    missing = [name for name in wanted if name not in available and name not in logs.optional]
     if missing:
-        listed = _listed(available) if available else "none: the file is empty"
+        found = listed(available) if available else "none: the file is empty"
         raise LogsError(
-            f"{logs.path}: column {', '.join(missing)} missing; found: {listed}; name columns of the logs in fields"
+            f"{logs.path}: column {', '.join(missing)} missing; found: {found}; name columns of the logs in fields"
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names for a message, made printable: a header may be anything, such as the bytes of an image."""
     text = "".join(character if character.isprintable() else "\ufffd" for character in ", ".join(names))
     return text if len(text) <= _LONGEST_LIST else f"{text[:_LONGEST_LIST]} ... ({len(names):,} in all)"
@@ -62,4 +62,4 @@ def require_once(names: Sequence[str], where: str) -> None:
     folded = [name.lower() for name in names]
     twice = list(dict.fromkeys(name for name in names if folded.count(name.lower()) > 1))
     if twice:
-        raise LogsError(f"{where} names {_listed(twice)} more than once; rename the columns")
+        raise LogsError(f"{where} names {listed(twice)} more than once; rename the columns")

@@ -1,13 +1,12 @@
 """Reading CSV: first as lines, then parsed into columns."""
 
-import csv
 import re
 from collections.abc import Collection, Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, DataFrameReader
 from pyspark.sql import functions as F
 
-from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from pipelines.logs.columns import (
     CORRUPT,
@@ -21,47 +20,69 @@ from pipelines.logs.columns import (
     text_schema,
     without_marks,
 )
-from pipelines.logs.sources import PARTITION
+from pipelines.logs.csv_headers import headers_of
+from pipelines.logs.files.tree import FileTree
+from pipelines.logs.sources import PARTITION, LogSources
+from pipelines.spark import literal
 
 _LINE, _VALUES, _ROW = "value", f"{OURS}values", f"{OURS}row"
 _NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
 _JAVA_NAMES = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}
-_OTHER_FORMATS = {
-    r"PAR1.*[\x00-\x08\ufffd]": ("Parquet", "set logs.format: parquet"),
-    r"ORC.*[\x00-\x08\ufffd]": ("ORC", "set logs.format: orc"),  # a header may begin with ORCID
-    r'\{\s*["}]': ("JSON lines", "set logs.format: json"),
-    r"PK\x03\x04": ("a ZIP archive", "unpack it"),
-    r"Obj\x01": ("Avro", "write the logs as Parquet, ORC, JSON lines or CSV"),
-}
-"""How the first line of other formats begins."""
 _MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
 
 
 def read_csv(
-    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: Sequence[str], lists: Collection[str]
+    reader: DataFrameReader,
+    tree: FileTree,
+    logs: LogsSettings,
+    sources: LogSources,
+    wanted: Sequence[str],
+    lists: Collection[str],
 ) -> DataFrame:
-    """Read lines and parse them here, because unpaired quotes can only be recognised in the whole line."""
+    """Read lines and parse them here, because unpaired quotes can only be recognised in the whole line.
+
+    Files with different headers are read apart, so that columns go by their names.
+    """
+    paths = [literal(path) for path in sources.paths]
     text = reader.text(paths)
     partitions = text.columns[1:]
-    if logs.encoding == "latin-1":
-        text = text.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), _JAVA_NAMES[logs.encoding]))
+    in_files = [name for name in wanted if name not in partitions]
     if logs.columns:
-        names, lines = list(logs.columns), text.withColumn(CORRUPT, F.lit(None).cast("string"))
+        names = list(logs.columns)
         require_once(names, f"{logs.path}: logs.columns")
-    else:
-        first = text.where(F.trim(_LINE) != "").first()
-        header = "" if first is None else first[_LINE]
-        _require_text(header, logs)
-        names = [name or f"_c{index}" for index, name in enumerate(_split_header(header, logs))]
-        require_once(names, f"{logs.path}: the header")
-        lines = _lines_below_header(header, reader.option("encoding", _JAVA_NAMES[logs.encoding]), paths)
-        lines = lines.where(F.coalesce(F.col(_LINE) != header, F.lit(True)))  # of files that were joined
-    require(wanted, [*names, *[name for name in partitions if name not in names]], logs)
+        require(in_files, names, logs)
+        if logs.encoding == "latin-1":
+            text = text.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), _JAVA_NAMES[logs.encoding]))
+        lines = text.withColumn(CORRUPT, F.lit(None).cast("string"))
+        return _parsed(lines, names, logs, wanted, lists, partitions)
+    reader = reader.option("encoding", _JAVA_NAMES[logs.encoding])
+    headers = headers_of(tree, sources.files, logs, in_files)
+    frames = []
+    for header in headers:
+        read = paths if len(headers) == 1 else [literal(file) for file in header.files]
+        lines = _lines_below_header(header.line, reader, read)
+        lines = lines.where(F.coalesce(F.col(_LINE) != header.line, F.lit(True)))  # of files that were joined
+        frames.append(_parsed(lines, header.names, logs, wanted, lists, partitions))
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _parsed(
+    lines: DataFrame,
+    names: list[str],
+    logs: LogsSettings,
+    wanted: Sequence[str],
+    lists: Collection[str],
+    partitions: Sequence[str],
+) -> DataFrame:
     line = F.coalesce(CORRUPT, _LINE)
     folders = [column(name) for name in partitions if name == PARTITION or name in wanted]
     rows = lines.where(F.trim(line) != "").select(*folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE))
     rows = _with_values(rows, names, logs)
-    columns = {name: _value(names.index(name), logs) for name in wanted if name not in partitions}
+    columns = {
+        name: _value(names.index(name), logs) if name in names else F.lit(None).cast("string")
+        for name in wanted
+        if name not in partitions
+    }
     for name in columns.keys() & set(lists):
         columns[name] = without_marks(columns[name])
     return rows.select(
@@ -70,29 +91,6 @@ def read_csv(
         FILE,
         F.when(_is_malformed(len(names), logs), F.col(_LINE)).alias(CORRUPT),
     )
-
-
-def _split_header(header: str, logs: LogsSettings) -> list[str]:
-    if logs.separator_in is not None or not header:
-        return []
-    if len(logs.separator) > 1:
-        return [name.strip(logs.quote or None) for name in header.split(logs.separator)]
-    escape = None if logs.escape == logs.quote else logs.escape
-    quoted_header = csv.reader(
-        [header],
-        delimiter=logs.separator,
-        quotechar=logs.quote or None,
-        quoting=csv.QUOTE_MINIMAL if logs.quote else csv.QUOTE_NONE,
-        escapechar=escape,
-    )
-    return next(quoted_header)
-
-
-def _require_text(header: str, logs: LogsSettings) -> None:
-    """Raise LogsError where the first bytes of the logs are those of another format."""
-    for start, (format_, remedy) in _OTHER_FORMATS.items():
-        if re.match(start, header, re.DOTALL):
-            raise LogsError(f"{logs.path}: begins as {format_}, and logs.format is csv; {remedy}")
 
 
 def _lines_below_header(header: str, reader: DataFrameReader, paths: list[str]) -> DataFrame:

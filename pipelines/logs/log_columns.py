@@ -5,9 +5,33 @@ from functools import cached_property
 from typing import Self
 
 from afm_core.errors import LogsError
-from afm_core.features import Tags
+from afm_core.features import Categorical, Hashed, Numeric, Tags, Time
+from afm_core.features.field import joined_name
 from afm_core.settings import Settings
 from pipelines.logs.columns import OURS, require_once
+
+
+@dataclass(frozen=True)
+class DerivedColumn:
+    """A column that the reader makes of the columns of the logs, before anything judges or encodes it."""
+
+    name: str
+    sources: tuple[str, ...]
+    """Joined with blanks."""
+    pattern: str | None = None
+    """Regular expression of the part that is the value."""
+
+    @classmethod
+    def of(cls, settings: Settings, *, labelled: bool) -> tuple[Self, ...]:
+        """Those of the settings, each once."""
+        parts = [
+            field for field in settings.fields if isinstance(field, Categorical | Hashed | Numeric) and field.extract
+        ]
+        derived = [cls(field.source, (field.column or field.name,), field.extract) for field in parts]
+        times = [field.of for field in settings.fields if isinstance(field, Time)]
+        times += [settings.split.time] if labelled and settings.split.time else []
+        derived += [cls(joined_name(columns), columns) for columns in times if not isinstance(columns, str)]
+        return tuple(dict.fromkeys(derived))
 
 
 @dataclass(frozen=True)
@@ -22,6 +46,8 @@ class LogColumns:
     """Those of them that hold several values per event."""
     label_sources: tuple[str, ...]
     """Label, weight and time of the split; empty where only scores are wanted."""
+    derived: tuple[DerivedColumn, ...]
+    """Those of all these columns that the logs do not have."""
     labelled: bool
     """Whether events must have a label and a weight, where the settings name columns for them."""
 
@@ -33,16 +59,19 @@ class LogColumns:
             LogsError: two of them differ in case alone, or one has a name of ours.
         """
         sources = [source for field in settings.fields for source in field.sources]
-        label = (settings.label.column, settings.label.weight, settings.split.time) if labelled else ()
+        split = settings.split
+        label = (settings.label.column, settings.label.weight, split.time_source, split.column) if labelled else ()
         columns = cls(
             keys=settings.logs.keys,
             field_sources=tuple(dict.fromkeys(sources)),
             tag_sources=frozenset(field.source for field in settings.fields if isinstance(field, Tags)),
             label_sources=tuple(filter(None, label)),
+            derived=DerivedColumn.of(settings, labelled=labelled),
             labelled=labelled,
         )
         require_once(columns.names, f"{settings.name}: the settings")
-        for name in columns.names:
+        columns._require_free_names(settings)
+        for name in (*columns.names, *columns.in_files):
             if name.startswith(OURS):
                 raise LogsError(
                     f"{settings.name}: the settings name column {name!r}; names that begin with an underscore and a "
@@ -54,6 +83,29 @@ class LogColumns:
     def names(self) -> tuple[str, ...]:
         """All columns to read, each once: keys, then those of the fields, then those of the label."""
         return tuple(dict.fromkeys([*self.keys, *self.field_sources, *self.label_sources]))
+
+    @cached_property
+    def in_files(self) -> tuple[str, ...]:
+        """The columns of the logs themselves, each once."""
+        sources = {each.name: each.sources for each in self.derived}
+        return tuple(dict.fromkeys(source for name in self.names for source in sources.get(name, (name,))))
+
+    def _require_free_names(self, settings: Settings) -> None:
+        """What a field extracts is a column with the name of the field: nothing else may read a column of that name."""
+        extracted = {each.name: each for each in self.derived if each.pattern}
+        for field in settings.fields:
+            for source in field.sources:
+                if source in extracted and field.name != source:
+                    raise LogsError(
+                        f"{settings.name}: field {field.name} reads column {source}, which is the name of a field that "
+                        "extracts its values; rename that field"
+                    )
+        for name in (*self.keys, *self.label_sources):
+            if name in extracted:
+                raise LogsError(
+                    f"{settings.name}: column {name} is read by itself, and is the name of a field that extracts its "
+                    "values; rename that field"
+                )
 
     @property
     def score_keys(self) -> tuple[str, ...]:

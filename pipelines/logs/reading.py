@@ -1,9 +1,11 @@
 """Reading raw logs of any supported format as columns of text."""
 
+import re
 from collections.abc import Collection, Sequence
+from functools import reduce
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType
 
@@ -13,8 +15,8 @@ from afm_core.storage.locations import Location
 from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
 from pipelines.logs.files.opening import file_tree
-from pipelines.logs.log_columns import LogColumns
-from pipelines.logs.sources import PARTITION, find_logs
+from pipelines.logs.log_columns import DerivedColumn, LogColumns
+from pipelines.logs.sources import PARTITION, LogSources, find_logs
 from pipelines.logs.typed_files import read_typed_files
 from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
 from pipelines.spark import literal, url
@@ -32,27 +34,35 @@ def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, nigh
     Raises:
         LogsError: there are no logs, a column is missing, or a column does not hold plain values.
     """
-    wanted, lists = columns.names, columns.tag_sources
+    wanted, lists = columns.in_files, columns.tag_sources
     if night is not None:  # errors name what is read
         logs = logs.model_copy(update={"path": night})
     if logs.format == "table" and night is None:
         raw = _within_dates(columns_as_text(_table(spark, logs), logs, wanted, lists), logs)
     else:
         raw = _read_files(spark, logs, night, wanted, lists)
-    return raw.select(*map(column, wanted), CORRUPT, FILE)
+    derived = {each.name: _derived(each) for each in columns.derived}
+    return raw.select(*[derived.get(name, column(name)) for name in columns.names], CORRUPT, FILE)
+
+
+def _derived(made: DerivedColumn) -> Column:
+    text = reduce(lambda left, right: F.concat(left, F.lit(" "), right), map(column, made.sources))
+    if made.pattern:
+        text = F.regexp_extract(text, made.pattern, min(1, re.compile(made.pattern).groups))
+    return text.alias(made.name)
 
 
 def _read_files(
     spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
-    sources = find_logs(file_tree(night or logs.path, lambda: spark), logs, is_night=night is not None)
-    paths = [literal(path) for path in sources.paths]
+    tree = file_tree(night or logs.path, lambda: spark)
+    sources = find_logs(tree, logs, is_night=night is not None)
     reader = spark.read.option("basePath", url(sources.base))
     match logs.format:
         case "csv":
-            return read_csv(reader, logs, paths, wanted, lists)
+            return read_csv(reader, tree, logs, sources, wanted, lists)
         case "json":
-            raw = _read_json(reader, logs, paths, wanted, lists)
+            raw = _read_json(reader, logs, sources, wanted, lists)
         case "parquet" | "orc":
             raw = read_typed_files(reader.format(logs.format), logs, sources, wanted, lists)
         case "table":
@@ -63,9 +73,10 @@ def _read_files(
 
 
 def _read_json(
-    reader: DataFrameReader, logs: LogsSettings, paths: list[str], wanted: Sequence[str], lists: Collection[str]
+    reader: DataFrameReader, logs: LogsSettings, sources: LogSources, wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
     require_free_metadata(wanted, logs)
+    paths = [literal(path) for path in sources.paths]
     raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
     raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
     for name in lists:  # read as text, a list is its JSON

@@ -9,7 +9,7 @@ from afm_core.features import Categorical, Field, Numeric, Time
 from afm_core.settings import Settings
 from pipelines.logs.columns import CORRUPT, FILE, LIST, OURS, column
 from pipelines.logs.log_columns import LogColumns
-from pipelines.logs.values import is_label, is_number, timestamp
+from pipelines.logs.values import given_split, is_label, is_number, timestamp
 from pipelines.spark_compat import is_json, is_valid_utf8, try_cast
 
 _REPLACEMENT_CHARACTER = "\ufffd"  # what Spark puts where bytes are not UTF-8
@@ -47,7 +47,7 @@ def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
             yield F.when(column(source).isNull(), _broken("missing", source))
     for field in settings.fields:
         yield from _kind_rules(field)
-    label, time = settings.label, settings.split.time
+    label, split = settings.label, settings.split
     if columns.labelled and label.column:
         yield F.when(column(label.column).isNull(), _broken("missing", label.column))
         yield F.when(~is_label(label), _broken("not_a_label", label.column))
@@ -55,8 +55,11 @@ def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
         value = column(label.weight)
         is_weight = is_number(value) & (try_cast(value, "float") >= 0) & (try_cast(value, "float") < float("inf"))
         yield F.when(~F.coalesce(is_weight, F.lit(False)), _broken("not_a_weight", label.weight))
-    if columns.labelled and time:
-        yield F.when(timestamp(column(time), settings.split.time_format).isNull(), _broken("not_a_timestamp", time))
+    if columns.labelled and split.time_source:
+        time = split.time_source
+        yield F.when(timestamp(column(time), split.time_format).isNull(), _broken("not_a_timestamp", time))
+    if columns.labelled and split.column:
+        yield F.when(given_split(split.column).isNull(), _broken("not_a_split", split.column))
 
 
 def _text_rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
@@ -112,9 +115,9 @@ def _kind_rules(field: Field) -> Iterator[Column]:
             if field.missing == "reject":
                 yield F.when(value.isNull(), _broken("missing", field.source))
         case Time():
-            value = column(field.of)
+            value = column(field.source)
             yield F.when(
-                value.isNotNull() & timestamp(value, field.format).isNull(), _broken("not_a_timestamp", field.of)
+                value.isNotNull() & timestamp(value, field.format).isNull(), _broken("not_a_timestamp", field.source)
             )
 
 

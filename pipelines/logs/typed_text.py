@@ -58,7 +58,10 @@ def columns_as_text(
     require_once(raw.columns, f"{logs.path}: the schema")
     if keep_metadata:
         require_free_metadata(raw.columns, logs)
-    columns = [_plain(name, raw.schema[name].dataType, name in lists, logs) for name in wanted]
+    columns = [
+        _plain(name, raw.schema[name].dataType if name in raw.columns else NullType(), name in lists, logs)
+        for name in wanted
+    ]
     others = [name for name in (PARTITION, FILE) if name in raw.columns and name not in wanted]
     kept = [*others, METADATA] if keep_metadata else others
     return raw.select(*columns, *kept, F.lit(None).cast("string").alias(CORRUPT))

@@ -41,9 +41,15 @@ def timestamp(text: Column, format: str | None = None) -> Column:
     return F.when(is_plausible, F.timestamp_seconds(number)).when(text.rlike(_ISO), try_cast(text, "timestamp"))
 
 
+def given_split(name: str) -> Column:
+    """The split that a column of the logs says: 0 train, 1 valid, 2 test; null where it says none of them."""
+    text = F.lower(column(name))
+    return F.when(text == "train", 0).when(text.isin("valid", "validation"), 1).when(text == "test", 2)
+
+
 def part_of_time(field: Time) -> Column:
     """The value of a time field as text."""
-    local = F.from_utc_timestamp(timestamp(column(field.of), field.format), field.timezone)
+    local = F.from_utc_timestamp(timestamp(column(field.source), field.format), field.timezone)
     monday_is_0 = F.weekday(local)
     parts = {
         "hour": F.hour(local),

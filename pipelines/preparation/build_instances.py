@@ -11,7 +11,7 @@ from afm_core.settings import Settings
 from pipelines.contract_checks import Contract, check_frame
 from pipelines.contracts import LABEL, WEIGHT, instances
 from pipelines.encoding.co_occurrence import count_pairs
-from pipelines.encoding.derived import count_combinations, with_crossed
+from pipelines.encoding.derived import Counted, count_combinations, with_crossed
 from pipelines.encoding.encoder import Encoding, encode_values, with_counted_fields
 from pipelines.encoding.feature_table import scan_feature_table, write_count_table, write_pair_table
 from pipelines.logs.checking import CheckedLogs
@@ -21,7 +21,7 @@ from pipelines.logs.values import label_value, weight_value
 from pipelines.preparation.negatives.candidates import write_candidates
 from pipelines.preparation.negatives.expansion import with_negatives
 from pipelines.preparation.row_keys import parts_of_heavy_groups, with_content_hashes, with_row_keys
-from pipelines.preparation.splits import SPLIT, SPLIT_COLUMNS, with_split, with_time
+from pipelines.preparation.splits import SPLIT, SPLIT_COLUMNS, with_basis, with_split
 
 CANDIDATES_FOLDER = "_candidates"
 """Folder of the negative candidates while a dataset is being built."""
@@ -63,7 +63,9 @@ def _encode(hashed: DataFrame, settings: Settings, columns: LogColumns, encoding
     """Encoded fields, label and weight in place of the columns of the logs."""
     labels = {LABEL: label_value(settings.label), WEIGHT: weight_value(settings.label)}
     # Under names of ours until the fields have read the logs, whose columns may be called label and weight.
-    labelled = with_time(hashed, settings.split).withColumns({f"{OURS}{name}": value for name, value in labels.items()})
+    labelled = with_basis(hashed, settings.split).withColumns(
+        {f"{OURS}{name}": value for name, value in labels.items()}
+    )
     kept = [name for name in labelled.columns if name not in columns.names]
     return encode_values(labelled, encoding, kept).withColumnsRenamed({f"{OURS}{name}": name for name in labels})
 
@@ -74,9 +76,11 @@ def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:
     if not feature_map.frequencies and not feature_map.co_occurrences:
         return rows
     rows = rows.persist()
-    is_counted = (F.col(LABEL) > 0) & (F.col(SPLIT) == 0)
+    in_train = F.col(SPLIT) == 0
+    is_counted = (F.col(LABEL) > 0) & in_train
+    own = Counted(positives=is_counted.cast("int"), all=in_train.cast("int"))
     if feature_map.frequencies:
-        write_count_table(count_combinations(rows.where(is_counted), feature_map), encoding.counts)
+        write_count_table(count_combinations(rows.where(in_train), feature_map, own), encoding.counts)
     if feature_map.co_occurrences:
         write_pair_table(count_pairs(rows.where(is_counted), feature_map), encoding.pairs)
-    return with_counted_fields(rows, encoding, is_counted.cast("int"))
+    return with_counted_fields(rows, encoding, own)

@@ -69,7 +69,8 @@ def plan_table(settings: Settings, extend: Path | None = None) -> Table:
     """What a preparation with these settings would do."""
     split, label = settings.split, settings.label
     by_rule = {
-        "time": f"last {split.test_days} days of {split.time} for test, the {split.valid_days} days before for valid",
+        "time": f"last {split.test_days} days of {split.time_source} for test, the {split.valid_days} before for valid",
+        "column": f"as column {split.column} says",
         "leave_one_out": f"last event of each {split.of} for test, the event before for valid",
     }
     shares = f"train {split.train:.0%}, valid {split.valid:.0%}, test {split.test:.0%}, by {split.by}"

@@ -26,7 +26,7 @@ def require_every_split(rows: Mapping[str, int], settings: Settings, events: Dat
     Raises:
         LogsError: with the cause.
     """
-    empty = [name for name, count in rows.items() if not count]
+    empty = [name for name, count in rows.items() if not count and (name != "test" or settings.split.has_test)]
     if not empty:
         return
     split, total = settings.split, sum(rows.values())
@@ -39,6 +39,8 @@ def require_every_split(rows: Mapping[str, int], settings: Settings, events: Dat
                 f"{problem}; test is the last positive of each value of {split.of}, valid the one before it, train all "
                 f"others: no value has enough of them; use more logs, or split.by: time or random"
             )
+        case "column":
+            raise LogsError(f"{problem}; no accepted row says so in column {split.column}; correct the logs")
         case "random" | "positive" if total < _FEW:
             messages.print(f"  {problem.removeprefix(f'{settings.logs.path}: ')}, of {total} instances in all")
         case _:
@@ -47,7 +49,7 @@ def require_every_split(rows: Mapping[str, int], settings: Settings, events: Dat
 
 def _last_days(settings: Settings, events: DataFrame) -> str:
     split = settings.split
-    time = timestamp(column(split.time or ""), split.time_format)
+    time = timestamp(column(split.time_source or ""), split.time_format)
     seconds = events.agg(F.max(F.unix_seconds(time)), F.min(F.unix_seconds(time))).first()
     assert seconds is not None
     last, first = (datetime.fromtimestamp(value, UTC).date() for value in seconds)

@@ -7,7 +7,7 @@ from pyspark.sql.types import IntegerType, LongType, StructField
 from afm_core.settings.data import SplitSettings
 from pipelines.contracts import LABEL, ROW_KEY
 from pipelines.logs.columns import OURS, column
-from pipelines.logs.values import timestamp
+from pipelines.logs.values import given_split, timestamp
 from pipelines.preparation.negatives.expansion import POSITIVE_KEY
 
 SPLIT, ORDER, UNIT = (f"{OURS}{name}" for name in ("split", "order", "unit"))
@@ -16,15 +16,19 @@ SPLIT_COLUMNS = (
     StructField(ORDER, LongType(), nullable=False),  # hash whose order is the order of the rows in the files
     StructField(UNIT, LongType()),  # instances with the same unit must be in the same split
 )
-_MICROSECONDS, _RANK, _NUMBER = (f"{OURS}{name}" for name in ("microseconds", "rank from the end", "number"))
+_MICROSECONDS, _GIVEN = (f"{OURS}{name}" for name in ("microseconds", "given split"))
+_RANK, _NUMBER = (f"{OURS}{name}" for name in ("rank from the end", "number"))
 _DAY = 86_400_000_000
 
 
-def with_time(events: DataFrame, split: SplitSettings) -> DataFrame:
-    """Add the microseconds since 1970 that splits by time need, from the column of the logs."""
-    if not split.time:
-        return events
-    return events.withColumn(_MICROSECONDS, F.unix_micros(timestamp(column(split.time), split.time_format)))
+def with_basis(events: DataFrame, split: SplitSettings) -> DataFrame:
+    """Add what the columns of the logs say about the split: microseconds since 1970, or the split itself."""
+    basis = {}
+    if split.time_source:
+        basis[_MICROSECONDS] = F.unix_micros(timestamp(column(split.time_source), split.time_format))
+    if split.column:
+        basis[_GIVEN] = given_split(split.column)
+    return events.withColumns(basis) if basis else events
 
 
 def with_split(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
@@ -57,7 +61,7 @@ def _with_ranks(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
         last = rows.agg(F.max(day)).collect()[0][0]
         return rows.withColumn(_RANK, F.lit(last) - day)
     assert split.of is not None
-    latest_first = [F.desc_nulls_last(_MICROSECONDS)] if split.time else []
+    latest_first = [F.desc_nulls_last(_MICROSECONDS)] if split.time_source else []
     by_hash = F.xxhash64(F.lit(seed), F.lit("last"), ROW_KEY)
     number = F.row_number().over(Window.partitionBy(split.of).orderBy(*latest_first, by_hash))
     last_two = rows.where(F.col(LABEL) > 0).withColumn(_NUMBER, number).where(F.col(_NUMBER) <= 2)
@@ -67,12 +71,12 @@ def _with_ranks(rows: DataFrame, split: SplitSettings, seed: int) -> DataFrame:
 
 def _unit(split: SplitSettings) -> Column:
     """What decides the split of an instance."""
-    keys = {"random": ROW_KEY, "positive": POSITIVE_KEY, "leave_one_out": POSITIVE_KEY, "time": _RANK}
+    keys = {"random": ROW_KEY, "time": _RANK, **dict.fromkeys(("positive", "leave_one_out", "column"), POSITIVE_KEY)}
     return F.col(keys.get(split.by, split.by)).cast("long")
 
 
 def _split_number(split: SplitSettings, seed: int, unit: Column) -> Column:
-    """The split: by the rank from the end, or by a hash of (seed, unit)."""
+    """The split: as given, by the rank from the end, or by a hash of (seed, unit)."""
     rank = F.col(_RANK)
     match split.by:
         case "time":
@@ -80,9 +84,12 @@ def _split_number(split: SplitSettings, seed: int, unit: Column) -> Column:
             return F.when(rank < split.test_days, 2).when(in_valid, 1).otherwise(0)
         case "leave_one_out":
             return F.when(rank == 0, 2).when(rank == 1, 1).otherwise(0)
+        case "column":
+            return F.coalesce(F.col(_GIVEN), F.lit(0))
     hashed = F.xxhash64(F.lit(seed), F.lit("split"), unit)
     uniform = F.shiftrightunsigned(hashed, 11) / F.lit(float(1 << 53))
-    return F.when(uniform < split.train, 0).when(uniform < split.train + split.valid, 1).otherwise(2)
+    last = 2 if split.test else 1  # the shares may add up to a little less than 1
+    return F.when(uniform < split.train, 0).when(uniform < split.train + split.valid, 1).otherwise(last)
 
 
 def _shuffle_key(split: SplitSettings, seed: int) -> Column:

@@ -86,7 +86,7 @@ class Recommending:
             "item": item,
             "items": items_digest(self.settings, self.spark),
             "popular_items": self.settings.recommend.popular_items,
-            "time": self.settings.split.time,
+            "time": self.settings.split.time_source,
         }
 
     def check_bundle(self, bundle: Bundle) -> None:
@@ -158,7 +158,7 @@ class Recommending:
 
 def _latest_contexts(events: DataFrame, settings: Settings, bundle: Bundle, user: str) -> DataFrame:
     """Contract `user_contexts`: the latest event of each user, encoded."""
-    order = [settings.split.time] if settings.split.time in events.columns else []
+    order = [settings.split.time_source] if settings.split.time_source in events.columns else []
     names = list(dict.fromkeys([*order, *sorted(events.columns)]))
     latest = F.max(F.struct(*[column(name) for name in names])).alias("_latest")
     rows = events.groupBy(column(user).alias(USER_KEY)).agg(latest).select(USER_KEY, "_latest.*")

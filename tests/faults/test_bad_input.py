@@ -50,10 +50,10 @@ def empty_folder(path: Path) -> dict:
     return {"path": str(path / "logs"), "format": "csv"}
 
 
-def two_headers(path: Path) -> dict:
+def column_lost(path: Path) -> dict:
     (path / "logs").mkdir()
     (path / "logs" / "a.csv").write_text(HEADER + GOOD)
-    (path / "logs" / "b.csv").write_text("app,user\n" + GOOD)
+    (path / "logs" / "b.csv").write_text("user,song\n" + GOOD)
     return {"path": str(path / "logs"), "format": "csv"}
 
 
@@ -74,7 +74,10 @@ CASES: dict[str, tuple[Callable[[Path], dict], str]] = {
         lambda path: as_csv(path, HEADER + GOOD[:-6] + "u1\nu2,a,x\n"),
         "2 of 101 rows rejected (1.98%; malformed 2), allowed is logs.max_rejected = 1.00%",
     ),
-    "files with other headers": (two_headers, "b.csv: cannot be read: CSV header does not conform to the schema"),
+    "column missing from one csv": (
+        column_lost,
+        "b.csv: column app missing, which other files have; found: user, song",
+    ),
     "not a number": (lambda path: as_csv(path, HEADER + GOOD + "x9,a1\n" * 3), "not_an_integer user 103"),
 }
 

@@ -1,15 +1,20 @@
 """Files that Spark's Hadoop connectors reach, listed on the driver with the credentials that Spark reads them with."""
 
 import glob
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Self
 
 from afm_core.errors import LogsError
+from afm_core.storage.locations import Location
 from afm_core.storage.urls import Url
 from pipelines.logs.files.hadoop_client import AbsentError, HadoopClient
 from pipelines.logs.files.tree import Match
 from pipelines.spark_on_demand import SparkOnDemand
+
+_AT_ONCE = 16  # first lines, each of which waits for the server
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,16 @@ class HadoopTree:
         """Names of the folders in this folder, sorted; none where it does not exist."""
         with self._client() as client:
             return client.entries(self.path, folders_only=True)
+
+    def first_lines(self, files: Sequence[Location]) -> list[bytes | None]:
+        """The first line that is not blank of each file.
+
+        Raises:
+            LogsError: a file cannot be read.
+        """
+        urls = [file for file in files if isinstance(file, Url)]
+        with self._client() as client, ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(client.first_line, urls))
 
     def read(self) -> bytes:
         """Content of the file.

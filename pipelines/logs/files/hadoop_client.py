@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from afm_core.errors import LogsError
 from afm_core.storage.urls import Url
 from pipelines.logs.files.deadline import within
+from pipelines.logs.files.first_lines import LONGEST_LINE
 from pipelines.logs.files.hadoop_configuration import impatient_configuration
 from pipelines.logs.files.hadoop_errors import explain, is_absence
 from pipelines.logs.files.tree import LogFile
@@ -35,7 +36,7 @@ class HadoopClient:
         self._url = url
         self._jvm: Any = spark._jvm
         with self._one_line_errors():
-            configuration = impatient_configuration(spark)
+            self._configuration = configuration = impatient_configuration(spark)
             root = self._path(Url(url.scheme, url.authority))
             self._files = within(
                 PATIENCE, lambda: self._jvm.org.apache.hadoop.fs.FileSystem.newInstance(root.toUri(), configuration)
@@ -92,6 +93,32 @@ class HadoopClient:
                 return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
             finally:
                 stream.close()
+
+    def first_line(self, url: Url) -> bytes:
+        """The first line of a file that is not blank, decompressed; empty if there is none.
+
+        Raises:
+            LogsError: the file cannot be read.
+        """
+        hadoop, path = self._jvm.org.apache.hadoop, self._path(url)
+        try:
+            with self._one_line_errors():
+                codec = hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
+                stream = within(PATIENCE, lambda: self._files.open(path))
+                try:
+                    return self._first_line(codec.createInputStream(stream) if codec else stream)
+                finally:
+                    stream.close()
+        except AbsentError as error:
+            raise LogsError(f"{url}: cannot be read: no such file") from error
+
+    def _first_line(self, stream: Any) -> bytes:
+        lines, line = self._jvm.org.apache.hadoop.util.LineReader(stream), self._jvm.org.apache.hadoop.io.Text()
+        while lines.readLine(line, LONGEST_LINE, LONGEST_LINE):
+            found = bytes(line.copyBytes())
+            if found.strip():
+                return found
+        return b""
 
     def _below(self, url: Url) -> Any:
         return self._files.listFiles(self._path(url), True)

@@ -2,11 +2,15 @@
 
 import glob
 import stat
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from afm_core.errors import LogsError
+from afm_core.storage.locations import Location
+from pipelines.logs.files.first_lines import first_local_line
 from pipelines.logs.files.tree import LogFile, Match
 
 
@@ -34,6 +38,14 @@ class LocalTree:
         """Names of the folders in this folder, sorted; none where it does not exist."""
         return sorted(entry.name for entry in self.path.glob("*") if entry.is_dir())
 
+    def first_lines(self, files: Sequence[Location]) -> list[bytes | None]:
+        """The first line that is not blank of each file.
+
+        Raises:
+            LogsError: a file cannot be read.
+        """
+        return [_first_line(Path(str(file))) for file in files]
+
     def read(self) -> bytes:
         """Content of the file.
 
@@ -44,6 +56,14 @@ class LocalTree:
             return self.path.read_bytes()
         except OSError as error:
             raise LogsError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+def _first_line(path: Path) -> bytes | None:
+    try:
+        return first_local_line(path)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise LogsError(f"{path}: cannot be read: {reason}; repair the file or take it away") from error
 
 
 def _match(path: Path) -> Match:

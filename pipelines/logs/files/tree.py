@@ -1,5 +1,6 @@
 """What the jobs ask of the place where logs lie, whatever kind of storage that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -61,6 +62,15 @@ class FileTree(Protocol):
         """Names of the folders in this folder, sorted; none where it does not exist. One listing.
 
         Some servers still list a folder of a bucket after its last file was deleted; ask `is_folder`.
+        """
+
+    def first_lines(self, files: Sequence[Location]) -> list[bytes | None]:
+        """The first line that is not blank of files below this path, decompressed; empty where there is none.
+
+        None where only Spark can decompress the file. Cost: one small read per file.
+
+        Raises:
+            LogsError: a file cannot be read.
         """
 
     def read(self) -> bytes:

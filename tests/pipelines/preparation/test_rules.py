@@ -9,55 +9,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 import pipelines.encoding.large_vocabularies
 import pipelines.encoding.vocabulary
 import pipelines.preparation.row_keys
 from afm_core.errors import DatasetError, LogsError
 from afm_core.features import keeps_ids
-from afm_core.settings import load_settings
-from pipelines.dataset import Manifest
-from pipelines.preparation.prepare import prepare
-from tests.support.config import write_minimal_config
-from tests.support.decoding import decoded
 from tests.support.files import snapshot
 from tests.support.jobs import RunJob
-
-Prepare = Callable[..., tuple[Manifest, pd.DataFrame]]
-
-
-def config_for(folder: Path, events: pd.DataFrame, **sections: Any) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    events.to_csv(folder / "logs.csv", index=False)
-    return write_minimal_config(folder, folder / "logs.csv", **{"fields": ["user", "item", "hour"], **sections})
-
-
-@pytest.fixture
-def prepared(spark: SparkSession, tmp_path: Path) -> Prepare:
-    def run(logs: pd.DataFrame, extend: Path | None = None, **sections: Any) -> tuple[Manifest, pd.DataFrame]:
-        config = config_for(tmp_path, logs, **sections)
-        manifest = prepare(spark, load_settings(config), extend)
-        return manifest, decoded(tmp_path / "dataset")
-
-    return run
-
-
-def logs(rows: int, users: int = 12, items: int = 20, seed: int = 3) -> pd.DataFrame:
-    random = np.random.default_rng(seed)
-    return pd.DataFrame(
-        {
-            "user": [f"u{at}" for at in random.integers(0, users, rows)],
-            "item": [f"i{at}" for at in np.minimum(random.geometric(0.15, rows), items)],
-            "hour": [str(at) for at in random.integers(0, 4, rows)],
-            "ts": 1_767_225_600 + random.integers(0, 10 * 86_400, rows),  # from 1 January 2026
-            "rating": random.integers(1, 6, rows),
-        }
-    )
-
-
-def pairs(frame: pd.DataFrame, *names: str) -> list[tuple[str, ...]]:
-    return list(frame[list(names)].itertuples(index=False, name=None))
+from tests.support.preparing import Prepare, config_for, logs, pairs
 
 
 @pytest.mark.parametrize(
@@ -133,27 +93,6 @@ def test_hard_negatives_come_from_the_same_context(prepared: Prepare) -> None:
     drawn = frame[frame["label"] < 0]
     assert len(drawn) == 400
     assert (drawn["item"].str.split("-").str[0] == drawn["hour"]).all()
-
-
-def test_the_last_days_are_left_out(prepared: Prepare) -> None:
-    table = logs(300)
-    manifest, frame = prepared(table, split={"by": "time", "time": "ts", "valid_days": 2, "test_days": 1})
-    assert (manifest.split_by, manifest.units_in_several_splits) == ("time", 0)
-    day = (table["ts"] - 1_767_225_600) // 86_400
-    positives = frame[frame["label"] > 0]["split"].value_counts()
-    assert positives.to_dict() == {"train": (day < 7).sum(), "valid": day.between(7, 8).sum(), "test": (day == 9).sum()}
-
-
-def test_the_last_log_of_each_user_is_left_out(prepared: Prepare) -> None:
-    table = logs(120).drop_duplicates(["user", "ts"]).sort_values("ts")
-    manifest, frame = prepared(table, split={"by": "leave_one_out", "of": "user", "time": "ts"})
-    assert manifest.units_in_several_splits == 0
-    for split, back in (("test", -1), ("valid", -2)):
-        expected = table.groupby("user").nth(back)
-        actual = frame[(frame["split"] == split) & (frame["label"] > 0)]
-        assert sorted(pairs(actual, "user", "item", "hour")) == sorted(pairs(expected, "user", "item", "hour"))
-    labels = frame.groupby("split")["label"].value_counts().unstack()
-    assert labels.loc["test", -1.0] <= 2 * labels.loc["test", 1.0]
 
 
 def test_a_field_over_its_threshold_stops_the_job(prepared: Prepare) -> None:
