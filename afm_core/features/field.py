@@ -3,54 +3,22 @@
 A field fills one column of a batch; tags fill several. Its value x_i is 1 unless its declaration says otherwise.
 """
 
-import re
-from string import ascii_letters
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Constrained
 
-FieldName = Annotated[str, Constrained(min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-"""Petastorm reads no column that begins with an underscore."""
-_EPOCHS = ("epoch_s", "epoch_ms", "epoch_us")
-_PATTERN_LETTERS = "yMdHhmsSaXxzV"
-
-
-def _time_format(text: str) -> str:
-    letters = set(re.sub("'[^']*'", "", text)) & set(ascii_letters)
-    if text not in _EPOCHS and not (letters and letters <= set(_PATTERN_LETTERS)):
-        raise ValueError(
-            f"allowed are {', '.join(_EPOCHS)}, and patterns of the letters {_PATTERN_LETTERS}, others quoted, as in "
-            "yyyy-MM-dd'T'HH:mm"
-        )
-    return text
-
-
-TimeFormat = Annotated[str, AfterValidator(_time_format)]
-"""How a column tells the time."""
-_Column = Annotated[str, Constrained(min_length=1)]
-_Columns = _Column | Annotated[tuple[_Column, ...], Constrained(min_length=2)]
-
-
-def _regular_expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from error
-    return text
-
-
-_RegularExpression = Annotated[str, Constrained(min_length=1), AfterValidator(_regular_expression)]
-
-
-def joined_name(columns: "str | tuple[str, ...]") -> str:
-    """The name of a column, or of the one that holds the values of several, with blanks between them."""
-    return columns if isinstance(columns, str) else " ".join(columns)
-
-
-_Share = Annotated[float, Constrained(ge=0.0, le=1.0)]
-_Count = Annotated[int, Constrained(ge=1)]
-_Buckets = Annotated[int, Constrained(ge=2, le=100_000_000)]
+from afm_core.features.declaration_types import (
+    Buckets,
+    Column,
+    Columns,
+    Count,
+    FieldName,
+    RegularExpression,
+    Share,
+    TimeFormat,
+    joined_name,
+)
 
 
 class _Declaration(BaseModel):
@@ -58,9 +26,9 @@ class _Declaration(BaseModel):
 
     name: FieldName
     """Name of the field and of its columns in the dataset."""
-    max_missing: _Share | None = None
+    max_missing: Share | None = None
     """Largest share of events without a value; above it the preparation stops."""
-    max_unknown: _Share | None = None
+    max_unknown: Share | None = None
     """Largest share of events whose value has no id of its own; above it the preparation stops."""
 
     @property
@@ -80,7 +48,7 @@ class _Declaration(BaseModel):
 
 
 class _OfColumn(_Declaration):
-    column: _Column | None = None
+    column: Column | None = None
     """Column of the logs. Not set: the column with the field's name."""
 
     @property
@@ -95,7 +63,7 @@ class _OfColumn(_Declaration):
 
 
 class _OfPart(_OfColumn):
-    extract: _RegularExpression | None = None
+    extract: RegularExpression | None = None
     """Regular expression of the part of the column that is the value: its first group, or without groups all of what it
     matches. Where it matches nothing, the value is missing."""
 
@@ -113,9 +81,9 @@ class Categorical(_OfPart):
     """Type of the values; an event with a value of another type is rejected."""
     ignore_case: bool = False
     """Whether values that differ only in case are one feature, kept in lower case."""
-    min_count: _Count = 1
+    min_count: Count = 1
     """Minimum number of events for a value to have an id of its own; rarer values share the field's unknown id."""
-    max_size: _Count | None = None
+    max_size: Count | None = None
     """Maximum number of values with an id of their own, the most frequent ones."""
 
 
@@ -123,7 +91,7 @@ class Hashed(_OfPart):
     """Values are hashed into buckets. Nothing is fitted, and only a missing value is unknown."""
 
     kind: Literal["hashed"]
-    buckets: _Buckets
+    buckets: Buckets
     """Number of buckets, each of which is a feature."""
     ignore_case: bool = False
     """Whether values that differ only in case are one."""
@@ -158,9 +126,9 @@ class Tags(_OfColumn):
     """Maximum number of tags kept per event, those that are most frequent in the logs."""
     ignore_case: bool = False
     """Whether values that differ only in case are one feature, kept in lower case."""
-    min_count: _Count = 1
+    min_count: Count = 1
     """Minimum number of events for a value to have an id of its own; rarer values share the field's unknown id."""
-    max_size: _Count | None = None
+    max_size: Count | None = None
     """Maximum number of values with an id of their own, the most frequent ones."""
 
     @property
@@ -178,7 +146,7 @@ class Time(_Declaration):
     """A part of a timestamp, such as the hour; each of its values is a feature."""
 
     kind: Literal["time"]
-    of: _Columns
+    of: Columns
     """Column with the timestamp. Several columns are joined with blanks, so that `[day, month, year]` has a `format` of
     `d M yyyy`."""
     format: TimeFormat | None = None
@@ -206,7 +174,7 @@ class Crossed(_Declaration):
     kind: Literal["crossed"]
     of: tuple[FieldName, FieldName]
     """The two fields that are combined; each must have one id per event."""
-    buckets: _Buckets
+    buckets: Buckets
     """Number of buckets, each of which is a feature."""
 
 
@@ -253,32 +221,15 @@ class CoOccurrence(_Declaration):
         return self.scale == "log1p"
 
 
+def columns_read(field: "Field") -> tuple[str, ...]:
+    """Columns of the logs from which the value of a field is made."""
+    if isinstance(field, Categorical | Hashed | Numeric) and field.extract:
+        return (field.column or field.name,)
+    if isinstance(field, Time):
+        return (field.of,) if isinstance(field.of, str) else field.of
+    return field.sources
+
+
 Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Frequency | CoOccurrence
 SINGLE_ID = (Categorical, Hashed, Time)
 """Kinds with one id per event that tells which value it is: these can be crossed and counted."""
-
-
-_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "frequency", "co_occurrence")
-
-
-def _kind(value: Any) -> Any:
-    return value.get("kind", "categorical") if isinstance(value, dict) else getattr(value, "kind", None)
-
-
-def _from_short_form(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-FieldOrName = Annotated[
-    Annotated[Categorical, Tag("categorical")]
-    | Annotated[Hashed, Tag("hashed")]
-    | Annotated[Numeric, Tag("numeric")]
-    | Annotated[Tags, Tag("tags")]
-    | Annotated[Time, Tag("time")]
-    | Annotated[Crossed, Tag("crossed")]
-    | Annotated[Frequency, Tag("frequency")]
-    | Annotated[CoOccurrence, Tag("co_occurrence")],
-    Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
-    BeforeValidator(_from_short_form),
-]
-"""A field in a settings file: a mapping, or just the name of a categorical field."""

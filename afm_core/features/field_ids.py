@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from afm_core.features.field import FieldOrName
+from afm_core.features.field_or_name import FieldOrName
 
 
 @dataclass(frozen=True)

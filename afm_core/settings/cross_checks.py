@@ -52,6 +52,32 @@ def logs_problems(logs: LogsSettings) -> Iterator[str]:
         yield "logs.separator_in needs logs.columns, without a header, and must be one of them"
 
 
+def join_problems(
+    logs: LogsSettings,
+    negatives: NegativesSettings,
+    fields: Sequence[Field],
+    seen_by: Sequence[str],
+    with_item: Sequence[str],
+) -> Iterator[str]:
+    """Columns that two joins would add, and what cannot be replaced together with an item.
+
+    Args:
+        with_item: the fields that read what a join says about a replaced field; none where no negatives are drawn.
+    """
+    added = [name for join in logs.join for name in join.columns]
+    for name in dict.fromkeys(name for name in added if added.count(name) > 1):
+        yield f"logs.join: two tables add the column {name}; leave it out of one"
+    for join in logs.join:
+        if join.on in added:
+            yield f"logs.join: on: {join.on} is a column that a join adds, allowed are columns of the logs"
+    for key, names in (("replace", negatives.replace), ("never_seen_by", seen_by), ("within", negatives.within or ())):
+        for name in set(names) & set(with_item):
+            yield f"negatives.{key}: {name} belongs to the item by logs.join and is replaced with it; leave it out"
+    folded = [field.name for field in fields if isinstance(field, Categorical) and field.ignore_case]
+    for name in set(folded) & set(negatives.replace) if with_item else ():
+        yield f"fields: {name}: ignore_case: its values are looked up in a table of logs.join as they are written"
+
+
 def scores_problems(logs: LogsSettings, fields: Sequence[Field]) -> Iterator[str]:
     """Columns that the scores of a night carry beside their own must have other names."""
     for name in logs.keys:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from afm_core.features.field import TimeFormat, joined_name
+from afm_core.features.declaration_types import TimeFormat, joined_name
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
 from afm_core.storage.locations import LocationSetting
 from afm_core.storage.paths import PublishedPath
@@ -22,12 +22,10 @@ def _tab(separator: object) -> object:
     return "\t" if separator == "\\t" else separator
 
 
-class LogsSettings(Section):
-    """The raw logs. Each of their rows is an event."""
-
+class _FilesSettings(Section):
     path: LocationSetting
-    """Logs to prepare: a file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as
-    `logs/2026-*.csv`, or the name of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
+    """A file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as `logs/2026-*.csv`, or the name
+    of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
     `abfss://`, `hdfs://`, `file://`."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
     """Format of the logs: `csv` with any separator, `tsv` with tabs, `json` lines, `parquet`, `orc`, or a `table` of
@@ -43,6 +41,35 @@ class LogsSettings(Section):
     missing: tuple[str, ...] = ("\\N", "NULL", "null", "NaN", "nan")
     """Values that mean that there is none, beside empty text, in every column and format. `NA` and `None` are not among
     them, because they are values where countries or titles are logged."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_format(cls, section: object) -> object:
+        return _of_tabs(section)
+
+
+class JoinSettings(_FilesSettings):
+    """A table with more about something that the logs name, such as the genres of an item."""
+
+    on: ColumnName
+    """Column of the logs that names it."""
+    key: ColumnName | None = None
+    """Column of the table with the same names, each once. Not set: it is called as in the logs."""
+    columns: Names
+    """Columns of the table that fields may read as if the logs had them; missing where the table has no such row."""
+    header: tuple[ColumnName, ...] = ()
+    """Names of all columns of a CSV file without a header line."""
+
+    @property
+    def table(self) -> "LogsSettings":
+        """The table, as logs are read."""
+        options = {name: getattr(self, name) for name in _FilesSettings.model_fields}
+        return LogsSettings(**options, columns=self.header)
+
+
+class LogsSettings(_FilesSettings):
+    """The raw logs. Each of their rows is an event."""
+
     columns: tuple[ColumnName, ...] = ()
     """Column names of CSV files without a header line. Not set: every file begins with a header, whose names say where
     each column is in this file."""
@@ -58,11 +85,8 @@ class LogsSettings(Section):
     """First day to read; `dt` partitions before it are ignored."""
     last_date: date | None = None
     """Last day to read; `dt` partitions after it are ignored."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_format(cls, section: object) -> object:
-        return _of_tabs(section)
+    join: tuple[JoinSettings, ...] = ()
+    """Tables with more about items, users or anything else. A drawn negative gets what belongs to its own item."""
 
 
 class LabelSettings(Section):

@@ -45,6 +45,9 @@ def client_problems(settings: Settings) -> Iterator[str]:
 def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
     if settings.logs.format != "table":
         yield "logs.path", settings.logs.path
+    for join in settings.logs.join:
+        if join.format != "table":
+            yield "logs.join", join.path
     if settings.score:
         yield "score.logs", settings.score.logs
     if settings.recommend.items:

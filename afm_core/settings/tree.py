@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from afm_core.errors import SettingsError
 from afm_core.features.field import Field as FieldDeclaration
-from afm_core.features.field import FieldOrName
+from afm_core.features.field import columns_read
+from afm_core.features.field_or_name import FieldOrName
 from afm_core.settings import cross_checks
 from afm_core.settings.data import DatasetSettings, LabelSettings, LogsSettings, NegativesSettings, SplitSettings
 from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
@@ -90,6 +91,9 @@ class Settings(Section):
         )
         yield from cross_checks.experiment_problems(self.compare, self.studies, self.search, self.model, self.train)
         yield from cross_checks.logs_problems(self.logs)
+        yield from cross_checks.join_problems(
+            self.logs, self.negatives, self.fields, self.seen_by, self.replaced_with_item
+        )
         if self.score:
             yield from cross_checks.scores_problems(self.logs, self.fields)
             yield from cross_checks.nights_problems(self.score, self.recommend)
@@ -120,11 +124,21 @@ class Settings(Section):
                 return ()
             case "context":
                 single = cross_checks.single_id_fields(self.fields)
-                return tuple(name for name in single if name not in self.negatives.replace)
+                with_item = (*self.negatives.replace, *self.replaced_with_item)
+                return tuple(name for name in single if name not in with_item)
             case names if not self.per_positive:
                 return tuple(name for name in names if name in cross_checks.single_id_fields(self.fields))
             case names:
                 return names
+
+    @property
+    def replaced_with_item(self) -> tuple[str, ...]:
+        """Fields that read what a join says about a field of `negatives.replace`: a negative gets its own item's."""
+        replaced = {field.sources[0] for field in self.fields if field.name in self.negatives.replace and field.sources}
+        if not self.per_positive:
+            return ()
+        joined = {name for join in self.logs.join if join.on in replaced for name in join.columns}
+        return tuple(field.name for field in self.fields if joined & set(columns_read(field)))
 
     @property
     def required_fields(self) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ class Counted(NamedTuple):
         return self.all if declared.counted == "all" else self.positives
 
 
-NOTHING_COUNTED = Counted(F.lit(0), F.lit(0))
-"""Of rows that are not those of the training split."""
+def nothing_counted() -> Counted:
+    """Of rows that are not those of the training split."""
+    return Counted(F.lit(0), F.lit(0))
 
 
 def count_combinations(rows: DataFrame, feature_map: FeatureMap, counted: Counted) -> DataFrame:

@@ -12,7 +12,7 @@ from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 from pipelines.encoding.co_occurrence import with_co_occurrences
-from pipelines.encoding.derived import NOTHING_COUNTED, Counted, with_counts, with_crossed
+from pipelines.encoding.derived import Counted, nothing_counted, with_counts, with_crossed
 from pipelines.encoding.large_vocabularies import BROADCAST_VALUES, joined, value_column
 from pipelines.encoding.numbers import number_id, scaled
 from pipelines.encoding.values import has_vocabulary, text_value
@@ -50,7 +50,7 @@ class Encoding:
 def encode(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:
     """Encode all fields of a map, derived fields included, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding, keep, as_text), encoding.feature_map)
-    return with_counted_fields(encoded, encoding, NOTHING_COUNTED)
+    return with_counted_fields(encoded, encoding, nothing_counted())
 
 
 def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Counted) -> DataFrame:

@@ -41,6 +41,12 @@ def without_marks(text: Column) -> Column:
     return F.translate(text, LIST, _REPLACED_MARK)
 
 
+def cleaned(text: Column, missing: Sequence[str]) -> Column:
+    """Text without leading and trailing blanks; null for empty text and the marks of missing values."""
+    trimmed = F.trim(text)
+    return F.when(~trimmed.isin("", *missing), trimmed)
+
+
 def require(wanted: Sequence[str], available: Sequence[str], logs: LogsSettings) -> None:
     """Raise LogsError unless all wanted columns are available, or may be missing."""
     missing = [name for name in wanted if name not in available and name not in logs.optional]

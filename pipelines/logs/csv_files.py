@@ -56,7 +56,7 @@ def read_csv(
         lines = text.withColumn(CORRUPT, F.lit(None).cast("string"))
         return _parsed(lines, names, logs, wanted, lists, partitions)
     reader = reader.option("encoding", _JAVA_NAMES[logs.encoding])
-    headers = headers_of(tree, sources.files, logs, in_files)
+    headers = headers_of(tree, sources.files, logs, in_files, partitions)
     frames = []
     for header in headers:
         read = paths if len(headers) == 1 else [literal(file) for file in header.files]

@@ -32,10 +32,16 @@ class Header:
     files: list[Location] = field(default_factory=list)
 
 
-def headers_of(tree: FileTree, files: Sequence[LogFile], logs: LogsSettings, wanted: Sequence[str]) -> list[Header]:
+def headers_of(
+    tree: FileTree, files: Sequence[LogFile], logs: LogsSettings, wanted: Sequence[str], partitions: Sequence[str]
+) -> list[Header]:
     """The different headers, most frequent first. Cost: the first line of each file, read by the driver.
 
     Files without a line, or whose first line only Spark can read, belong to the first header.
+
+    Args:
+        wanted: the columns to find in every file.
+        partitions: columns that are names of folders, which messages list, too.
 
     Raises:
         LogsError: the files are no CSV, a wanted column is missing in one, a header names a column twice, or there are
@@ -52,7 +58,7 @@ def headers_of(tree: FileTree, files: Sequence[LogFile], logs: LogsSettings, wan
         headers[line].files.append(file.path)
     ordered = sorted(headers.values(), key=lambda header: -len(header.files)) or [Header("", [])]
     ordered[0].files.extend(others)
-    _require_columns(ordered, logs, wanted)
+    _require_columns(ordered, logs, wanted, partitions)
     return ordered
 
 
@@ -79,8 +85,10 @@ def _split(header: str, logs: LogsSettings) -> list[str]:
     return next(quoted_header)
 
 
-def _require_columns(headers: list[Header], logs: LogsSettings, wanted: Sequence[str]) -> None:
-    available = list(dict.fromkeys(name for header in headers for name in header.names))
+def _require_columns(
+    headers: list[Header], logs: LogsSettings, wanted: Sequence[str], partitions: Sequence[str]
+) -> None:
+    available = list(dict.fromkeys([*(name for header in headers for name in header.names), *partitions]))
     require(wanted, available, logs)
     if len(headers) > _MOST_HEADERS:
         raise LogsError(

@@ -1,13 +1,15 @@
 """The columns of the logs that a job reads, worked out once from the settings."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
 from afm_core.errors import LogsError
 from afm_core.features import Categorical, Hashed, Numeric, Tags, Time
-from afm_core.features.field import joined_name
+from afm_core.features.declaration_types import joined_name
 from afm_core.settings import Settings
+from afm_core.settings.data import JoinSettings
 from pipelines.logs.columns import OURS, require_once
 
 
@@ -47,7 +49,11 @@ class LogColumns:
     label_sources: tuple[str, ...]
     """Label, weight and time of the split; empty where only scores are wanted."""
     derived: tuple[DerivedColumn, ...]
-    """Those of all these columns that the logs do not have."""
+    """Those of all these columns that the reader makes of others."""
+    joins: tuple[tuple[JoinSettings, tuple[str, ...]], ...]
+    """Tables to join, and the columns that are read of each."""
+    missing: tuple[str, ...]
+    """Values that mean that there is none, beside empty text."""
     labelled: bool
     """Whether events must have a label and a weight, where the settings name columns for them."""
 
@@ -67,8 +73,11 @@ class LogColumns:
             tag_sources=frozenset(field.source for field in settings.fields if isinstance(field, Tags)),
             label_sources=tuple(filter(None, label)),
             derived=DerivedColumn.of(settings, labelled=labelled),
+            joins=(),
+            missing=settings.logs.missing,
             labelled=labelled,
         )
+        columns = replace(columns, joins=columns._used_of(settings.logs.join))
         require_once(columns.names, f"{settings.name}: the settings")
         columns._require_free_names(settings)
         for name in (*columns.names, *columns.in_files):
@@ -87,8 +96,18 @@ class LogColumns:
     @cached_property
     def in_files(self) -> tuple[str, ...]:
         """The columns of the logs themselves, each once."""
+        joined = {name for _, names in self.joins for name in names}
+        own = [name for name in self._underived if name not in joined]
+        return tuple(dict.fromkeys([*own, *(join.on for join, _ in self.joins)]))
+
+    @cached_property
+    def _underived(self) -> tuple[str, ...]:
         sources = {each.name: each.sources for each in self.derived}
         return tuple(dict.fromkeys(source for name in self.names for source in sources.get(name, (name,))))
+
+    def _used_of(self, joins: Sequence[JoinSettings]) -> tuple[tuple[JoinSettings, tuple[str, ...]], ...]:
+        used = [(join, tuple(name for name in join.columns if name in self._underived)) for join in joins]
+        return tuple((join, names) for join, names in used if names)
 
     def _require_free_names(self, settings: Settings) -> None:
         """What a field extracts is a column with the name of the field: nothing else may read a column of that name."""

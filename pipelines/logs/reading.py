@@ -1,26 +1,18 @@
-"""Reading raw logs of any supported format as columns of text."""
+"""Reading raw logs as columns of text, with those that tables and other columns add to them."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, StringType
 
-from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
-from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
-from pipelines.logs.csv_files import read_csv
-from pipelines.logs.files.opening import file_tree
+from pipelines.logs.columns import CORRUPT, FILE, cleaned, column
+from pipelines.logs.files_as_text import read_as_text
+from pipelines.logs.joins import with_joined
 from pipelines.logs.log_columns import DerivedColumn, LogColumns
-from pipelines.logs.sources import PARTITION, LogSources, find_logs
-from pipelines.logs.typed_files import read_typed_files
-from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
-from pipelines.spark import literal, url
-from pipelines.spark_compat import with_bare_numbers
 
 
 def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, night: Location | None = None) -> DataFrame:
@@ -32,77 +24,27 @@ def read_logs(spark: SparkSession, logs: LogsSettings, columns: LogColumns, nigh
         night: folder of one night to read completely, instead of `logs.path` between the dates of the settings.
 
     Raises:
-        LogsError: there are no logs, a column is missing, or a column does not hold plain values.
+        LogsError: there are no logs, a column is missing, a column does not hold plain values, or a joined table cannot
+            be read or names a key twice.
     """
-    wanted, lists = columns.in_files, columns.tag_sources
-    if night is not None:  # errors name what is read
-        logs = logs.model_copy(update={"path": night})
-    if logs.format == "table" and night is None:
-        raw = _within_dates(columns_as_text(_table(spark, logs), logs, wanted, lists), logs)
-    else:
-        raw = _read_files(spark, logs, night, wanted, lists)
-    derived = {each.name: _derived(each) for each in columns.derived}
-    return raw.select(*[derived.get(name, column(name)) for name in columns.names], CORRUPT, FILE)
+    raw = read_as_text(spark, logs, night, columns.in_files, columns.tag_sources)
+    return with_added_columns(raw, columns).select(*map(column, columns.names), CORRUPT, FILE)
 
 
-def _derived(made: DerivedColumn) -> Column:
-    text = reduce(lambda left, right: F.concat(left, F.lit(" "), right), map(column, made.sources))
+def with_added_columns(raw: DataFrame, columns: LogColumns) -> DataFrame:
+    """Add the columns of joined tables, and those that are made of others, to the columns of the logs."""
+    joined = with_joined(raw, columns)
+    return (
+        joined.withColumns({each.name: _derived(each, columns.missing) for each in columns.derived})
+        if columns.derived
+        else joined
+    )
+
+
+def _derived(made: DerivedColumn, missing: Sequence[str]) -> Column:
+    """Missing where one of its parts is."""
+    parts = [cleaned(column(name), missing) for name in made.sources]
+    text = reduce(lambda left, right: F.concat(left, F.lit(" "), right), parts)
     if made.pattern:
         text = F.regexp_extract(text, made.pattern, min(1, re.compile(made.pattern).groups))
-    return text.alias(made.name)
-
-
-def _read_files(
-    spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
-) -> DataFrame:
-    tree = file_tree(night or logs.path, lambda: spark)
-    sources = find_logs(tree, logs, is_night=night is not None)
-    reader = spark.read.option("basePath", url(sources.base))
-    match logs.format:
-        case "csv":
-            return read_csv(reader, tree, logs, sources, wanted, lists)
-        case "json":
-            raw = _read_json(reader, logs, sources, wanted, lists)
-        case "parquet" | "orc":
-            raw = read_typed_files(reader.format(logs.format), logs, sources, wanted, lists)
-        case "table":
-            raise LogsError(
-                f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
-            )
-    return raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
-
-
-def _read_json(
-    reader: DataFrameReader, logs: LogsSettings, sources: LogSources, wanted: Sequence[str], lists: Collection[str]
-) -> DataFrame:
-    require_free_metadata(wanted, logs)
-    paths = [literal(path) for path in sources.paths]
-    raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
-    raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
-    for name in lists:  # read as text, a list is its JSON
-        text = column(name)
-        elements = F.from_json(F.when(text.startswith("["), text), ArrayType(StringType()))
-        raw = raw.withColumn(name, F.when(elements.isNotNull(), joined(elements)).otherwise(without_marks(text)))
-    return raw
-
-
-def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
-    name = str(logs.path)
-    try:
-        return spark.table(name).withColumn(FILE, F.lit(name))
-    except AnalysisException as error:
-        raise LogsError(f"{name}: no such table in Spark's catalogue; set logs.path to database.table") from error
-
-
-def _within_dates(raw: DataFrame, logs: LogsSettings) -> DataFrame:
-    if logs.first_date is None and logs.last_date is None:
-        return raw
-    if PARTITION not in raw.columns:
-        raise LogsError(
-            f"{logs.path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found"
-        )
-    if logs.first_date is not None:
-        raw = raw.where(F.col(PARTITION) >= logs.first_date.isoformat())
-    if logs.last_date is not None:
-        raw = raw.where(F.col(PARTITION) <= logs.last_date.isoformat())
-    return raw
+    return text

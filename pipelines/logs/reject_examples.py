@@ -1,6 +1,7 @@
 """The rejected row that an error shows: where it is, and what is wrong with it."""
 
 import json
+import re
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -49,6 +50,7 @@ def example_of(rejects: DataFrame, logs: LogsSettings) -> str:
 
 def _place(file: str) -> Location | str:
     """Where a row was read, as people write it; the name of a table."""
+    file = re.sub("^file:/(?!/)", "file:///", file)  # as Hadoop writes it
     if is_file_url(file):
         return local_path(file)
     return Url.parse(unquote(file)) if "://" in file else file

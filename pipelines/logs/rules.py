@@ -1,13 +1,13 @@
 """The rules that a row of the logs must keep."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import Categorical, Field, Numeric, Time
 from afm_core.settings import Settings
-from pipelines.logs.columns import CORRUPT, FILE, LIST, OURS, column
+from pipelines.logs.columns import CORRUPT, FILE, LIST, OURS, cleaned, column
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import given_split, is_label, is_number, timestamp
 from pipelines.spark_compat import is_json, is_valid_utf8, try_cast
@@ -24,18 +24,12 @@ REJECT = f"{OURS}reject"
 
 def judge_logs(raw: DataFrame, settings: Settings, columns: LogColumns) -> DataFrame:
     """The rows of `raw` (see `read_logs`) with cleaned text, and a column with the rule that each row breaks."""
-    cleaned = raw.select(*[_clean(name, settings.logs.missing) for name in columns.names], CORRUPT, FILE)
-    with_text = cleaned.withColumn(_TEXT, F.concat_ws(" ", *_unmarked(columns).values()))
+    rows = raw.select(*[cleaned(column(name), columns.missing).alias(name) for name in columns.names], CORRUPT, FILE)
+    with_text = rows.withColumn(_TEXT, F.concat_ws(" ", *_unmarked(columns).values()))
     # A filter on the reject must stay above these projections: the optimiser pushes it below them by repeating every
     # column in it, and a night of 200 columns then fills a heap of 2 GiB. It leaves alone what is not deterministic.
     stay = F.when(F.spark_partition_id() < 0, _broken("never"))
     return with_text.withColumn(REJECT, F.coalesce(*_rules(settings, columns), stay)).drop(_TEXT)
-
-
-def _clean(name: str, missing: Sequence[str]) -> Column:
-    """Text without leading and trailing blanks; empty text and the marks of missing values become a missing value."""
-    text = F.trim(column(name))
-    return F.when(~text.isin("", *missing), text).alias(name)
 
 
 def _rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:

@@ -18,6 +18,7 @@ from pipelines.logs.checking import CheckedLogs
 from pipelines.logs.columns import OURS
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.values import label_value, weight_value
+from pipelines.preparation.negatives.attributes import attributes_of_candidates
 from pipelines.preparation.negatives.candidates import write_candidates
 from pipelines.preparation.negatives.expansion import with_negatives
 from pipelines.preparation.row_keys import parts_of_heavy_groups, with_content_hashes, with_row_keys
@@ -51,7 +52,8 @@ def build_instances(checked: CheckedLogs, settings: Settings, columns: LogColumn
     if draws_negatives:
         features = scan_feature_table(encoded.sparkSession, encoding.features)
         folder = stage / CANDIDATES_FOLDER
-        candidates = write_candidates(encoded, features, feature_map, settings.negatives, folder)
+        attributes = attributes_of_candidates(features, settings, columns, encoding)
+        candidates = write_candidates(encoded, features, feature_map, settings.negatives, folder, attributes)
     rows = with_negatives(keyed, candidates, settings.negatives, settings.per_positive, settings.seed)
     rows = with_split(rows, settings.split, settings.seed)
     rows = _add_derived_fields(with_crossed(rows, feature_map), encoding)

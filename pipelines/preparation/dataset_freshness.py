@@ -5,7 +5,7 @@ from pathlib import Path
 from afm_core.errors import DatasetError
 from afm_core.features import FeatureMap
 from afm_core.settings import Settings
-from afm_core.storage.provenance import Provenance, settings_digest, software_version
+from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
 from pipelines.console import messages
 from pipelines.dataset import FORMAT_VERSION, Dataset, Manifest
 from pipelines.dataset_integrity import check_content
@@ -24,11 +24,12 @@ def dataset_provenance(settings: Settings, spark: SparkOnDemand, extend: Path | 
         AfmError: there is no feature table to extend.
     """
     extends = FeatureMap.read(extend).fingerprint if extend else None
-    logs = logs_fingerprint(file_tree(settings.logs.path, spark), settings.logs)
-    if logs is None:
+    read = [settings.logs, *(join.table for join in settings.logs.join)]
+    logs = [logs_fingerprint(file_tree(each.path, spark), each) for each in read]
+    if None in logs:
         return None
     return Provenance.of(
-        logs=logs,
+        logs=logs[0] if len(logs) == 1 else text_digest(*map(str, logs)),
         settings=settings_digest(settings, include=_SECTIONS),
         rows_per_file=settings.rows_per_file,
         extends=extends,

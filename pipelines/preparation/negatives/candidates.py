@@ -1,6 +1,6 @@
 """What negatives are drawn from: the values of the replaced fields, and how often each occurs, also by context."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -30,9 +30,10 @@ _CONTEXT_TABLE = Contract(
 )
 
 
-def _item_table(names: Sequence[str]) -> Contract:
+def _item_table(names: Sequence[str], attributes: Sequence[StructField]) -> Contract:
     ids = [StructField(name, IntegerType()) for name in names]
-    return Contract("negative candidates", StructType([*ids, StructField(_COUNT, LongType())]), unique=tuple(names))
+    schema = StructType([*ids, StructField(_COUNT, LongType()), *attributes])
+    return Contract("negative candidates", schema, unique=tuple(names))
 
 
 def context_key(negatives: NegativesSettings) -> Column:
@@ -41,7 +42,12 @@ def context_key(negatives: NegativesSettings) -> Column:
 
 
 def write_candidates(
-    positives: DataFrame, features: DataFrame, feature_map: FeatureMap, negatives: NegativesSettings, folder: Path
+    positives: DataFrame,
+    features: DataFrame,
+    feature_map: FeatureMap,
+    negatives: NegativesSettings,
+    folder: Path,
+    attributes: Mapping[str, DataFrame],
 ) -> "NegativeCandidates":
     """Write the tables that every Python worker of the sampler reads, one file each.
 
@@ -52,6 +58,7 @@ def write_candidates(
         positives: encoded events.
         features: contract `FEATURE_TABLE`.
         folder: is created.
+        attributes: by replaced field, the encoded fields that belong to each of its ids, besides the id itself.
     """
     make_folder(folder)
     names = list(negatives.replace)
@@ -63,11 +70,15 @@ def write_candidates(
         for name in names:
             known = known.where(F.col(name) != feature_map[name].unknown_id)
         table = known.groupBy(*names).agg(F.count(F.lit(1)).alias(_COUNT))
-    write_sorted_table(table, _item_table(names), folder / _ITEMS)
+    added = []
+    for name, of_ids in attributes.items():
+        added += [StructField(each.name, each.dataType) for each in of_ids.schema if each.name != name]
+        table = table.join(of_ids, name)
+    write_sorted_table(table, _item_table(names, added), folder / _ITEMS)
     exponent = negatives.popularity_exponent if negatives.draw != "uniform" else None
     candidates = NegativeCandidates(folder, tuple(names), exponent)
     if negatives.within:
-        items = positives.sparkSession.read.parquet(literal(folder / _ITEMS)).drop(_COUNT)
+        items = positives.sparkSession.read.parquet(literal(folder / _ITEMS)).select(*names)
         number = F.monotonically_increasing_id()  # 0, 1, ... within a single partition
         numbered = items.coalesce(1).sortWithinPartitions(*names).withColumn(_ITEM, number)
         inside = positives.withColumn(_CONTEXT, context_key(negatives)).join(numbered, names)
@@ -112,6 +123,9 @@ class LoadedNegativeCandidates:
             self._index: pd.Index = pd.Index(self.ids[candidates.names[0]])
         else:
             self._index = pd.MultiIndex.from_arrays(list(self.ids.values()))
+        others = [name for name in table.column_names if name not in (*candidates.names, _COUNT)]
+        self.attributes = {name: table[name].to_numpy() for name in others}
+        """By column, what belongs to each candidate besides its ids, encoded."""
         self.weights = np.ones(table.num_rows, dtype=np.int64)
         if candidates.exponent is not None:
             self.weights = popularity_weights(table[_COUNT].to_numpy(), candidates.exponent)

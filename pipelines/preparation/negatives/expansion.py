@@ -85,6 +85,8 @@ def _expand(rows: pa.Table, names: list[str], candidates: LoadedNegativeCandidat
         chosen = items[is_drawn[:, number], number]
         for name in replaced:
             negatives = _with(negatives, name, candidates.ids[name][chosen].astype(np.int32))
+        for name, values in candidates.attributes.items():
+            negatives = _with(negatives, name, values[chosen])
         labels = np.full(len(chosen), NEGATIVE, dtype=np.float32)
         yield from _copies(_with(negatives, LABEL, labels), number + 1)
 

@@ -13,7 +13,7 @@ from pipelines.logs.values import part_of_time
 from tests.support.reading import read, settings_of
 
 YEAR = r"\((\d{4})\)\s*$"
-TITLES = 'title\n"Heat, the (1995)"\nCasablanca\n2001 (1968) \n\\N\n'
+TITLES = 'title,user\n"Heat, the (1995)",u\nCasablanca,u\n2001 (1968) ,u\n\\N,u\n'
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ TITLES = 'title\n"Heat, the (1995)"\nCasablanca\n2001 (1968) \n\\N\n'
 )
 def test_a_part_of_a_column_is_the_value(spark: SparkSession, tmp_path: Path, field: dict, expected: list) -> None:
     (tmp_path / "a.csv").write_text(TITLES)
-    found = read(spark, settings_of(tmp_path, tmp_path / "a.csv", [field]))
+    found = read(spark, settings_of(tmp_path, tmp_path / "a.csv", [field, "user"]))
     assert sorted((row[0] for row in found), key=str) == sorted(expected, key=str)
 
 
@@ -50,22 +50,26 @@ def test_the_whole_and_a_part_are_two_fields(spark: SparkSession, tmp_path: Path
             {},
             "field a reads column year",
         ),
-        ([{"name": "year", "column": "t", "extract": "x"}], {"keys": ["year"]}, "column year is read by itself"),
-        ([{"name": "year", "column": "t", "extract": "("}], {}, "no regular expression"),
+        (
+            ["user", {"name": "year", "column": "t", "extract": "x"}],
+            {"keys": ["year"]},
+            "column year is read by itself",
+        ),
+        (["user", {"name": "year", "column": "t", "extract": "("}], {}, "no regular expression"),
     ],
 )
 def test_what_cannot_be_extracted(tmp_path: Path, fields: list, logs: dict, message: str) -> None:
     with pytest.raises((LogsError, SettingsError), match=message):
-        LogColumns.of(settings_of(tmp_path, tmp_path, fields, **logs), labelled=False)
+        LogColumns.of(settings_of(tmp_path, tmp_path / "logs", fields, **logs), labelled=False)
 
 
 def test_a_time_in_several_columns(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("day,month,year\n1,2,2026\n28,11,2025\n31,2,2026\n,2,2026\n")
+    (tmp_path / "a.csv").write_text("user,day,month,year\nu,1,2,2026\nu,28,11,2025\nu,31,2,2026\nu,,2,2026\n")
     time = {"name": "month", "kind": "time", "of": ["day", "month", "year"], "format": "d M yyyy", "part": "month"}
-    settings = settings_of(tmp_path, tmp_path / "a.csv", [time], max_rejected=0.5)
+    settings = settings_of(tmp_path, tmp_path / "a.csv", ["user", time], max_rejected=0.5)
     columns = LogColumns.of(settings, labelled=False)
     checked = check_logs(read_logs(spark, settings.logs, columns), settings, columns, settings.logs.path)
     assert checked.rejected == {"not_a_timestamp day month year": 1}
-    (field,) = settings.fields
+    _, field = settings.fields
     months = checked.accepted.select(part_of_time(field)).collect()
     assert sorted((row[0] for row in months), key=str) == ["11", "2", None]

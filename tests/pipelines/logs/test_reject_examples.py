@@ -51,7 +51,7 @@ def refused(
 def test_the_line_is_shown(
     spark: SparkSession, tmp_path: Path, content: str | bytes, logs: dict[str, Any], shown: str
 ) -> None:
-    assert shown in refused(spark, tmp_path, content, ["user"], **logs)
+    assert shown in refused(spark, tmp_path, content, **logs)
 
 
 def test_the_most_frequent_reason_is_shown_with_what_is_accepted(spark: SparkSession, tmp_path: Path) -> None:

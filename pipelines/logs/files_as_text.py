@@ -1,0 +1,97 @@
+"""Reading files and tables of any supported format as columns of text."""
+
+from collections.abc import Collection, Sequence
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType
+
+from afm_core.errors import LogsError
+from afm_core.settings.data import LogsSettings
+from afm_core.storage.locations import Location
+from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
+from pipelines.logs.csv_files import read_csv
+from pipelines.logs.files.opening import file_tree
+from pipelines.logs.sources import PARTITION, LogSources, find_logs
+from pipelines.logs.typed_files import read_typed_files
+from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
+from pipelines.spark import literal, url
+from pipelines.spark_compat import with_bare_numbers
+
+
+def read_as_text(
+    spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
+) -> DataFrame:
+    """The wanted columns as text, `CORRUPT` and `FILE`.
+
+    Args:
+        night: see `read_logs`.
+        lists: columns that may hold lists, which become text in which `LIST` precedes each element.
+
+    Raises:
+        LogsError: as `read_logs`.
+    """
+    if night is not None:  # errors name what is read
+        logs = logs.model_copy(update={"path": night})
+    if logs.format == "table" and night is None:
+        raw = _within_dates(columns_as_text(_table(spark, logs), logs, wanted, lists), logs)
+    else:
+        raw = _read_files(spark, logs, night, wanted, lists)
+    return raw.select(*map(column, wanted), CORRUPT, FILE)
+
+
+def _read_files(
+    spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
+) -> DataFrame:
+    tree = file_tree(night or logs.path, lambda: spark)
+    sources = find_logs(tree, logs, is_night=night is not None)
+    reader = spark.read.option("basePath", url(sources.base))
+    match logs.format:
+        case "csv":
+            return read_csv(reader, tree, logs, sources, wanted, lists)
+        case "json":
+            raw = _read_json(reader, logs, sources, wanted, lists)
+        case "parquet" | "orc":
+            raw = read_typed_files(reader.format(logs.format), logs, sources, wanted, lists)
+        case "table":
+            raise LogsError(
+                f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
+            )
+    return raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
+
+
+def _read_json(
+    reader: DataFrameReader, logs: LogsSettings, sources: LogSources, wanted: Sequence[str], lists: Collection[str]
+) -> DataFrame:
+    require_free_metadata(wanted, logs)
+    paths = [literal(path) for path in sources.paths]
+    raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
+    raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
+    for name in lists:  # read as text, a list is its JSON
+        text = column(name)
+        elements = F.from_json(F.when(text.startswith("["), text), ArrayType(StringType()))
+        raw = raw.withColumn(name, F.when(elements.isNotNull(), joined(elements)).otherwise(without_marks(text)))
+    return raw
+
+
+def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
+    name = str(logs.path)
+    try:
+        return spark.table(name).withColumn(FILE, F.lit(name))
+    except AnalysisException as error:
+        raise LogsError(f"{name}: no such table in Spark's catalogue; set logs.path to database.table") from error
+
+
+def _within_dates(raw: DataFrame, logs: LogsSettings) -> DataFrame:
+    if logs.first_date is None and logs.last_date is None:
+        return raw
+    if PARTITION not in raw.columns:
+        raise LogsError(
+            f"{logs.path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found"
+        )
+    if logs.first_date is not None:
+        raw = raw.where(F.col(PARTITION) >= logs.first_date.isoformat())
+    if logs.last_date is not None:
+        raw = raw.where(F.col(PARTITION) <= logs.last_date.isoformat())
+    return raw
