@@ -121,8 +121,11 @@ def negatives_problems(
 def unused_negatives_problems(negatives: NegativesSettings, fields: Sequence[Field]) -> Iterator[str]:
     """Fields that are named in the settings and not declared; their defaults mean nothing where none are drawn."""
     known = [field.name for field in fields]
-    for key in sorted(negatives.model_fields_set & {"replace", "never_seen_by"}):
+    defaults = NegativesSettings()
+    for key in ("never_seen_by", "replace"):
         names = getattr(negatives, key)
+        if names == getattr(defaults, key):  # also where a bundle has written it down
+            continue
         for name in () if isinstance(names, str) else names:
             if name not in known:
                 yield f"negatives.{key}: found {name!r}, allowed is one of the fields: {', '.join(known)}"

@@ -8,11 +8,11 @@ import yaml
 
 from tests.support.files import ROOT
 from tests.support.jobs import RunJob
-from tests.support.published_formats import ROWS, SAMPLES, write_sample
+from tests.support.published_formats import ROWS, SAMPLES, write_sample, write_tables
 
 YAMLS = ROOT / "conf" / "data_sets"
 NIGHT = "2014-11-01"
-IN_CI = ("avazu", "taobao")
+IN_CI = ("avazu", "movielens_1m")
 
 
 def test_every_data_set_has_a_sample() -> None:
@@ -30,6 +30,7 @@ def test_prepared_trained_and_scored(
     monkeypatch.chdir(tmp_path)  # the paths of the settings are relative
     logs = Path(settings["logs"]["path"])
     write_sample(name, logs, 1)
+    write_tables(name, logs.parent)
     write_sample(name, Path(settings["score"]["logs"]) / f"dt={NIGHT}" / logs.name, 2)
     small = ["train.epochs=1", "train.batch_size=64", "train.warm_start.epochs=1", "dataset.rows_per_file=128"]
     changed = [part for text in small for part in ("--set", text)]

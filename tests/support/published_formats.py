@@ -108,6 +108,32 @@ SAMPLES: dict[str, Callable[[np.random.Generator], str]] = {
 """By the name of the file in `conf/data_sets/`."""
 
 
+def _movies(separator: str, header: str = "") -> str:
+    lines = [separator.join([str(at), f"Été {at} ({1990 + at % 9})", "Drama|Comedy"]) for at in range(1, 70)]
+    return "\n".join([*([header] if header else []), *lines]) + "\n"
+
+
+TABLES = {
+    "movielens_100k": {
+        "u.item": "".join(f"{at}|Été {at} (1995)|01-Jan-1995||http://x{'|0' * 18}|1\n" for at in range(1, 70)),
+        "u.user": "".join(f"{at}|{20 + at}|F|writer|12345\n" for at in range(1, 40)),
+    },
+    "movielens_1m": {
+        "movies.dat": _movies("::"),
+        "users.dat": "".join(f"{at}::M::{at % 7}::{at % 20}::12345\n" for at in range(1, 40)),
+    },
+    "movielens_20m": {"movies.csv": _movies(",", "movieId,title,genres")},
+}
+"""Tables beside the file of a data set."""
+
+
+def write_tables(name: str, folder: Path) -> None:
+    """Write the tables beside a file."""
+    encoding = "utf-8" if name == "movielens_20m" else "latin-1"
+    for file, content in TABLES.get(name, {}).items():
+        (folder / file).write_bytes(content.encode(encoding))
+
+
 def write_sample(name: str, path: Path, seed: int) -> None:
     """Write a sample, compressed if the path says so."""
     path.parent.mkdir(parents=True, exist_ok=True)

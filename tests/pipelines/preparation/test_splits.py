@@ -80,8 +80,8 @@ def test_another_word_is_rejected(prepared: Prepare) -> None:
     "split",
     [
         {"train": 0.8, "valid": 0.2, "test": 0},
-        {"by": "time", "time": "ts", "test_days": 0, "valid_days": 2},
-        {"by": "column", "column": "fold"},
+        pytest.param({"by": "time", "time": "ts", "test_days": 0, "valid_days": 2}, marks=pytest.mark.long),
+        pytest.param({"by": "column", "column": "fold"}, marks=pytest.mark.long),
     ],
 )
 def test_a_last_training_may_use_everything(run_job: RunJob, tmp_path: Path, split: dict) -> None:

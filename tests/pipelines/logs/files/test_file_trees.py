@@ -1,5 +1,7 @@
 """Every kind of storage gives the same answers about the same files."""
 
+import bz2
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -113,3 +115,16 @@ def test_a_file_is_read_as_it_is(storage: Storage) -> None:
     assert storage.tree("items.txt").read() == "a1\r\nä2\n".encode()
     with pytest.raises(LogsError, match=r"none\.txt: cannot be read"):
         storage.tree("none.txt").read()
+
+
+def test_first_lines(storage: Storage) -> None:
+    """Of plain and compressed files, whatever ends their lines; blank ones do not count."""
+    texts = {"a.csv": "\n \t\r\n x,ü \r\n1,2\n", "b.csv": "", "c.csv": "q\rr", "d.csv": " \n", "e.csv": "last"}
+    (storage.local / "f.csv.gz").write_bytes(gzip.compress(b"\nx,y\n" + b"1,2\n" * 100_000))
+    (storage.local / "g.csv.bz2").write_bytes(bz2.compress(b"x,y\n"))
+    storage.write(texts)
+    names = [*texts, "f.csv.gz", "g.csv.bz2"]
+    lines = storage.tree().first_lines([storage.root / name for name in names])
+    assert lines == [" x,ü ".encode(), b"", b"q", b"", b"last", b"x,y", b"x,y"]
+    with pytest.raises(LogsError, match=r"none\.csv: cannot be read"):
+        storage.tree().first_lines([storage.root / "none.csv"])
