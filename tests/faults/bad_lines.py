@@ -153,7 +153,11 @@ LINES = {
     ),
     "a header only": csv("user,app\n", error="holds no rows"),
     "other headers": Case(
-        {"a.csv": "user,app\nu1,a1\nu2,a2\n", "b.csv": "app,user\na1,u1\n"}, error="b.csv: cannot be read: CSV header"
+        {"a.csv": "user,app\nu1,a1\nu2,a2\n", "b.csv": "app,user\na3,u3\n"}, [("u1", "a1"), ("u2", "a2"), ("u3", "a3")]
+    ),
+    "a header that lacks a column": Case(
+        {"a.csv": "user,app\nu1,a1\nu2,a2\n", "b.csv": "user\nu3\n"},
+        error="b.csv: column app missing, which other files",
     ),
     # Files
     "an empty file among good ones": Case(
