@@ -159,6 +159,11 @@ def task_problems(
         yield f"evaluate.group_by: found {group_by!r}, allowed is one of the fields: {', '.join(single)}"
     if train.task != "regression" and label.range is not None:
         yield f"train.task: {train.task} needs positives and negatives; label.range makes the labels numbers"
+    if label.column and split.by == "leave_one_out" and not draws_negatives:
+        yield (
+            "split.by: leave_one_out leaves out positives alone, and there is nothing to compare them with where the logs "
+            "have labels; split by time, or draw negatives"
+        )
     if train.task == "ranking" and split.by != "positive":
         yield f"train.task: ranking needs split.by: positive, found {split.by}"
     if train.task == "ranking" and not draws_negatives:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from afm_core.errors import LogsError
+from afm_core.errors import LogsError, SettingsError
 from afm_core.settings import Settings, load_settings
 from pipelines.preparation.split_checks import require_every_split
 from tests.support.config import write_minimal_config
@@ -58,3 +58,13 @@ def test_of_a_handful_of_rows_a_split_may_be_empty_by_chance(
     assert "split.by random: no rows in test, of 5 instances in all" in capsys.readouterr().err
     check(spark, settings_of(tmp_path), 4, 1, 1)
     assert not capsys.readouterr().err
+
+
+def test_positives_alone_are_not_left_out_of_labelled_logs(tmp_path: Path) -> None:
+    sections = {"label": {"column": "clicked"}, "split": {"by": "leave_one_out", "of": "user"}}
+    with pytest.raises(SettingsError, match="leave_one_out leaves out positives alone"):
+        load_settings(write_minimal_config(tmp_path, tmp_path / "logs", fields=["user", "item"], **sections))
+    drawn = write_minimal_config(
+        tmp_path, tmp_path / "logs", fields=["user", "item"], negatives={"per_positive": 1}, **sections
+    )
+    assert load_settings(drawn).per_positive == 1
