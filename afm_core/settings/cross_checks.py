@@ -161,8 +161,8 @@ def task_problems(
         yield f"train.task: {train.task} needs positives and negatives; label.range makes the labels numbers"
     if label.column and split.by == "leave_one_out" and not draws_negatives:
         yield (
-            "split.by: leave_one_out leaves out positives alone, and there is nothing to compare them with where the logs "
-            "have labels; split by time, or draw negatives"
+            "split.by: leave_one_out leaves out positives alone, and where the logs have labels there is nothing to "
+            "compare them with; split by time, or draw negatives"
         )
     if train.task == "ranking" and split.by != "positive":
         yield f"train.task: ranking needs split.by: positive, found {split.by}"
