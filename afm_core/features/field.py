@@ -3,7 +3,8 @@
 A field fills one column of a batch; tags fill several. Its value x_i is 1 unless its declaration says otherwise.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Constrained
@@ -20,6 +21,9 @@ from afm_core.features.declaration_types import (
     joined_name,
 )
 
+_LATER = {"extract", "format", "counted"}
+"""Attributes that earlier releases did not have."""
+
 
 class _Declaration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -30,6 +34,12 @@ class _Declaration(BaseModel):
     """Largest share of events without a value; above it the preparation stops."""
     max_unknown: Share | None = None
     """Largest share of events whose value has no id of its own; above it the preparation stops."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Leaves out later attributes at their defaults, so that the fingerprint of an older map stays the same."""
+        for name, value in super().__repr_args__():
+            if name not in _LATER or value != type(self).model_fields[name].default:
+                yield name, value
 
     @property
     def sources(self) -> tuple[str, ...]:
