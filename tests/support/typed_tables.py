@@ -1,0 +1,153 @@
+"""Random typed tables, and writers of them in every format and dialect that logs may have."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import strategies as st
+from pyarrow import orc
+
+SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("whole", pa.int64()),
+        ("small", pa.int16()),
+        ("double", pa.float64()),
+        ("exact", pa.decimal128(12, 3)),
+        ("flag", pa.bool_()),
+        ("day", pa.date32()),
+        ("time", pa.timestamp("us")),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+FIELDS: list[Any] = [*SCHEMA.names[:-1], {"name": "tags", "kind": "tags", "length": 3}]
+_EXACT_AS_DOUBLE = 2**53
+_PECULIAR = [
+    "007",
+    "1.0",
+    "1E3",
+    " x ",
+    "a,b",
+    'say "x"',
+    '"',
+    "::",
+    "\t",
+    "[x",
+    "{y",
+    "NULL",
+    "nan",
+    "\\N",
+    "true",
+    "NA",
+]
+# No line ends and other control characters, no mark of damage; a backslash before a quote means another dialect.
+_LETTERS = st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufffd\ufeff\\")
+_VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.one_of(st.sampled_from(_PECULIAR), st.text(_LETTERS, max_size=6)),
+    "whole": st.integers(-_EXACT_AS_DOUBLE, _EXACT_AS_DOUBLE),  # pandas makes doubles of a column with missing values
+    "small": st.integers(-(2**15), 2**15 - 1),
+    "double": st.one_of(
+        st.integers(-(10**6), 10**6).map(lambda eighths: eighths / 8), st.integers(-(10**15), 10**15).map(float)
+    ),
+    "exact": st.integers(-(10**9), 10**9).map(lambda thousandths: Decimal(thousandths).scaleb(-3)),
+    "flag": st.booleans(),
+    "day": st.dates(date(1990, 1, 1), date(2100, 1, 1)),
+    "time": st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)),
+    "tags": st.lists(st.sampled_from(["a", "b", "ü x", "7"]), max_size=3),
+}
+_ROW = st.fixed_dictionaries({name: st.one_of(st.none(), values) for name, values in _VALUES.items()}).map(
+    lambda row: (
+        row | {"flag": row["flag"] or any(row.values())}
+    )  # Spark takes a line of nothing but tabs for a blank one
+)
+_WHOLE_ROW = {
+    "text": "x",
+    "whole": 1,
+    "small": 2,
+    "double": 0.5,
+    "exact": Decimal("1.500"),
+    "flag": True,
+    "day": date(2026, 1, 2),
+    "time": datetime(2026, 1, 2, 3, 4, 5, 600),
+    "tags": ["a"],
+}
+TABLES = st.lists(_ROW, min_size=5, max_size=30).map(lambda rows: pa.Table.from_pylist([*rows, _WHOLE_ROW], SCHEMA))
+"""Tables of `SCHEMA` with missing values, but no column without any value."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One way to write a table."""
+
+    write: Callable[[pa.Table, Path], object]
+    logs: dict[str, Any]
+    """The settings that read it."""
+
+
+def _text(value: Any) -> str:
+    """As the same value is written by people: whole numbers without a point, no zeros after a fraction."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+        case Decimal():
+            return f"{value:f}".rstrip("0").rstrip(".")
+        case datetime():
+            return value.isoformat(sep=" ").rstrip("0") if value.microsecond else value.isoformat(sep=" ")
+        case list():
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _csv(**dialect: Any) -> Callable[[pa.Table, Path], None]:
+    def write(table: pa.Table, path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n", **dialect)
+            writer.writerow(table.column_names)
+            writer.writerows([[_text(value) for value in row.values()] for row in table.to_pylist()])
+
+    return write
+
+
+def _json(table: pa.Table, path: Path) -> None:
+    def value(given: Any) -> Any:
+        return given if isinstance(given, str | list | bool | int | None) else _text(given)
+
+    with path.open("w", encoding="utf-8") as file:
+        for row in table.to_pylist():
+            written = {name: value(each) for name, each in row.items()}
+            file.write(json.dumps(written, ensure_ascii=False) + "\n")
+
+
+def _duckdb(table: pa.Table, path: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.register("logs", table)
+        connection.execute(f"COPY logs TO '{path}' (FORMAT parquet)")
+
+
+_PARQUET = {"format": "parquet"}
+WRITERS = {
+    "parquet of pyarrow": Written(pq.write_table, _PARQUET),
+    "parquet of pandas": Written(lambda table, path: table.to_pandas().to_parquet(path), _PARQUET),
+    "parquet of polars": Written(lambda table, path: pl.from_arrow(table).write_parquet(path), _PARQUET),
+    "parquet of DuckDB": Written(_duckdb, _PARQUET),
+    "ORC": Written(lambda table, path: orc.write_table(table, str(path)), {"format": "orc"}),
+    "JSON": Written(_json, {"format": "json"}),
+    "CSV": Written(_csv(), {}),
+    "TSV": Written(_csv(delimiter="\t"), {"format": "tsv"}),
+    "CSV with single quotes": Written(_csv(quotechar="'", delimiter=";"), {"quote": "'", "separator": ";"}),
+    "CSV with backslashes": Written(_csv(doublequote=False, escapechar="\\", quoting=csv.QUOTE_ALL), {"escape": "\\"}),
+    "CSV all quoted": Written(_csv(quoting=csv.QUOTE_ALL), {}),
+}
