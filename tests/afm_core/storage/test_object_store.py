@@ -103,22 +103,26 @@ def test_what_is_replaced_is_what_was_read(root: str) -> None:
 @pytest.mark.cluster
 @pytest.mark.parametrize("kind", ["s3", "hdfs"])
 def test_of_many_who_replace_the_same_one_succeeds(kind: str, request: pytest.FixtureRequest) -> None:
-    """On real servers: moto's takes two puts of one tag that come at once."""
+    """On real servers: moto's takes two puts of one tag that come at once.
+
+    All contents differ, as pointers do: the tag is a checksum, and replacing a content by an equal one keeps it.
+    """
     with publishable_folder(request, kind) as root:
         url = f"{root}/pointer.json"
         replace_object(url, b"before", None)
-        for _ in range(3):
+        for at in range(3):
             before = read_object(url)
 
-            def replace(number: int) -> bytes:
+            def replace(content: bytes) -> bytes:
                 try:
-                    replace_object(url, b"%d" % number, before)  # noqa: B023 - called within the loop
+                    replace_object(url, content, before)  # noqa: B023 - called within the loop
                 except RepublishedError:
                     return b""
-                return b"%d" % number
+                return content
 
+            contents = [b"%d of round %d" % (number, at) for number in range(8)]
             with ThreadPoolExecutor(8) as threads:
-                succeeded = [content for content in threads.map(replace, range(8)) if content]
+                succeeded = [content for content in threads.map(replace, contents) if content]
             assert [content_of(url)] == succeeded
 
 
