@@ -59,6 +59,12 @@ class UnfinishedLogsError(LogsError):
     exit_code = 75
 
 
+class ReplacedLogsError(LogsError):
+    """Files of the logs, or of a joined table, were written while they were read. Retrying helps."""
+
+    exit_code = 75
+
+
 class NightRefusedError(AfmError):
     """A night was scored, but its scores failed a check, so nothing was published."""
 

@@ -5,31 +5,27 @@ from pathlib import Path
 from afm_core.errors import DatasetError
 from afm_core.features import FeatureMap
 from afm_core.settings import Settings
-from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
+from afm_core.storage.provenance import Provenance, settings_digest, software_version
 from pipelines.console import messages
 from pipelines.dataset import FORMAT_VERSION, Dataset, Manifest
 from pipelines.dataset_integrity import check_content
-from pipelines.logs.files.opening import file_tree
-from pipelines.logs.fingerprint import logs_fingerprint
+from pipelines.logs.inputs import Inputs
 from pipelines.spark_on_demand import SparkOnDemand
 
 _SECTIONS = {"name", "seed", "logs", "fields", "label", "negatives", "split"}
 
 
-def dataset_provenance(settings: Settings, spark: SparkOnDemand, extend: Path | None) -> Provenance | None:
-    """Everything that decides the rows of a dataset; None where the logs are a table, which has no files to compare.
+def dataset_provenance(settings: Settings, inputs: Inputs, extend: Path | None) -> Provenance | None:
+    """Everything that decides the rows of a dataset; None where logs are a table, which has no files to compare.
 
     Raises:
-        LogsError: there are no logs, or their storage does not answer.
         AfmError: there is no feature table to extend.
     """
     extends = FeatureMap.read(extend).fingerprint if extend else None
-    read = [settings.logs, *(join.table for join in settings.logs.join)]
-    logs = [logs_fingerprint(file_tree(each.path, spark), each) for each in read]
-    if None in logs:
+    if inputs.fingerprint is None:
         return None
     return Provenance.of(
-        logs=logs[0] if len(logs) == 1 else text_digest(*map(str, logs)),
+        logs=inputs.fingerprint,
         settings=settings_digest(settings, include=_SECTIONS),
         rows_per_file=settings.rows_per_file,
         extends=extends,
@@ -48,7 +44,7 @@ def up_to_date(settings: Settings, spark: SparkOnDemand, extend: Path | None = N
         files = [(split, dataset.files(split)) for split in dataset.manifest.splits]
     except DatasetError:
         return None
-    provenance = dataset_provenance(settings, spark, extend)
+    provenance = dataset_provenance(settings, Inputs.of(settings.logs, spark), extend)
     if provenance is None or dataset.manifest.made_from != provenance:
         return None
     try:

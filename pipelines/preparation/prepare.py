@@ -17,6 +17,7 @@ from afm_core.storage.publishing import place_of, remove_folder, staged_for_all
 from pipelines.dataset import CHECKSUMS_FILE, MANIFEST_FILE, PROFILE_FILE, REJECTS_FOLDER, SETTINGS_FILE, Manifest
 from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_table import write_feature_table
+from pipelines.logs.inputs import Inputs
 from pipelines.logs.log_columns import LogColumns
 from pipelines.preparation.build_instances import CANDIDATES_FOLDER, build_instances, instance_contract
 from pipelines.preparation.dataset_files import write_splits
@@ -41,19 +42,22 @@ def prepare(spark: SparkSession, settings: Settings, extend: Path | None = None)
 
     Raises:
         LogsError: the logs cannot be used.
+        ReplacedLogsError: files of the logs or of a joined table were written meanwhile.
         DatasetError: the map cannot be extended, or the dataset cannot be published at its path.
         ForeignFolderError: that path holds something else.
     """
     stages, columns = Stages(spark), LogColumns.of(settings, labelled=True)
     extended = open_version(extend.parent) if extend else None
     extend = extended.path / extend.name if extend and extended else None
-    provenance = dataset_provenance(settings, lambda: spark, extend)
+    inputs = Inputs.of(settings.logs, lambda: spark)
+    provenance = dataset_provenance(settings, inputs, extend)
     with staged_for_all(place_of(settings.dataset.path), DATASET_CONTENT) as stage:
         fitted = fit_logs(spark, settings, columns, stages, extend, rejects=stage / REJECTS_FOLDER)
         with stages("write the feature map"):
             write_feature_table(fitted.map, stage / FEATURES_FILE)
             write_profile(fitted.profiles, stage / PROFILE_FILE)
         manifest = _write_instances(fitted, settings, columns, stages, stage, extend, provenance)
+        inputs.require_unchanged()
         write_settings(settings, stage / SETTINGS_FILE)
         write_text(stage / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
     spark.catalog.clearCache()

@@ -113,6 +113,7 @@ class Recommending:
             self.settings,
             self.store,
             night.date,
+            night.inputs,
             best_items(user, item),
             write=lambda stage: self._write(spark, night, user, item, stages, stage),
             describe_empty=(lambda: self._manifest(night, stages)) if night.may_be_empty else None,

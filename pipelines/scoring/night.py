@@ -124,6 +124,7 @@ class NightScoring:
             self.settings,
             self.store,
             night.date,
+            night.inputs,
             contract,
             write=lambda stage: self._write(spark, night, columns, contract, stages, stage),
             describe_empty=(lambda: _manifest(night, stages)) if night.may_be_empty else None,

@@ -3,11 +3,10 @@
 from typing import Any
 
 from afm_core.bundle import Bundle
-from afm_core.errors import EmptyLogsError
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, settings_digest, software_version, text_digest
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.fingerprint import logs_fingerprint
+from pipelines.logs.inputs import ListedLogs
 
 _SECTIONS = {"logs", "fields", "score"}
 _WITHOUT_EFFECT = {"score": {"logs", "path", "format", "bundle"}, "logs": {"path", "first_date", "last_date"}}
@@ -15,20 +14,16 @@ _WITHOUT_EFFECT = {"score": {"logs", "path", "format", "bundle"}, "logs": {"path
 UP_TO_DATE = "up to date"
 
 
-def night_provenance(settings: Settings, bundle: Bundle, logs: FileTree, options: dict[str, Any]) -> Provenance:
+def night_provenance(settings: Settings, bundle: Bundle, logs: ListedLogs, options: dict[str, Any]) -> Provenance:
     """Everything that decides what is published for a night.
 
     Args:
         logs: the files of the night.
         options: what decides the result besides the settings, such as an option of the command line.
-
-    Raises:
-        LogsError: files that Spark would ignore, or a storage that does not answer.
     """
-    fingerprint = _fingerprint(settings, logs)
     decisive = settings_digest(settings, include=_SECTIONS, exclude=_WITHOUT_EFFECT)
     return Provenance.of(
-        logs=fingerprint,
+        logs=logs.fingerprint,
         settings=text_digest(decisive, repr(sorted(options.items()))),
         software=software_version(),
         model=bundle.fingerprint,
@@ -38,14 +33,7 @@ def night_provenance(settings: Settings, bundle: Bundle, logs: FileTree, options
 def logs_have_changed(published: Provenance | None, settings: Settings, logs: FileTree) -> bool:
     """Whether a night's logs differ from those that were published; not where nobody recorded these. One listing."""
     before = published.inputs.get("logs") if published else None
-    return before is not None and before != _fingerprint(settings, logs)
-
-
-def _fingerprint(settings: Settings, logs: FileTree) -> str:
-    try:
-        return logs_fingerprint(logs, settings.logs, is_night=True) or ""
-    except EmptyLogsError:
-        return "empty"
+    return before is not None and before != ListedLogs.of(logs, settings.logs, is_night=True).fingerprint
 
 
 def what_changed(published: Provenance | None, now: Provenance) -> str:

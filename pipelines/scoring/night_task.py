@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 from afm_core.bundle import Bundle
 from afm_core.storage.locations import Location
 from afm_core.storage.provenance import Provenance
+from pipelines.logs.inputs import Inputs
 from pipelines.scoring.monitoring.ledger import NightFigures
 from pipelines.scoring.published.store import NightStore
 
@@ -35,6 +36,8 @@ class Night:
     date: date
     logs: Location
     """Folder of its logs."""
+    inputs: Inputs
+    """Their files and those of joined tables, as they were before they were read."""
     bundle: Bundle
     made_from: Provenance
     may_be_empty: bool = True

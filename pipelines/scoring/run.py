@@ -19,6 +19,7 @@ from afm_core.storage.locations import Location
 from pipelines import phases
 from pipelines.console import messages
 from pipelines.logs.files.opening import file_tree
+from pipelines.logs.inputs import Inputs, ListedLogs
 from pipelines.scoring.finished_logs import require_finished
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_months import gather_ledger
@@ -96,13 +97,15 @@ def _run_night(
         logs = find_night(file_tree(settings.nightly.logs, lambda: spark), night)
         tree = file_tree(logs, lambda: spark)
         may_be_empty = require_finished(tree, settings.nightly)
-        provenance = night_provenance(settings, bundle, tree, task.options)
+        listed = ListedLogs.of(tree, settings.logs, is_night=True)
+        inputs = Inputs.of(settings.logs, lambda: spark, listed)
+        provenance = night_provenance(settings, bundle, listed, task.options)
         reason = what_changed(before.made_from if before else None, provenance)
         if skip_up_to_date and reason == UP_TO_DATE:
             return NightOutcome(night, before, None, reason, skipped=True)
         reason = PROCESSED_AGAIN if reason == UP_TO_DATE else reason
         with one_line_errors(settings.run.work / "spark.log"):
-            manifest = task.process(spark, Night(night, logs, bundle, provenance, may_be_empty))
+            manifest = task.process(spark, Night(night, logs, inputs, bundle, provenance, may_be_empty))
     except AfmError as failure:
         error = _replaced(bundle) or failure
     except OSError as failure:

@@ -23,6 +23,7 @@ from afm_core.storage.provenance import Provenance
 from afm_core.storage.publishing import point, staged
 from pipelines.contracts import scores
 from pipelines.dataset import MANIFEST_FILE, SPLITS, Dataset
+from pipelines.logs.inputs import Inputs
 from pipelines.preparation.prepare import DATASET_CONTENT
 from pipelines.scoring.night import NightManifest
 from pipelines.scoring.published.parquet_nights import MANIFEST_FILE as NIGHT_MANIFEST
@@ -189,7 +190,13 @@ def _night(settings: Settings, output: Path) -> Kind:
             raise AssertionError("the night has rows")
 
         publish_night(
-            settings, ParquetNights(output), NIGHT, contract, lambda stage: write(stage, variant), describe_empty
+            settings,
+            ParquetNights(output),
+            NIGHT,
+            Inputs(None, ()),
+            contract,
+            lambda stage: write(stage, variant),
+            describe_empty,
         )
 
     def read() -> str:

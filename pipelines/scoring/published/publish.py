@@ -10,6 +10,7 @@ from afm_core.errors import EmptyLogsError, UnfinishedLogsError
 from afm_core.settings import Settings
 from pipelines import phases
 from pipelines.contract_checks import Contract
+from pipelines.logs.inputs import Inputs
 from pipelines.scoring.published.store import NightStage, NightStore
 from pipelines.scoring.worker.writer import write_empty
 
@@ -20,6 +21,7 @@ def publish_night(
     settings: Settings,
     store: NightStore,
     night: date,
+    inputs: Inputs,
     contract: Contract,
     write: Callable[[NightStage], M],
     describe_empty: Callable[[], M] | None,
@@ -30,12 +32,14 @@ def publish_night(
 
     Args:
         store: where nights are published.
+        inputs: what the night is made from.
         contract: the table that is published.
         write: writes the night to the stage that it gets, and returns its manifest.
         describe_empty: the manifest of a night without rows; None where such a night is not written yet.
 
     Raises:
         UnfinishedLogsError: the logs have no rows and may get some.
+        ReplacedLogsError: the inputs changed while they were read.
         AfmError: raised by `write`, or a file cannot be written; what was published before stays.
     """
     with store.staged(night, contract) as stage:
@@ -50,6 +54,7 @@ def publish_night(
             stage.clear()
             write_empty(contract, stage)
             manifest = describe_empty()
+        inputs.require_unchanged()
         stage.describe(manifest.model_dump_json(indent=2) + "\n", settings)
         phases.reached(phases.ABOUT_TO_PUBLISH, stage)
     phases.reached(phases.PUBLISHED, store.path)

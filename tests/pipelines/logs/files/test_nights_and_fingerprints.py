@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from afm_core.errors import LogsError
+from afm_core.errors import LogsError, ReplacedLogsError
 from afm_core.settings.data import LogsSettings
-from pipelines.logs.fingerprint import logs_fingerprint
+from pipelines.logs.inputs import Inputs, ListedLogs
 from pipelines.scoring.night_dates import find_night, missing_nights, nights_in
 from tests.support.storages import Storage
 
@@ -19,10 +19,9 @@ def unchanged(night: date, logs: object) -> bool:
 
 
 def test_a_fingerprint_changes_with_any_file_that_is_read(storage: Storage) -> None:
-    def fingerprint(name: str = "", is_night: bool = False, **logs: object) -> str | None:
-        return logs_fingerprint(
-            storage.tree(name), LogsSettings.model_validate({"path": "anything", **logs}), is_night=is_night
-        )
+    def fingerprint(name: str = "", is_night: bool = False, **logs: object) -> str:
+        settings = LogsSettings.model_validate({"path": "anything", **logs})
+        return ListedLogs.of(storage.tree(name), settings, is_night=is_night).fingerprint
 
     storage.write({**DAYS, "dt=2026-01-01/_SUCCESS": ""})
     before, of_two_days = fingerprint(), fingerprint(last_date="2026-01-02")
@@ -35,9 +34,24 @@ def test_a_fingerprint_changes_with_any_file_that_is_read(storage: Storage) -> N
     storage.write({"dt=2026-01-03/a.csv": "xy"})
     assert fingerprint() != before
     assert fingerprint("dt=2026-01-03", is_night=True, last_date="2026-01-02") != night
-    assert fingerprint(format="table") is None
     if not storage.is_remote:  # there the upload has given the others new times as well
         assert fingerprint(last_date="2026-01-02") == of_two_days
+
+
+def test_a_replaced_file_is_a_change_and_a_new_one_only_where_files_are_read_twice(storage: Storage) -> None:
+    storage.write(DAYS)
+    listed = ListedLogs.of(storage.tree(), LogsSettings.model_validate({"path": "anything"}))
+    of_logs, of_joined = Inputs(listed, ()), Inputs(None, (listed,))
+    of_logs.require_unchanged()
+    of_joined.require_unchanged()
+    if not storage.is_remote:  # there an upload replaces all files
+        storage.write({"dt=2026-01-04/b.csv": "x"})
+        of_logs.require_unchanged()
+        with pytest.raises(ReplacedLogsError, match=r"dt=2026-01-04/b\.csv: was written or removed while"):
+            of_joined.require_unchanged()
+    storage.write({"dt=2026-01-02/a.csv": "other"})
+    with pytest.raises(ReplacedLogsError, match=r"a\.csv: was written or removed while the job read it"):
+        of_logs.require_unchanged()
 
 
 def test_nights(storage: Storage) -> None:
