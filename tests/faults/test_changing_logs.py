@@ -1,7 +1,5 @@
 """Logs and joined tables that are written while a job reads them."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,46 +48,45 @@ def write_items(folder: Path, genre: str, name: str = "a.csv") -> None:
     frame.to_csv(folder / "items" / name, index=False)
 
 
-def test_a_preparation_does_not_mix_two_states_of_a_joined_table(
-    run_job: RunJob, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run_job("prepare", config).code == 0
-    published, build = snapshot(tmp_path / "dataset"), prepare.build_instances
-
-    def meanwhile(change: Callable[[], None]) -> None:
-        def build_instances(*arguments: Any) -> Any:
-            change()
-            return build(*arguments)
-
-        monkeypatch.setattr(prepare, "build_instances", build_instances)
-
-    write_items(tmp_path, "b")
-    for file in ("a.csv", "a2.csv"):
-        meanwhile(partial(write_items, tmp_path, "c", file))
-        outcome = run_job("prepare", config)
-        assert outcome.code == 75
-        (error,) = outcome.errors
-        assert f"{tmp_path / 'items' / file}: was written or removed while the job read it" in error
-        assert snapshot(tmp_path / "dataset") == published
-    meanwhile(lambda: None)
-    assert run_job("prepare", config).code == 0
-
-
-def test_a_night_whose_logs_change_while_it_is_scored_is_left_to_the_next_run(
+def test_what_changes_while_it_is_read_is_not_published(
     run_job: RunJob, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for job in ("prepare", "train"):
         assert run_job(job, config).code == 0
-    log = tmp_path / "logs" / f"dt={NIGHT}" / "a.csv"
+    _change_the_logs_of_a_night(run_job, config, tmp_path, monkeypatch)
+    _change_a_joined_table_of_a_preparation(run_job, config, tmp_path, monkeypatch)
+
+
+def _change_the_logs_of_a_night(run_job: RunJob, config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = folder / "logs" / f"dt={NIGHT}" / "a.csv"
 
     def append(phase: str, context: object) -> None:
         if phase == phases.FILES_WRITTEN:
             log.write_text(log.read_text() + "100,u1,i1\n")
 
-    monkeypatch.setattr(phases, "_listeners", [append])
-    outcome = run_job("score", config, "--date", NIGHT)
+    with monkeypatch.context() as patch:
+        patch.setattr(phases, "_listeners", [append])
+        outcome = run_job("score", config, "--date", NIGHT)
     assert outcome.code == 75
     assert str(log) in outcome.errors[0]
-    assert not (tmp_path / "scores" / f"dt={NIGHT}").exists()
-    monkeypatch.setattr(phases, "_listeners", [])
+    assert not (folder / "scores" / f"dt={NIGHT}").exists()
     assert run_job("score", config, "--date", NIGHT).code == 0
+
+
+def _change_a_joined_table_of_a_preparation(
+    run_job: RunJob, config: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the events and the candidates of negatives, which read it again."""
+    published, build = snapshot(folder / "dataset"), prepare.build_instances
+    write_items(folder, "b")
+    for file in ("a.csv", "a2.csv"):
+
+        def build_instances(*arguments: Any, file: str = file) -> Any:
+            write_items(folder, "c", file)
+            return build(*arguments)
+
+        monkeypatch.setattr(prepare, "build_instances", build_instances)
+        outcome = run_job("prepare", config)
+        assert outcome.code == 75
+        assert f"{folder / 'items' / file}: was written or removed while the job read it" in outcome.errors[0]
+        assert snapshot(folder / "dataset") == published
