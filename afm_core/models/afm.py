@@ -90,5 +90,5 @@ class AFM(nn.Module):
         Args:
             n_columns: F, the columns of a batch.
         """
-        self.p.fill_(n_columns * (n_columns - 1) / 2)
+        self.p.fill_(n_columns * (n_columns - 1) / 2 if self.attention else 1.0)
         self.h.zero_()

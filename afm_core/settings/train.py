@@ -35,6 +35,8 @@ class WarmStartSettings(Section):
     """Optimiser of the first model. Not set: train.optimizer."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1e38)] | None = None
     """Learning rate of the first model. Not set: train.learning_rate."""
+    embedding_l2: Annotated[float, Field(ge=0.0)] | None = None
+    """L2 regularisation of the first model. Not set: train.embedding_l2."""
     start: Literal["mean", "sum"] = "mean"
     """Initial p and h (afm, deep_afm): `mean`, p = 1, as the paper's authors do; `sum`, p = the number of pairs and
     h = 0, so that the first output equals the FM's."""

@@ -16,7 +16,7 @@ from pipelines.dataset import Dataset
 from pipelines.evaluation.evaluate import evaluate
 from pipelines.experiments.variations import compared_settings, studied_settings
 from pipelines.training.communicator import Communicator
-from pipelines.training.loop import Fit
+from pipelines.training.fitted import Fit
 from pipelines.training.train import train
 
 _RESULT_FILE = "result.json"
@@ -107,7 +107,7 @@ def _write_result(
         model=settings.model.name,
         seed=settings.seed,
         parameters=n_parameters(read_bundle(settings.run.bundle).model),
-        best_epoch=fit.best.number,
+        best_epoch=fit.best.epoch,
         seconds_an_epoch=round(seconds[len(seconds) // 2], 2),
         metric=fit.best.metric,
         valid=fit.best.valid,

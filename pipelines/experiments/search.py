@@ -108,4 +108,4 @@ def _try(
     seconds = round(time.monotonic() - start, 1)
     if ranks.rank == 0:
         shutil.rmtree(settings.run.work, ignore_errors=True)
-    return Trial(name, number, drawn, best.metric, best.valid, best.number, seconds, made_from)
+    return Trial(name, number, drawn, best.metric, best.valid, best.epoch, seconds, made_from)

@@ -10,6 +10,7 @@ from pipelines.feeding.feed import Feed
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.communicator import Communicator
 from pipelines.training.parent_bundle import ParentBundle
+from pipelines.training.starting_model import StartingModel
 from pipelines.training.training_logger import TrainingLogger
 
 
@@ -26,6 +27,8 @@ class TrainingContext:
     device: torch.device
     parent: ParentBundle | None = None
     """Bundle that the training continues from, optimiser included."""
+    start: StartingModel | None = None
+    """What is kept if no epoch is better; None for a training from random weights."""
 
     @property
     def task(self) -> Task:

@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 
 import psutil
-from torch import Tensor
 
 from afm_core.errors import DivergedError, InterruptedBySignal
 from afm_core.learning.calibrated_model import CalibratedModel
@@ -19,10 +18,11 @@ from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import RowRanges
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
+from pipelines.training.fitted import Best, Fit
 from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
 from pipelines.training.training_logger import Epoch
-from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate
+from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate, validate_start
 
 _DIVERGED_ADVICE = "lower train.learning_rate and train again, without --resume"
 _STEPS_BETWEEN_STOP_CHECKS = 8  # a check whether any rank was asked to stop costs a round trip
@@ -43,22 +43,10 @@ class StepDone:
         return bool(self.stop)
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A finished training."""
-
-    calibrated_model: CalibratedModel
-    """With the weights of the epoch `best`."""
-    epochs: list[Epoch]
-    best: Epoch
-    optimizer: dict[str, Tensor]
-    """Final state of the optimiser, as `parameter/key`."""
-
-
 def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     """Train for `train.epochs`, or until `train.patience` epochs have not improved; keep the weights of the best epoch.
 
-    All ranks end with the same weights.
+    Those that the training started from are kept where no epoch is better. All ranks end with the same weights.
 
     Args:
         resume: continue from the newest complete checkpoint, if there is one.
@@ -69,6 +57,7 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
         DivergedError: the loss or a weight is NaN or infinite.
     """
     settings, ranks = context.settings, context.ranks
+    start = validate_start(context)
     ranks.broadcast(model.to(context.device))
     state = TrainingState.start(model, settings, context.train.plan.steps)
     if context.parent:
@@ -78,12 +67,18 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
         while not _is_finished(state, settings):
             _train_epoch(state, context, stop)
     assert state.best is not None
-    model.load_state_dict(state.best_weights)
+    best = Best(state.best.number, state.best.metric, state.best.valid)
+    if context.start and start is not None and start <= best.valid:
+        best = Best(0, best.metric, start)
+        model.load_state_dict(context.start.build().state_dict())
+        ranks.broadcast(model)
+    else:
+        model.load_state_dict(state.best_weights)
     assert ranks.all_equal(model), "the ranks ended with different parameters"
     calibrated = CalibratedModel(model.cpu(), settings.train.task)
     if context.task.calibrated:
         calibrated.calibrate(*calibration(model, context))
-    return Fit(calibrated, state.epochs, state.best, state.optimizer_by_name())
+    return Fit(calibrated, state.epochs, best, state.optimizer_by_name())
 
 
 def _is_finished(state: TrainingState, settings: Settings) -> bool:

@@ -2,14 +2,17 @@
 
 from afm_core.settings import Settings
 from pipelines.dataset import Manifest
-from pipelines.training.training_logger import Epoch
+from pipelines.training.fitted import Best
 
 
-def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) -> str:
+def model_card(settings: Settings, manifest: Manifest, best: Best, ranks: int) -> str:
     """Data, settings and validation result of one trained model."""
     model, train = settings.model, settings.train
     warm = settings.warm_start
     start = f"warm-started from {warm.bundle or warm.model}, {warm.start}" if warm else "from random embeddings"
+    which = (
+        f"the best epoch ({best.epoch}) of those trained" if best.epoch else "what it started from: no epoch was better"
+    )
     return f"""# {model.name} on {manifest.name}
 
 - Model: {model.name}, k = {model.embedding_dim}, t = {model.attention_dim}, {start}.
@@ -18,6 +21,6 @@ def model_card(settings: Settings, manifest: Manifest, best: Epoch, ranks: int) 
 - Training: {train.optimizer}, learning rate {train.learning_rate}, {train.batch_size} rows per step, {ranks} rank(s),
   seed {settings.seed}; pooled dropout {model.pooled_dropout}, attention dropout {model.attention_dropout},
   L2 on W {model.attention_l2}.
-- Validation {best.metric} {best.valid:.4f}, the best epoch ({best.number}) of those trained, on rows that were not
+- Validation {best.metric} {best.valid:.4f}, {which}, on rows that were not
   trained on; task {train.task}.
 """

@@ -25,7 +25,7 @@ class ParentBundle:
         """
         self._bundle: Bundle = read_bundle(path)
         require_ids(self._bundle, dataset)
-        self.fingerprint = self._bundle.fingerprint
+        self.path, self.fingerprint = self._bundle.path, self._bundle.fingerprint
 
     def copy_weights_to(self, model: AnyModel) -> None:
         """Copy every parameter; new ids keep their initial values.

@@ -26,12 +26,14 @@ from pipelines.training.cores import n_threads
 from pipelines.training.dataset_checks import checked_dataset
 from pipelines.training.device import device_of
 from pipelines.training.drift_baseline import fit_drift_baseline
+from pipelines.training.fitted import Fit
 from pipelines.training.frozen_rows import frozen_rows
-from pipelines.training.loop import Fit, fit
+from pipelines.training.loop import fit
 from pipelines.training.mlflow_tracker import MlflowTracker
 from pipelines.training.model_card import model_card
 from pipelines.training.parent_bundle import ParentBundle
 from pipelines.training.shared_checkpoints import shared_checkpoints
+from pipelines.training.starting_model import StartingModel, keep_outputs
 from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import open_warm_start, start_from
 
@@ -86,12 +88,7 @@ def train(
         remove_checkpoints(settings.run)
     for unscaled, bundle in training_stages(settings)[-1 if parent_bundle else 0 :]:
         stage = scaled_to(unscaled, ranks.size, ranks.elastic)
-        torch.manual_seed(settings.seed)
-        model = build_model(stage.model, shape)
-        if start is not None and stage.warm_start:
-            start_from(model, start, stage, shape)
-        if parent_bundle:
-            parent_bundle.copy_weights_to(model)
+        model = _built(stage, shape, start, parent_bundle)
         runs_on = "; ".join(filter(None, (_kernel(model, shape, device), ranks.description)))
         logger.training_started(stage.model.name, runs_on, _flat(stage))
         checkpoints = Checkpoints(
@@ -100,7 +97,9 @@ def train(
             shared_checkpoints(settings.run.shared_checkpoints, stage.model.name),
             ranks.require_run,
         )
-        fitted = fit(model, TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle), resume)
+        fallback = _fallback(stage, shape, start, parent_bundle)
+        context = TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback)
+        fitted = fit(model, context, resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
             baseline = fit_drift_baseline(Scorer(fitted.calibrated_model, dataset.feature_map), dataset)
@@ -125,6 +124,29 @@ def train(
     if ranks.rank == 0:
         share(settings.run, settings.run.history.name)
     return fits
+
+
+def _built(stage: Settings, shape: Shape, start: AnyModel | None, parent: ParentBundle | None) -> AnyModel:
+    """A model as it begins its training."""
+    torch.manual_seed(stage.seed)
+    model = build_model(stage.model, shape)
+    if start is not None and stage.warm_start:
+        start_from(model, start, stage, shape)
+    if parent:
+        parent.copy_weights_to(model)
+    return model
+
+
+def _fallback(
+    stage: Settings, shape: Shape, start: AnyModel | None, parent: ParentBundle | None
+) -> StartingModel | None:
+    """What is kept if no epoch is better; None for a training from random weights."""
+    if parent:
+        return StartingModel(str(parent.path), lambda: _built(stage, shape, None, parent))
+    if start is None or stage.warm_start is None:
+        return None
+    name = str(stage.warm_start.bundle or stage.warm_start.model)
+    return StartingModel(name, lambda: keep_outputs(_built(stage, shape, start, None), start, shape))
 
 
 def _flat(settings: Settings) -> dict[str, Any]:
@@ -156,7 +178,9 @@ def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
     if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
-    overrides = {name: getattr(warm, name) for name in ("overshoot_penalty", "optimizer", "learning_rate")}
+    overrides = {
+        name: getattr(warm, name) for name in ("overshoot_penalty", "optimizer", "learning_rate", "embedding_l2")
+    }
     changed = {name: value for name, value in overrides.items() if value is not None}
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
     return [(settings.model_copy(update={"model": model, "train": stage}), settings.run.warm_start_bundle), main]

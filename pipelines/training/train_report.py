@@ -8,10 +8,11 @@ from afm_core.models import Shape, build_model
 from afm_core.settings import Settings
 from pipelines.console import facts
 from pipelines.feeding.memory import bytes_needed, fits_in_memory
-from pipelines.training.loop import Fit
+from pipelines.training.fitted import Fit
 from pipelines.training.train import open_dataset, scaled_to, shard_plan, training_stages
 
 _FLOAT_BYTES = 4
+_ROUNDING = 1e-5
 
 
 def _parameters(settings: Settings, shape: Shape) -> tuple[int, int]:
@@ -29,16 +30,33 @@ def _mib(size: int) -> str:
 def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
     """Best epoch and bundle of each model that was trained."""
     rows: list[tuple[str, str]] = []
+    before: Fit | None = None
     for stage, bundle in training_stages(settings):
         fitted = fits.get(stage.model.name)
         if fitted is None:  # --from has no warm start
             continue
         best = (
-            f"valid {fitted.best.metric} {fitted.best.valid:.4f} at epoch {fitted.best.number} of {len(fitted.epochs)}"
+            f"valid {fitted.best.metric} {fitted.best.valid:.4f} at epoch {fitted.best.epoch} of {len(fitted.epochs)}"
         )
-        rows.append((stage.model.name, f"{best}, {fitted.best.steps:,} steps per epoch on {ranks} rank(s)"))
-        rows.append(("", str(bundle)))
+        steps = f"{fitted.epochs[0].steps:,} steps per epoch on {ranks} rank(s)"
+        rows.append((stage.model.name, f"{best}, {steps}"))
+        rows.extend(("", line) for line in [*_advice(fitted, before), str(bundle)])
+        before = fitted
     return facts(f"trained {settings.name}", rows)
+
+
+def _advice(fitted: Fit, before: Fit | None) -> list[str]:
+    """What to do where a training did not improve what it started from.
+
+    Args:
+        before: the warm start that was trained before it.
+    """
+    best = fitted.best
+    if before and best.valid > (1.0 + _ROUNDING) * before.best.valid:
+        return [f"worse than what it started from ({before.best.valid:.4f}); lower train.learning_rate"]
+    if best.epoch == 0:
+        return ["no epoch was better than what it started from, which is kept; lower train.learning_rate"]
+    return []
 
 
 def plan_table(settings: Settings, ranks: int) -> Table:

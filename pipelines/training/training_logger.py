@@ -89,6 +89,12 @@ class TrainingLogger:
                 self._write_scalars(done)
             messages.print(f"  {model:<4} continues in epoch {epoch} after step {step:,}")
 
+    def start_validated(self, model: str, start: str, metric: str, valid: float) -> None:
+        """Print a line about what a training starts from, and record it as epoch 0 for TensorBoard."""
+        if self._events:
+            self._events.scalars({f"validation/{metric}": valid}, 0)
+            messages.print(f"  {model:<4}  0  {'start':<12}  valid {valid:.4f}  {bar(valid):<20} {start}")
+
     @contextmanager
     def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
         """Show the progress of an epoch of `rows` rows. Yields a function of the rows and the mean loss of a step."""

@@ -1,5 +1,6 @@
 """Evaluating a model during training: its validation loss, its attention, and its calibration."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,6 +32,17 @@ def validate(model: AnyModel, context: TrainingContext) -> float:
         loss, terms = task.loss(task.validated(model(batch.encoded)), batch.label, None)
         total, count = total + loss.item(), count + terms
     return mean_loss(task, total, count, context.ranks)
+
+
+def validate_start(context: TrainingContext) -> float | None:
+    """The validation metric of what the training starts from; None if it starts at random, or that is not finite."""
+    if context.start is None:
+        return None
+    model = context.start.build().to(context.device)
+    context.ranks.broadcast(model)
+    valid = validate(model, context)
+    context.logger.start_validated(context.settings.model.name, context.start.name, context.task.monitor, valid)
+    return valid if math.isfinite(valid) else None
 
 
 @torch.inference_mode()

@@ -1,0 +1,30 @@
+"""What a training ends with."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from afm_core.learning.calibrated_model import CalibratedModel
+from pipelines.training.training_logger import Epoch
+
+
+@dataclass(frozen=True)
+class Best:
+    """The validation result of the weights that are kept."""
+
+    epoch: int
+    """0 where no epoch was better than the start."""
+    metric: str
+    valid: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished training."""
+
+    calibrated_model: CalibratedModel
+    """With the weights of the epoch `best`."""
+    epochs: list[Epoch]
+    best: Best
+    optimizer: dict[str, Tensor]
+    """Final state of the optimiser, as `parameter/key`."""
