@@ -1,7 +1,7 @@
 """Settings of what is read and prepared."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -36,8 +36,10 @@ class _FilesSettings(Section):
     """Character around values of a CSV file that contain the separator; empty where quotes are characters as any."""
     escape: Annotated[str, Field(min_length=1, max_length=1)] = '"'
     """Character before a quote within a quoted value of a CSV file: a quote, or a backslash as Spark writes it."""
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
-    """Encoding of a CSV file."""
+    multiline: bool = False
+    """Whether quoted values of a CSV file may contain line ends. Each file is then read as a whole by one task."""
+    encoding: Literal["utf-8", "latin-1", "utf-16"] = "utf-8"
+    """Encoding of a CSV file. One in UTF-16 begins with a byte order mark, and is read as a whole by one task."""
     missing: tuple[str, ...] = ("\\N", "NULL", "null", "NaN", "nan")
     """Values that mean that there is none, beside empty text, in every column and format. `NA` and `None` are not among
     them, because they are values where countries or titles are logged."""
@@ -46,6 +48,14 @@ class _FilesSettings(Section):
     @classmethod
     def _known_format(cls, section: object) -> object:
         return _of_tabs(section)
+
+    @model_validator(mode="after")
+    def _lines_of_csv(self) -> Self:
+        if self.multiline and (self.format != "csv" or not self.quote):
+            raise ValueError("multiline is for CSV files with quotes")
+        if self.encoding == "utf-16" and self.format not in ("csv", "json"):
+            raise ValueError(f"encoding is for text, found format: {self.format}")
+        return self
 
 
 class JoinSettings(_FilesSettings):

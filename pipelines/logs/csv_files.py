@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, DataFrameReader
 from pyspark.sql import functions as F
@@ -23,9 +23,10 @@ from pipelines.logs.columns import (
 from pipelines.logs.csv_headers import headers_of
 from pipelines.logs.files.tree import FileTree
 from pipelines.logs.sources import PARTITION, LogSources
+from pipelines.logs.whole_files import LINE, are_read_whole, lines_of_whole_files
 from pipelines.spark import literal
 
-_LINE, _VALUES, _ROW = "value", f"{OURS}values", f"{OURS}row"
+_LINE, _VALUES, _ROW = LINE, f"{OURS}values", f"{OURS}row"
 _NO_QUOTE = "\uffff"  # a code point that is no character; with Spark's own "no quotes", NUL would be a quote
 _JAVA_NAMES = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}
 _MAX_COLUMNS = 20_480  # limit of Spark's CSV parser, which fails the job at a line with more columns
@@ -44,26 +45,41 @@ def read_csv(
     Files with different headers are read apart, so that columns go by their names.
     """
     paths = [literal(path) for path in sources.paths]
-    text = reader.text(paths)
-    partitions = text.columns[1:]
+    partitions = reader.text(paths).columns[1:]
     in_files = [name for name in wanted if name not in partitions]
+    lines_in = partial(_lines_in, reader, logs, are_read_whole=are_read_whole(logs, sources.files))
     if logs.columns:
         names = list(logs.columns)
         require_once(names, f"{logs.path}: logs.columns")
         require(in_files, names, logs)
-        if logs.encoding == "latin-1":
-            text = text.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), _JAVA_NAMES[logs.encoding]))
-        lines = text.withColumn(CORRUPT, F.lit(None).cast("string"))
-        return _parsed(lines, names, logs, wanted, lists, partitions)
-    reader = reader.option("encoding", _JAVA_NAMES[logs.encoding])
+        return _parsed(lines_in(paths, None), names, logs, wanted, lists, partitions)
     headers = headers_of(tree, sources.files, logs, in_files, partitions)
     frames = []
     for header in headers:
         read = paths if len(headers) == 1 else [literal(file) for file in header.files]
-        lines = _lines_below_header(header.line, reader, read)
+        lines = lines_in(read, header.line)
         lines = lines.where(F.coalesce(F.col(_LINE) != header.line, F.lit(True)))  # of files that were joined
         frames.append(_parsed(lines, header.names, logs, wanted, lists, partitions))
     return reduce(DataFrame.unionByName, frames)
+
+
+def _lines_in(
+    reader: DataFrameReader, logs: LogsSettings, paths: list[str], header: str | None, *, are_read_whole: bool
+) -> DataFrame:
+    """`_LINE`, `CORRUPT`, `FILE` and the partitions; of files with a header, the lines below it.
+
+    Args:
+        header: None for files without one.
+    """
+    if are_read_whole:
+        return lines_of_whole_files(reader, paths, logs).withColumn(CORRUPT, F.lit(None).cast("string"))
+    if header is not None:
+        lines = _lines_below_header(header, reader.option("encoding", _JAVA_NAMES[logs.encoding]), paths)
+    else:
+        lines = reader.text(paths).withColumn(CORRUPT, F.lit(None).cast("string"))
+        if logs.encoding == "latin-1":
+            lines = lines.withColumn(_LINE, F.decode(F.col(_LINE).cast("binary"), _JAVA_NAMES[logs.encoding]))
+    return lines.withColumn(FILE, F.col("_metadata.file_path"))
 
 
 def _parsed(
@@ -76,7 +92,7 @@ def _parsed(
 ) -> DataFrame:
     line = F.coalesce(CORRUPT, _LINE)
     folders = [column(name) for name in partitions if name == PARTITION or name in wanted]
-    rows = lines.where(F.trim(line) != "").select(*folders, F.col("_metadata.file_path").alias(FILE), line.alias(_LINE))
+    rows = lines.where(F.trim(line) != "").select(*folders, FILE, line.alias(_LINE))
     rows = _with_values(rows, names, logs)
     columns = {
         name: _value(names.index(name), logs) if name in names else F.lit(None).cast("string")
@@ -117,6 +133,7 @@ def _with_values(rows: DataFrame, names: list[str], logs: LogsSettings) -> DataF
     if not logs.quote:
         return rows.withColumn(_VALUES, split)
     options = {"sep": logs.separator, "quote": logs.quote, "escape": logs.escape, "columnNameOfCorruptRecord": CORRUPT}
+    options["multiLine"] = str(logs.multiline).lower()  # keeps line ends as they are
     has_quote = line.contains(logs.quote)
     too_wide = (F.octet_length(line) >= _MAX_COLUMNS) & (_count(line, logs.separator) >= _MAX_COLUMNS)
     parsed = F.from_csv(F.when(~too_wide, line).otherwise(F.lit(logs.separator * len(names))), schema, options)

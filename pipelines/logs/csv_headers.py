@@ -20,6 +20,8 @@ _OTHER_FORMATS = {
     r"Obj\x01": ("Avro", "write the logs as Parquet, ORC, JSON lines or CSV"),
 }
 """How the first line of other formats begins."""
+_UTF_16 = "(\ufffd\ufffd|\u00ff\u00fe|\u00fe\u00ff)(.\x00|\x00.)"
+"""How a first line in UTF-16 begins when it is read in another encoding."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def headers_of(
     """
     headers, others = dict[str, Header](), list[Location]()
     for file, first in zip(files, tree.first_lines([file.path for file in files]), strict=True):
-        line = (first or b"").decode(logs.encoding, errors="replace").removeprefix("\ufeff")
+        line = _decoded(first or b"", logs.encoding)
         if not line:
             others.append(file.path)
             continue
@@ -62,10 +64,18 @@ def headers_of(
     return ordered
 
 
+def _decoded(first: bytes, encoding: str) -> str:
+    if encoding == "utf-16":  # a line ends within the two bytes of its end
+        first = first[: len(first) // 2 * 2]
+    return first.decode(encoding, errors="replace").removeprefix("\ufeff")
+
+
 def _header(line: str, file: Location, logs: LogsSettings) -> Header:
     for start, (format_, remedy) in _OTHER_FORMATS.items():
         if re.match(start, line, re.DOTALL):
             raise LogsError(f"{file}: begins as {format_}, and logs.format is csv; {remedy}")
+    if re.match(_UTF_16, line):
+        raise LogsError(f"{file}: begins as UTF-16, and logs.encoding is {logs.encoding}; set logs.encoding: utf-16")
     names = [name or f"_c{index}" for index, name in enumerate(_split(line, logs))]
     require_once(names, f"{file}: the header")
     return Header(line, names)

@@ -16,6 +16,7 @@ from pipelines.logs.files.opening import file_tree
 from pipelines.logs.sources import PARTITION, LogSources, find_logs
 from pipelines.logs.typed_files import read_typed_files
 from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
+from pipelines.logs.whole_files import LINE, are_read_whole, lines_of_whole_files
 from pipelines.spark import literal, url
 from pipelines.spark_compat import with_bare_numbers
 
@@ -51,22 +52,28 @@ def _read_files(
         case "csv":
             return read_csv(reader, tree, logs, sources, wanted, lists)
         case "json":
-            raw = _read_json(reader, logs, sources, wanted, lists)
+            return _read_json(reader, logs, sources, wanted, lists)
         case "parquet" | "orc":
             raw = read_typed_files(reader.format(logs.format), logs, sources, wanted, lists)
+            return raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
         case "table":
             raise LogsError(
                 f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
             )
-    return raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
 
 
 def _read_json(
     reader: DataFrameReader, logs: LogsSettings, sources: LogSources, wanted: Sequence[str], lists: Collection[str]
 ) -> DataFrame:
     require_free_metadata(wanted, logs)
-    paths = [literal(path) for path in sources.paths]
-    raw = reader.option("columnNameOfCorruptRecord", CORRUPT).schema(text_schema(list(wanted))).json(paths)
+    paths, options = [literal(path) for path in sources.paths], {"columnNameOfCorruptRecord": CORRUPT}
+    if are_read_whole(logs, sources.files):
+        lines = lines_of_whole_files(reader, paths, logs).where(F.trim(LINE) != "")
+        parsed = F.from_json(LINE, text_schema([name for name in wanted if name not in lines.columns]), options)
+        raw = lines.withColumn(LINE, parsed).select(f"{LINE}.*", *map(column, lines.columns[1:]))
+    else:
+        raw = reader.options(**options).schema(text_schema(list(wanted))).json(paths)
+        raw = raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
     raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
     for name in lists:  # read as text, a list is its JSON
         text = column(name)

@@ -58,7 +58,7 @@ def _place(file: str) -> Location | str:
 
 def _line_number(spark: SparkSession, row: Row, file: Location | str, logs: LogsSettings) -> int | None:
     """Of the first line of a text file that equals a rejected row."""
-    if logs.format not in ("csv", "json") or isinstance(file, str):
+    if logs.format not in ("csv", "json") or isinstance(file, str) or logs.multiline or logs.encoding == "utf-16":
         return None
     numbered = spark.read.text(literal(file)).coalesce(1).select("value", F.monotonically_increasing_id().alias("line"))
     text = F.col("value")

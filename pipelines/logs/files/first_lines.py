@@ -7,10 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 LONGEST_LINE = 1 << 20
 """Bytes after which no end of a line is looked for: the file is no text."""
-_OPEN: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open}
-_OF_HADOOP = (".deflate", ".lz4", ".snappy", ".zst")
+ZSTD = ".zst"
+_OF_HADOOP = (".deflate", ".lz4", ".snappy")
+
+
+def _zstd(file: Any) -> Any:
+    return io.BufferedReader(pa.CompressedInputStream(file, "zstd"))
+
+
+_OPEN: dict[str, Callable[[Any], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ZSTD: _zstd}
+"""How a file of a suffix is opened, by path or as a file."""
 
 
 def first_local_line(path: Path) -> bytes | None:
@@ -22,7 +32,7 @@ def first_local_line(path: Path) -> bytes | None:
     """
     if path.suffix in _OF_HADOOP:
         return None
-    with _OPEN.get(path.suffix, _plain)(path) as file:
+    with path.open("rb") as raw, _OPEN.get(path.suffix, _plain)(raw) as file:
         text = io.TextIOWrapper(file, encoding="latin-1", newline=None)  # bytes stay what they are; any end of a line
         while line := text.readline(LONGEST_LINE):
             if line.strip():
@@ -30,5 +40,20 @@ def first_local_line(path: Path) -> bytes | None:
     return b""
 
 
-def _plain(path: Path) -> BinaryIO:
-    return path.open("rb")
+def decompressed(content: bytes, name: str) -> bytes:
+    """A file's content, decompressed by the end of its name.
+
+    Raises:
+        ValueError: only Hadoop could decompress it.
+        OSError, EOFError: it is damaged.
+    """
+    suffix = Path(name).suffix
+    if suffix in _OF_HADOOP:
+        raise ValueError(f"files that are read as a whole cannot be {suffix}; use .gz, .bz2 or {ZSTD}")
+    with _OPEN.get(suffix, _plain)(io.BytesIO(content)) as file:
+        text: bytes = file.read()
+    return text
+
+
+def _plain(file: BinaryIO) -> BinaryIO:
+    return file
