@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from afm_core.errors import LogsError
 from afm_core.storage.urls import Url
 from pipelines.logs.files.deadline import within
-from pipelines.logs.files.first_lines import LONGEST_LINE
+from pipelines.logs.files.first_lines import LONGEST_LINE, ZSTD
 from pipelines.logs.files.hadoop_configuration import impatient_configuration
 from pipelines.logs.files.hadoop_errors import explain, is_absence
 from pipelines.logs.files.tree import LogFile
@@ -100,17 +100,22 @@ class HadoopClient:
         Raises:
             LogsError: the file cannot be read.
         """
-        hadoop, path = self._jvm.org.apache.hadoop, self._path(url)
+        path = self._path(url)
         try:
             with self._one_line_errors():
-                codec = hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
                 stream = within(PATIENCE, lambda: self._files.open(path))
                 try:
-                    return self._first_line(codec.createInputStream(stream) if codec else stream)
+                    return self._first_line(self._decompressed(path, stream))
                 finally:
                     stream.close()
         except AbsentError as error:
             raise LogsError(f"{url}: cannot be read: no such file") from error
+
+    def _decompressed(self, path: Any, stream: Any) -> Any:
+        if path.getName().endswith(ZSTD):  # Hadoop's own codec needs a library of the machine
+            return self._jvm.com.github.luben.zstd.ZstdInputStream(stream)
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._configuration).getCodec(path)
+        return codec.createInputStream(stream) if codec else stream
 
     def _first_line(self, stream: Any) -> bytes:
         lines, line = self._jvm.org.apache.hadoop.util.LineReader(stream), self._jvm.org.apache.hadoop.io.Text()

@@ -5,6 +5,7 @@ import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pytest
 
 from afm_core.errors import LogsError
@@ -122,9 +123,11 @@ def test_first_lines(storage: Storage) -> None:
     texts = {"a.csv": "\n \t\r\n x,ü \r\n1,2\n", "b.csv": "", "c.csv": "q\rr", "d.csv": " \n", "e.csv": "last"}
     (storage.local / "f.csv.gz").write_bytes(gzip.compress(b"\nx,y\n" + b"1,2\n" * 100_000))
     (storage.local / "g.csv.bz2").write_bytes(bz2.compress(b"x,y\n"))
+    with pa.CompressedOutputStream(str(storage.local / "h.csv.zst"), "zstd") as file:
+        file.write(b"x,y\n" * 100_000)
     storage.write(texts)
-    names = [*texts, "f.csv.gz", "g.csv.bz2"]
+    names = [*texts, "f.csv.gz", "g.csv.bz2", "h.csv.zst"]
     lines = storage.tree().first_lines([storage.root / name for name in names])
-    assert lines == [" x,ü ".encode(), b"", b"q", b"", b"last", b"x,y", b"x,y"]
+    assert lines == [" x,ü ".encode(), b"", b"q", b"", b"last", b"x,y", b"x,y", b"x,y"]
     with pytest.raises(LogsError, match=r"none\.csv: cannot be read"):
         storage.tree().first_lines([storage.root / "none.csv"])
