@@ -16,6 +16,7 @@ from torch import Tensor
 
 from afm_core.inference.pair_terms import PairTerms
 from afm_core.kernels.reference import interactions
+from afm_core.kernels.subnormals import flush_subnormals
 from afm_core.models import AFM, FM, AnyModel, EncodedBatch
 
 _BLOCK_QUERIES = 64  # 64 x 9 fields x 4,082 items of one float are 9 MB
@@ -34,6 +35,7 @@ class TopItemFinder:
             item_column: the column of the item in a batch.
             items: (N,) int64 ids, distinct.
         """
+        flush_subnormals()
         self._model, self._item_column, self._items = model.eval(), item_column, items
         self._item_pairs = _ItemPairs(model, items) if type(model) is AFM and model.attention else None
 

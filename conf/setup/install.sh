@@ -30,5 +30,8 @@ if ! ls "$wheels"/horovod-*.whl >/dev/null 2>&1; then
 fi
 pip install --no-deps "$wheels"/horovod-*.whl
 pip install --no-build-isolation -c $here/constraints.txt --editable '.[train,dev]'
-.venv/bin/horovodrun --check-build | grep -q '\[X\] Gloo' || { echo "error: Horovod was built without Gloo; remove .venv and $wheels, then run make setup again" >&2; exit 2; }
+case "$(.venv/bin/horovodrun --check-build)" in
+*'[X] Gloo'*) ;;
+*) echo "error: Horovod was built without Gloo; remove .venv and $wheels, then run make setup again" >&2; exit 2 ;;
+esac
 echo "$wanted" >$stamp

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Self
 
-from afm_core.errors import EmptyLogsError, ReplacedLogsError
+from afm_core.errors import EmptyLogsError, LogsError, ReplacedLogsError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
 from afm_core.storage.provenance import text_digest
@@ -54,14 +54,22 @@ class ListedLogs:
             ReplacedLogsError: a file was written, replaced or removed since.
             LogsError: as `find_logs`.
         """
-        now = ListedLogs.of(self.tree, self.logs, is_night=self.is_night)
-        changed = self.files.keys() - now.files.keys() if may_grow else self.files.keys() ^ now.files.keys()
+        now = self._files_now()
+        changed = self.files.keys() - now.keys() if may_grow else self.files.keys() ^ now.keys()
         if changed:
-            example = (self.files | now.files)[min(changed)]
+            example = (self.files | now)[min(changed)]
             raise ReplacedLogsError(
                 f"{example}: was written or removed while the job read it; nothing was published; run the job again "
                 "when its writer is done"
             )
+
+    def _files_now(self) -> dict[str, Location]:
+        try:
+            return ListedLogs.of(self.tree, self.logs, is_night=self.is_night).files
+        except LogsError:
+            if self.tree.matches():
+                raise
+            return {}  # the whole folder was removed
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     assert state.best is not None
     best = Best(state.best.number, state.best.metric, state.best.valid)
     if context.start and start is not None and start <= best.valid:
-        best = Best(0, best.metric, start)
+        best, state.best_weights = Best(0, best.metric, start), {}  # at no time more in memory than in the training
         model.load_state_dict(context.start.build().state_dict())
         ranks.broadcast(model)
     else:

@@ -64,6 +64,7 @@ class TrainingLogger:
         """
         self._run, self._is_active, self._tracker = run, rank == 0, tracker
         self._events: EventFile | None = None
+        self._fastest: dict[str, float] = {}
         if self._is_active:
             self._write_history("w", "")
             shutil.rmtree(run.tensorboard, ignore_errors=True)
@@ -123,9 +124,11 @@ class TrainingLogger:
         if self._tracker:
             self._tracker.epoch_done(epoch)
         mark = "*" if is_best else " "
+        fastest = self._fastest[epoch.model] = max(epoch.rows_per_second, self._fastest.get(epoch.model, 0.0))
+        slow = "  less than half of what it was" if epoch.rows_per_second < 0.5 * fastest else ""
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
-            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s"
+            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s{slow}"
         )
 
     def training_ended(self) -> None:

@@ -49,6 +49,10 @@ def test_a_replaced_file_is_a_change_and_a_new_one_only_where_files_are_read_twi
         of_logs.require_unchanged()
         with pytest.raises(ReplacedLogsError, match=r"dt=2026-01-04/b\.csv: was written or removed while"):
             of_joined.require_unchanged()
+    removed = ListedLogs.of(storage.tree("dt=2026-01-03"), LogsSettings.model_validate({"path": "any"}), is_night=True)
+    storage.delete("dt=2026-01-03/a.csv")
+    with pytest.raises(ReplacedLogsError, match="dt=2026-01-03"):
+        Inputs(removed, ()).require_unchanged()
     storage.write({"dt=2026-01-02/a.csv": "other"})
     with pytest.raises(ReplacedLogsError, match=r"a\.csv: was written or removed while the job read it"):
         of_logs.require_unchanged()
