@@ -45,6 +45,9 @@ def example_of(rejects: DataFrame, logs: LogsSettings) -> str:
         value = json.loads(row["raw"]).get(row["column"])
         found = f"{row['column']} {_quoted(value)} in {where}" if value is not None else f"a row of {where}"
     accepted = _ACCEPTED.get(row["rule"])
+    may_go_on = row["column"] is None and logs.format == "csv" and logs.quote and not logs.multiline
+    if may_go_on and row["raw"].count(logs.quote) % 2:
+        accepted = "if quoted values contain line ends, set logs.multiline"
     return f"{found}; {accepted}" if accepted else found
 
 

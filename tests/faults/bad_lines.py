@@ -26,7 +26,10 @@ LINES = {
         accepted=[GOOD],
         rejected=[("not_utf8", "app")],
     ),
-    "UTF-16": csv("user,app\nu1,a1\n".encode("utf-16"), error="column user, app missing; found: "),
+    "UTF-16": csv(
+        "user,app\nu1,a1\n".encode("utf-16"),
+        error="begins as UTF-16, and logs.encoding is utf-8; set logs.encoding: utf-16",
+    ),
     "an image": csv(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, error="column user, app missing; found: "),
     "letters of all kinds": csv(
         "user,app\nü1,日本 🎉\nu2,\u00a0a\u2028b\u0085\n", ("ü1", "日本 🎉"), ("u2", "\u00a0a\u2028b\u0085")
