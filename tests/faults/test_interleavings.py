@@ -43,7 +43,8 @@ def config_for(folder: Path, logs: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("rounds", [1, 50])
 def test_every_night_is_of_one_bundle_and_every_bundle_of_one_dataset(
     logs: Path, tmp_path: Path, run_job: RunJob, rounds: int
 ) -> None:
