@@ -9,7 +9,7 @@ from torch.nn import functional
 from afm_core.features import FeatureMap
 from afm_core.features.feature_map import PADDING_ID
 from afm_core.inference.pair_tables import BATCH_ROWS, PairTables
-from afm_core.kernels.subnormals import flush_subnormals
+from afm_core.kernels.subnormals import subnormals_as_zeros
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import EncodedBatch
 
@@ -27,11 +27,11 @@ class Scorer:
 
     def __init__(self, calibrated_model: CalibratedModel, feature_map: FeatureMap) -> None:
         """Keep both. The model's weights may not change afterwards."""
-        flush_subnormals()
         self._calibrated_model, self._value_index = calibrated_model.eval(), feature_map.value_index
         tables = PairTables.of(calibrated_model.model, feature_map)
         self._outputs = tables.outputs if tables else calibrated_model.model
 
+    @subnormals_as_zeros()
     @torch.inference_mode()
     def batch(self, batch: EncodedBatch) -> Tensor:
         """Scores of any number of rows, (B,) float32."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from afm_core.inference.pair_terms import PairTerms
 from afm_core.kernels.reference import interactions
-from afm_core.kernels.subnormals import flush_subnormals
+from afm_core.kernels.subnormals import subnormals_as_zeros
 from afm_core.models import AFM, FM, AnyModel, EncodedBatch
 
 _BLOCK_QUERIES = 64  # 64 x 9 fields x 4,082 items of one float are 9 MB
@@ -35,10 +35,10 @@ class TopItemFinder:
             item_column: the column of the item in a batch.
             items: (N,) int64 ids, distinct.
         """
-        flush_subnormals()
         self._model, self._item_column, self._items = model.eval(), item_column, items
         self._item_pairs = _ItemPairs(model, items) if type(model) is AFM and model.attention else None
 
+    @subnormals_as_zeros()
     @torch.inference_mode()
     def best(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k best items of each query by the model's output, best first, ties by position in the list.

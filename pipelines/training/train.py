@@ -10,7 +10,7 @@ from afm_core.bundle import BUNDLE_CONTENT, write_bundle
 from afm_core.errors import RepublishedError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
-from afm_core.kernels.subnormals import flush_subnormals
+from afm_core.kernels.subnormals import subnormals_as_zeros
 from afm_core.models import AFM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, text_digest
@@ -39,6 +39,7 @@ from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import open_warm_start, start_from
 
 
+@subnormals_as_zeros()
 def train(
     settings: Settings,
     ranks: Communicator,
@@ -65,7 +66,6 @@ def train(
         MachineError: run.mlflow is set and MLflow cannot be used.
         BusyError: another training writes to the run by now.
     """
-    flush_subnormals()
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
     for _, bundle in training_stages(settings):

@@ -15,9 +15,10 @@ import sys, threading
 import torch
 from torch import Tensor
 from afm_core.kernels import pair_attention
-from afm_core.kernels.subnormals import flush_subnormals
+from afm_core.kernels.subnormals import subnormals_as_zeros
 
-flush_subnormals()
+scope = subnormals_as_zeros()
+scope.__enter__()
 torch.set_num_threads(2)
 assert not torch.full((1_000_000,), 1e-40).mul(1.0).any(), "of the threads that torch starts"
 found = []
@@ -42,6 +43,8 @@ def computed(value: float) -> list[Tensor]:
 
 for ours, expected in zip(computed(1e-40), computed(0.0), strict=True):
     assert torch.equal(ours, expected)
+scope.__exit__(None, None, None)
+assert float(torch.tensor(1e-40) * 1.0) > 0.0, "afterwards they are numbers again"
 """
 
 
@@ -53,7 +56,15 @@ def test_an_attention_network_of_subnormals_is_one_of_zeros(kernel: str, precisi
     assert done.returncode == 0, done.stderr
 
 
-def test_whoever_scores_takes_them_for_zeros(small: Small) -> None:
-    torch.set_flush_denormal(False)
-    assert read_bundle(small.settings.run.bundle).scorer
-    assert float(torch.tensor(1e-40) * 1.0) == 0.0
+def test_whoever_scores_takes_them_for_zeros(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, seen = read_bundle(small.settings.run.bundle), list[float]()
+    to_score = bundle.calibrated_model.to_score
+
+    def recorded(outputs: torch.Tensor) -> torch.Tensor:
+        seen.append(float(torch.tensor(1e-40) * 1.0))
+        return to_score(outputs)
+
+    monkeypatch.setattr(bundle.calibrated_model, "to_score", recorded)
+    assert bundle.certificate_error() == 0.0
+    assert set(seen) == {0.0}
+    assert float(torch.tensor(1e-40) * 1.0) > 0.0

@@ -47,7 +47,7 @@ def refused(
         (
             'user,item\nu1,"a\nb"\n',
             {},
-            "line 2 of day 1/a,b.csv: 'u1,\"a'; if quoted values contain line ends, set logs.multiline; correct",
+            "line 3 of day 1/a,b.csv: 'b\"'; if quoted values contain line ends, set logs.multiline; correct",
         ),
         (f"user,item\nu{'x' * 200}\n", {}, f"line 2 of day 1/a,b.csv: 'u{'x' * 119}...'; "),
         ("user,item\nu\x1b[31m,i\n", {}, r"for example user 'u\x1b[31m' in day 1/a,b.csv; correct the logs"),
