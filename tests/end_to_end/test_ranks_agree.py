@@ -29,7 +29,7 @@ def on_global_batches(
     small: Small, ranks: int, out: Path, exchange: str = "rows", launcher: str = "horovodrun"
 ) -> dict:
     script = [sys.executable, str(ROOT / "tests" / "support" / "global_batches.py")]
-    script += [str(small.config), str(out), exchange]
+    script += [str(small.training_config(out.parent, {})), str(out), exchange]
     command = [*LAUNCHERS[launcher], str(ranks), *script] if ranks > 1 else script
     subprocess.run(command, check=True, capture_output=True, timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)})
     return torch.load(out)

@@ -27,7 +27,8 @@ def two_ranks(launcher: str, *arguments: object) -> subprocess.CompletedProcess[
 
 
 def test_two_processes_read_every_training_row_exactly_once_an_epoch(small: Small, tmp_path: Path) -> None:
-    completed = two_ranks("horovodrun", ROOT / "tests" / "support" / "epoch_keys.py", small.config, 1, tmp_path)
+    config = small.training_config(tmp_path, {})
+    completed = two_ranks("horovodrun", ROOT / "tests" / "support" / "epoch_keys.py", config, 1, tmp_path)
     assert completed.returncode == 0, completed.stderr
     ranks = [(tmp_path / f"rank-{rank}").read_text().splitlines() for rank in range(2)]
     assert len(ranks[0]) == len(ranks[1]), "one step each, or a rank waits for ever"
@@ -83,7 +84,7 @@ def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(
 ) -> None:
     script = tmp_path / "disagree.py"
     script.write_text(DISAGREE)
-    completed = two_ranks(launcher, script, small.config, how)
+    completed = two_ranks(launcher, script, small.training_config(tmp_path, {}), how)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout.count("before False") == 2
     assert completed.stdout.count("after True") == 2
