@@ -47,7 +47,8 @@ def read_csv(
     paths = [literal(path) for path in sources.paths]
     partitions = reader.text(paths).columns[1:]
     in_files = [name for name in wanted if name not in partitions]
-    lines_in = partial(_lines_in, reader, logs, are_read_whole=are_read_whole(logs, sources.files))
+    whole = are_read_whole(logs, sources.files)
+    lines_in = partial(_lines_in, reader, logs, are_read_whole=whole)
     if logs.columns:
         names = list(logs.columns)
         require_once(names, f"{logs.path}: logs.columns")
@@ -56,7 +57,8 @@ def read_csv(
     headers = headers_of(tree, sources.files, logs, in_files, partitions)
     frames = []
     for header in headers:
-        read = paths if len(headers) == 1 else [literal(file) for file in header.files]
+        # Spark compares the header of a file that has come since; of files that are read whole nobody would.
+        read = paths if len(headers) == 1 and not whole else [literal(file) for file in header.files]
         lines = lines_in(read, header.line)
         lines = lines.where(F.coalesce(F.col(_LINE) != header.line, F.lit(True)))  # of files that were joined
         frames.append(_parsed(lines, header.names, logs, wanted, lists, partitions))

@@ -69,7 +69,7 @@ def _read_json(
     paths, options = [literal(path) for path in sources.paths], {"columnNameOfCorruptRecord": CORRUPT}
     if are_read_whole(logs, sources.files):
         lines = lines_of_whole_files(reader, paths, logs).where(F.trim(LINE) != "")
-        parsed = F.from_json(LINE, text_schema([name for name in wanted if name not in lines.columns]), options)
+        parsed = F.from_json(LINE, text_schema([name for name in wanted if name not in lines.columns[1:]]), options)
         raw = lines.withColumn(LINE, parsed).select(f"{LINE}.*", *map(column, lines.columns[1:]))
     else:
         raw = reader.options(**options).schema(text_schema(list(wanted))).json(paths)

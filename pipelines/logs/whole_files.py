@@ -6,6 +6,8 @@ decompressed, which is why other files are left to Spark.
 """
 
 import re
+import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -28,7 +30,7 @@ _LINES_PER_BATCH = 65_536
 
 
 def are_read_whole(logs: LogsSettings, files: Sequence[LogFile]) -> bool:
-    """Whether files are such; all of them are then read in this way."""
+    """Whether the files must be read whole. A single zstd file is enough for all of them."""
     return logs.multiline or logs.encoding == "utf-16" or any(file.path.name.endswith(ZSTD) for file in files)
 
 
@@ -57,10 +59,12 @@ def _batches_of_lines(files: Iterator[pa.RecordBatch], logs: LogsSettings) -> It
 def _as_utf8(content: bytes, file: str, logs: LogsSettings) -> bytes:
     try:
         content = decompressed(content, file)
-    except (OSError, EOFError, ValueError) as error:
+        if logs.encoding == "utf-16" and content and not content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise ValueError("UTF-16 without a byte order mark")
+        if logs.encoding != "utf-8":
+            content = content.decode(logs.encoding).encode()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise LogsError(f"{file}: cannot be read: {error}; repair the file or take it away") from error
-    if logs.encoding != "utf-8":
-        content = content.decode(logs.encoding, errors="replace").encode()
     return content.removeprefix(b"\xef\xbb\xbf")
 
 

@@ -39,11 +39,13 @@ FILES: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a.csv.gz": (gzip.compress(TEXT.encode("utf-16")), {"encoding": "utf-16"}),
     "a.csv.bz2": (bz2.compress(TEXT.encode()), {"multiline": True}),
     "bare.csv": (b"u1\ti1\r\nu2\t\n", {"multiline": True, "columns": ["user", "item"], "separator": "\t"}),
+    "value.json.zst": (zstd(b'{"user": "u1", "value": "i1"}'), {"format": "json"}),
     "a.json.zst": (zstd(b'{"user": "u1", "item": 7}\n\n{"item": "i\\n2", "user": "u2"}\n'), {"format": "json"}),
 }
 FOUND = {
     "latin.csv.zst": [("u1", "\u00e9")],
     "bare.csv": [("u1", "i1"), ("u2", None)],
+    "value.json.zst": [("u1", "i1")],
     "a.json.zst": [("u1", "7"), ("u2", "i\n2")],
 }
 
@@ -54,7 +56,8 @@ def test_files_of_every_kind(spark: SparkSession, tmp_path: Path, name: str) -> 
     folder = tmp_path / "logs" / "place=home"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(content)
-    rows = read(spark, settings_of(tmp_path, tmp_path / "logs", ["user", "item", "place"], **logs))
+    item = {"name": "item", "column": "value"} if name.startswith("value") else "item"
+    rows = read(spark, settings_of(tmp_path, tmp_path / "logs", ["user", item, "place"], **logs))
     assert rows == sorted(((*row, "home") for row in FOUND.get(name, EXPECTED)), key=repr)
 
 
@@ -93,6 +96,19 @@ def test_errors_name_the_file(spark: SparkSession, tmp_path: Path) -> None:
         ("a.csv.zst", zstd(TEXT.encode() * 99)[:-9], {"columns": ["user", "item"]}, "a.csv.zst: cannot be read"),
         ("little.csv", FILES["little.csv"][0], {}, "little.csv: begins as UTF-16, and logs.encoding is utf-8"),
         ("big.csv", FILES["big.csv"][0], {"encoding": "latin-1"}, "begins as UTF-16, and logs.encoding is latin-1"),
+        (
+            "bare.csv",
+            TEXT.encode("utf-16-be"),
+            {"columns": ["a", "user", "item"], "encoding": "utf-16"},
+            "without a byte",
+        ),
+        ("odd.csv", TEXT.encode("utf-16") + b"x", {"encoding": "utf-16"}, "odd.csv: cannot be read: 'utf-16"),
+        (
+            "c.csv.gz",
+            b"\x1f\x8b\x08" + bytes(7) + b"no deflate",
+            {"columns": ["user", "item"], "multiline": True},
+            "c.csv",
+        ),
         ("b.csv.lz4", b"x", {"columns": ["user", "item"], "multiline": True}, "cannot be .lz4; use .gz, .bz2 or .zst"),
     ):
         (tmp_path / name).write_bytes(content)
