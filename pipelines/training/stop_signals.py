@@ -1,11 +1,15 @@
-"""Catching the signals that ask a training to stop: it finishes its step, writes a checkpoint and ends."""
+"""The signals that ask a training to stop: it finishes its step, writes a checkpoint and ends."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+REPORT_SECONDS = 2.0
+"""How long a rank lives after a SIGTERM outside of the training loop. Horovod kills it after five seconds."""
 
 
 class StopRequest:
@@ -31,3 +35,21 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def time_to_report() -> Iterator[None]:
+    """Let SIGTERM end the process with 143 after `REPORT_SECONDS`, for the duration of the block.
+
+    A launcher that has lost one rank sends SIGTERM to the others at once. They have noticed it, too, and are about to
+    say which rank is gone.
+    """
+    before = signal.signal(signal.SIGTERM, _end_soon)
+    yield
+    signal.signal(signal.SIGTERM, before)  # not after an error, which is printed only now
+
+
+def _end_soon(number: int, _: FrameType | None) -> None:
+    end = threading.Timer(REPORT_SECONDS, os._exit, [128 + number])
+    end.daemon = True
+    end.start()
