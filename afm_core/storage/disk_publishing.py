@@ -1,5 +1,6 @@
 """Publishing on a disk: a version is renamed into its place, and then named by a symbolic link in one step."""
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -34,6 +35,9 @@ def staged_on_disk(place: Place, content: Collection[str], condition: Callable[[
                 lease = create_lease(stage)
             yield stage
             _publish(stage, lease, place, condition)
+    except BaseException:
+        atexit.register(shutil.rmtree, stage, ignore_errors=True)  # until it is stopped, Spark may write there again
+        raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     _clean_up(place)

@@ -1,4 +1,4 @@
-"""Where logs lie: a local path, or a URL that Spark reads with its own connectors."""
+"""Where logs lie: local paths, or URLs that Spark reads with its own connectors."""
 
 import re
 from pathlib import Path
@@ -31,6 +31,30 @@ LocationSetting = Annotated[
     Location, PlainValidator(to_location), PlainSerializer(str), WithJsonSchema({"type": "string"})
 ]
 """A location in the settings."""
+LocationsSetting = Annotated[
+    Location | tuple[Location, ...],
+    PlainValidator(lambda value: _to_locations(value)),
+    PlainSerializer(lambda value: [str(each) for each in value] if isinstance(value, tuple) else str(value)),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""A location in the settings, or a list of them."""
+
+
+def _to_locations(value: Any) -> Location | tuple[Location, ...]:
+    """One location, or those of a list; a list of one is that one.
+
+    Raises:
+        ValueError: as `to_location`; the list is empty, or names a location twice.
+    """
+    if not isinstance(value, list | tuple):
+        return to_location(value)
+    locations = tuple(map(to_location, value))
+    if not locations:
+        raise ValueError("found an empty list, allowed is a path, or a list of paths")
+    repeated = [str(each) for each in locations if locations.count(each) > 1]
+    if repeated:
+        raise ValueError(f"{repeated[0]} is named twice; its rows would be counted twice")
+    return locations if len(locations) > 1 else locations[0]
 
 
 def is_file_url(text: str) -> bool:
