@@ -53,6 +53,10 @@ class EmptyLogsError(LogsError):
     """The logs exist but contain no rows."""
 
 
+class OutsideDatesError(EmptyLogsError):
+    """The logs exist, but not between the dates of the settings."""
+
+
 class UnfinishedLogsError(LogsError):
     """The logs of a night are still being written. Retrying later helps."""
 

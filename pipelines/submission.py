@@ -52,8 +52,9 @@ def require_lasting_paths(settings: Settings) -> None:
 
 def _paths(settings: Settings) -> Iterator[tuple[str, Location]]:
     """Logs and outputs. Not `recommend.items`, which only the driver reads: `--files` may bring it."""
-    if settings.logs.format != "table":
-        yield "logs.path", settings.logs.path
+    for key, table in (("logs.path", settings.logs), *(("logs.join", join) for join in settings.logs.join)):
+        if table.format != "table":
+            yield from ((key, path) for path in table.paths)
     yield "dataset.path", settings.dataset.path
     yield "run.path", settings.run.path
     if settings.score:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from afm_core.features.declaration_types import TimeFormat, joined_name
 from afm_core.settings.section import ColumnName, Names, Positive, Section, Share
-from afm_core.storage.locations import LocationSetting
+from afm_core.storage.locations import Location, LocationsSetting
 from afm_core.storage.paths import PublishedPath
 
 
@@ -23,10 +23,10 @@ def _tab(separator: object) -> object:
 
 
 class _FilesSettings(Section):
-    path: LocationSetting
-    """A file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as `logs/2026-*.csv`, or the name
-    of a table. Files, folders and patterns may be URLs: `s3://` (or `s3a://`), `gs://`,
-    `abfss://`, `hdfs://`, `file://`."""
+    path: LocationsSetting
+    """A file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as `logs/2026-*.csv`, the name of a
+    table, or a list of them: `[web/2026, app/2026]`. Files, folders and patterns may be URLs: `s3://` (or `s3a://`),
+    `gs://`, `abfss://`, `hdfs://`, `file://`."""
     format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
     """Format of the logs: `csv` with any separator, `tsv` with tabs, `json` lines, `parquet`, `orc`, or a `table` of
     Spark's catalogue."""
@@ -43,6 +43,20 @@ class _FilesSettings(Section):
     missing: tuple[str, ...] = ("\\N", "NULL", "null", "NaN", "nan")
     """Values that mean that there is none, beside empty text, in every column and format. `NA` and `None` are not among
     them, because they are values where countries or titles are logged."""
+
+    @property
+    def paths(self) -> tuple[Location, ...]:
+        """All that `path` names."""
+        return self.path if isinstance(self.path, tuple) else (self.path,)
+
+    @property
+    def where(self) -> str:
+        """The paths, as error messages name them."""
+        return ", ".join(map(str, self.paths))
+
+    def at(self, path: Location) -> Self:
+        """These settings, for one of the paths or for another place with the same kind of files."""
+        return self.model_copy(update={"path": path})
 
     @model_validator(mode="before")
     @classmethod

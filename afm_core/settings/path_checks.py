@@ -44,10 +44,10 @@ def client_problems(settings: Settings) -> Iterator[str]:
 
 def _inputs(settings: Settings) -> Iterator[tuple[str, Location]]:
     if settings.logs.format != "table":
-        yield "logs.path", settings.logs.path
+        yield from (("logs.path", path) for path in settings.logs.paths)
     for join in settings.logs.join:
         if join.format != "table":
-            yield "logs.join", join.path
+            yield from (("logs.join", path) for path in join.paths)
     if settings.score:
         yield "score.logs", settings.score.logs
     if settings.recommend.items:

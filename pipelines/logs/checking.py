@@ -40,14 +40,18 @@ class CheckedLogs:
 
 
 def check_logs(
-    raw: DataFrame, settings: Settings, columns: LogColumns, path: Location, usual: Mapping[str, float] | None = None
+    raw: DataFrame,
+    settings: Settings,
+    columns: LogColumns,
+    where: Location | str,
+    usual: Mapping[str, float] | None = None,
 ) -> CheckedLogs:
     """Judge every row of `raw` (see `read_logs`) in one pass, and stop where too much of it is unusable.
 
     The pass over the input is cached; accepted events, rejects and counts all come from it.
 
     Args:
-        path: the logs, for error messages.
+        where: the logs, for error messages.
         usual: of a night, by column, the share of events without a value that is usual; see `is_chance`.
 
     Raises:
@@ -57,7 +61,7 @@ def check_logs(
     judged = judge_logs(raw, settings, columns).persist()
     rows_in, rejected, present = _count(judged, columns)
     checked = CheckedLogs(accepted_events(judged, columns), _rejects(judged, columns), rows_in, rejected, present)
-    _stop_if_unusable(checked, settings, path, usual)
+    _stop_if_unusable(checked, settings, where, usual)
     return checked
 
 
@@ -66,7 +70,7 @@ def check_counted(
     rejects: DataFrame,
     settings: Settings,
     columns: LogColumns,
-    path: Location,
+    where: Location | str,
     *,
     accepted: int,
     is_suspect: bool,
@@ -77,7 +81,7 @@ def check_counted(
     Args:
         judged: the rows as `judge_logs` returns them.
         rejects: contract `REJECT_TABLE`, cached.
-        path: the logs, for error messages.
+        where: the logs, for error messages.
         accepted: number of rows that break no rule.
         is_suspect: whether a column may be empty in every accepted event, which then takes another pass to find out.
         usual: by column, the share of events without a value that is usual; see `is_chance`.
@@ -92,7 +96,7 @@ def check_counted(
         _, _, present = _count(judged, columns)
     rows = accepted + sum(rejected.values())
     checked = CheckedLogs(accepted_events(judged, columns), rejects, rows, rejected, present)
-    _stop_if_unusable(checked, settings, path, usual)
+    _stop_if_unusable(checked, settings, where, usual)
     return checked
 
 
@@ -152,37 +156,37 @@ def _reason(rule: str, column: str | None) -> str:
 
 
 def _stop_if_unusable(
-    checked: CheckedLogs, settings: Settings, path: Location, usual: Mapping[str, float] | None
+    checked: CheckedLogs, settings: Settings, where: Location | str, usual: Mapping[str, float] | None
 ) -> None:
     if not checked.rows_in:
-        raise EmptyLogsError(_no_rows(settings, path))
-    _stop_if_too_many_rejects(checked, settings, path)
+        raise EmptyLogsError(_no_rows(settings, where))
+    _stop_if_too_many_rejects(checked, settings, where)
     for name, rows in checked.present.items():
         if not rows and (usual is None or not is_chance(usual.get(name, 0.0), checked.rows_accepted)):
             rows_accepted = f"{checked.rows_accepted:,}"
-            raise LogsError(f"{path}: column {name} is absent or empty in all {rows_accepted} rows; correct fields")
+            raise LogsError(f"{where}: column {name} is absent or empty in all {rows_accepted} rows; correct fields")
 
 
-def _no_rows(settings: Settings, path: Location) -> str:
+def _no_rows(settings: Settings, where: Location | str) -> str:
     first, last = settings.logs.first_date, settings.logs.last_date
-    if path != settings.logs.path or not (first or last):
-        return f"{path}: holds no rows; there is nothing to do"
+    if str(where) != settings.logs.where or not (first or last):
+        return f"{where}: holds no rows; there is nothing to do"
     between = f"from {first or 'the first day'} to {last or 'the last'}"
-    return f"{path}: holds no rows {between}; correct logs.first_date and logs.last_date"
+    return f"{where}: holds no rows {between}; correct logs.first_date and logs.last_date"
 
 
-def _stop_if_too_many_rejects(checked: CheckedLogs, settings: Settings, path: Location) -> None:
+def _stop_if_too_many_rejects(checked: CheckedLogs, settings: Settings, where: Location | str) -> None:
     rejected, rows_in = checked.rejected, checked.rows_in
     total, allowed = sum(rejected.values()), settings.logs.max_rejected
     if total > allowed * rows_in:
         reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in sorted(rejected.items()))
         raise LogsError(
-            f"{path}: {total:,} of {rows_in:,} rows rejected ({total / rows_in:.2%}; {reasons}), "
+            f"{where}: {total:,} of {rows_in:,} rows rejected ({total / rows_in:.2%}; {reasons}), "
             f"allowed is logs.max_rejected = {allowed:.2%}; for example {example_of(checked.rejects, settings.logs)}; "
             "correct the logs, or allow more"
         )
     if total == rows_in:
         raise LogsError(
-            f"{path}: all {rows_in:,} rows rejected ({', '.join(sorted(rejected))}); for example "
+            f"{where}: all {rows_in:,} rows rejected ({', '.join(sorted(rejected))}); for example "
             f"{example_of(checked.rejects, settings.logs)}; correct the logs"
         )

@@ -1,6 +1,7 @@
 """Reading files and tables of any supported format as columns of text."""
 
 from collections.abc import Collection, Sequence
+from functools import reduce
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
@@ -13,7 +14,8 @@ from afm_core.storage.locations import Location
 from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
 from pipelines.logs.files.opening import file_tree
-from pipelines.logs.sources import PARTITION, LogSources, find_logs
+from pipelines.logs.files.tree import FileTree
+from pipelines.logs.sources import PARTITION, LogSources, find_all_logs
 from pipelines.logs.typed_files import read_typed_files
 from pipelines.logs.typed_text import METADATA, columns_as_text, joined, require_free_metadata
 from pipelines.logs.whole_files import LINE, are_read_whole, lines_of_whole_files
@@ -33,33 +35,37 @@ def read_as_text(
     Raises:
         LogsError: as `read_logs`.
     """
-    if night is not None:  # errors name what is read
-        logs = logs.model_copy(update={"path": night})
     if logs.format == "table" and night is None:
-        raw = _within_dates(columns_as_text(_table(spark, logs), logs, wanted, lists), logs)
+        read = [_read_table(spark, logs.at(path), wanted, lists) for path in logs.paths]
     else:
-        raw = _read_files(spark, logs, night, wanted, lists)
-    return raw.select(*map(column, wanted), CORRUPT, FILE)
+        trees = [file_tree(path, lambda: spark) for path in ([night] if night else logs.paths)]
+        found = find_all_logs(trees, logs, is_night=night is not None)
+        read = [_read_files(spark, logs.at(tree.path), tree, sources, wanted, lists) for tree, sources in found]
+    return reduce(DataFrame.union, read)
 
 
 def _read_files(
-    spark: SparkSession, logs: LogsSettings, night: Location | None, wanted: Sequence[str], lists: Collection[str]
+    spark: SparkSession,
+    logs: LogsSettings,
+    tree: FileTree,
+    sources: LogSources,
+    wanted: Sequence[str],
+    lists: Collection[str],
 ) -> DataFrame:
-    tree = file_tree(night or logs.path, lambda: spark)
-    sources = find_logs(tree, logs, is_night=night is not None)
     reader = spark.read.option("basePath", url(sources.base))
     match logs.format:
         case "csv":
-            return read_csv(reader, tree, logs, sources, wanted, lists)
+            raw = read_csv(reader, tree, logs, sources, wanted, lists)
         case "json":
-            return _read_json(reader, logs, sources, wanted, lists)
+            raw = _read_json(reader, logs, sources, wanted, lists)
         case "parquet" | "orc":
             raw = read_typed_files(reader.format(logs.format), logs, sources, wanted, lists)
-            return raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
+            raw = raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
         case "table":
             raise LogsError(
                 f"{sources.paths[0]}: a night is read from files; set logs.format to that of the night's files"
             )
+    return raw.select(*map(column, wanted), CORRUPT, FILE)
 
 
 def _read_json(
@@ -82,12 +88,14 @@ def _read_json(
     return raw
 
 
-def _table(spark: SparkSession, logs: LogsSettings) -> DataFrame:
+def _read_table(spark: SparkSession, logs: LogsSettings, wanted: Sequence[str], lists: Collection[str]) -> DataFrame:
     name = str(logs.path)
     try:
-        return spark.table(name).withColumn(FILE, F.lit(name))
+        raw = spark.table(name).withColumn(FILE, F.lit(name))
     except AnalysisException as error:
         raise LogsError(f"{name}: no such table in Spark's catalogue; set logs.path to database.table") from error
+    raw = _within_dates(columns_as_text(raw, logs, wanted, lists), logs)
+    return raw.select(*map(column, wanted), CORRUPT, FILE)
 
 
 def _within_dates(raw: DataFrame, logs: LogsSettings) -> DataFrame:

@@ -10,7 +10,7 @@ from afm_core.storage.locations import Location
 from afm_core.storage.provenance import text_digest
 from pipelines.logs.files.opening import file_tree
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.sources import find_logs
+from pipelines.logs.sources import find_all_logs
 from pipelines.spark_on_demand import SparkOnDemand
 
 
@@ -18,26 +18,27 @@ from pipelines.spark_on_demand import SparkOnDemand
 class ListedLogs:
     """The files of logs, of a night or of a joined table, as they were when a job began."""
 
-    tree: FileTree
+    trees: tuple[FileTree, ...]
     logs: LogsSettings
     is_night: bool
     files: dict[str, Location]
     """Paths by a line that also names size and time of change."""
 
     @classmethod
-    def of(cls, tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> Self:
+    def of(cls, logs: LogsSettings, *trees: FileTree, is_night: bool = False) -> Self:
         """List the files; a night may be empty. Cost: one listing; no file is opened.
 
         Raises:
-            LogsError: as `find_logs`.
+            LogsError: as `find_all_logs`.
         """
         try:
-            files = find_logs(tree, logs, is_night=is_night).files
+            found = find_all_logs(trees, logs, is_night=is_night)
         except EmptyLogsError:
             if not is_night:
                 raise
-            files = []
-        return cls(tree, logs, is_night, {file.line: file.path for file in files})
+            found = []
+        files = {file.line: file.path for _, sources in found for file in sources.files}
+        return cls(trees, logs, is_night, files)
 
     @property
     def fingerprint(self) -> str:
@@ -52,7 +53,7 @@ class ListedLogs:
 
         Raises:
             ReplacedLogsError: a file was written, replaced or removed since.
-            LogsError: as `find_logs`.
+            LogsError: as `find_all_logs`.
         """
         now = self._files_now()
         changed = self.files.keys() - now.keys() if may_grow else self.files.keys() ^ now.keys()
@@ -65,11 +66,11 @@ class ListedLogs:
 
     def _files_now(self) -> dict[str, Location]:
         try:
-            return ListedLogs.of(self.tree, self.logs, is_night=self.is_night).files
+            return ListedLogs.of(self.logs, *self.trees, is_night=self.is_night).files
         except LogsError:
-            if self.tree.matches():
+            if all(tree.matches() for tree in self.trees):
                 raise
-            return {}  # the whole folder was removed
+            return {}  # a whole folder was removed
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Inputs:
             night: what is read instead of `logs.path`.
 
         Raises:
-            LogsError: as `find_logs`.
+            LogsError: as `find_all_logs`.
         """
         joined = tuple(_unless_table(join.table, spark) for join in logs.join)
         return cls(night or _unless_table(logs, spark), joined)
@@ -116,4 +117,4 @@ class Inputs:
 
 
 def _unless_table(logs: LogsSettings, spark: SparkOnDemand) -> ListedLogs | None:
-    return None if logs.format == "table" else ListedLogs.of(file_tree(logs.path, spark), logs)
+    return None if logs.format == "table" else ListedLogs.of(logs, *(file_tree(path, spark) for path in logs.paths))

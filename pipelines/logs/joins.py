@@ -37,14 +37,14 @@ def _table(spark: SparkSession, join: JoinSettings, names: Sequence[str], lists:
     malformed = raw.where(F.col(CORRUPT).isNotNull()).first()
     if malformed is not None:
         line = printable(malformed[CORRUPT])
-        raise LogsError(f"{join.path}: a line has another number of columns than the header: '{line}'; correct it")
+        raise LogsError(f"{join.where}: a line has another number of columns than the header: '{line}'; correct it")
     table = raw.select(cleaned(column(key), join.missing).alias(_KEY), *map(column, names))
     table = table.where(F.col(_KEY).isNotNull()).dropDuplicates()
     twice = table.groupBy(_KEY).count().where("count > 1").agg(F.min(_KEY), F.count(F.lit(1))).first()
     assert twice is not None
     if twice[1]:
         raise LogsError(
-            f"{join.path}: {key} '{printable(twice[0])}' stands there more than once, with different values, and so do "
-            f"{twice[1] - 1:,} others; each must name one row"
+            f"{join.where}: {key} '{printable(twice[0])}' stands there more than once, with different values, and so "
+            f"do {twice[1] - 1:,} others; each must name one row"
         )
     return table

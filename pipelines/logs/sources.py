@@ -2,11 +2,12 @@
 
 import glob
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from afm_core.errors import EmptyLogsError, LogsError
+from afm_core.errors import EmptyLogsError, LogsError, OutsideDatesError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
 from pipelines.logs.files.tree import FileTree, LogFile, Match
@@ -27,6 +28,31 @@ class LogSources:
     """The folder above the first `dt=` partition."""
     files: list[LogFile]
     """All files, except hidden ones."""
+
+
+def find_all_logs(
+    trees: Sequence[FileTree], logs: LogsSettings, *, is_night: bool = False
+) -> list[tuple[FileTree, LogSources]]:
+    """As `find_logs`, in several places. Those without logs between the dates of the settings are left out.
+
+    Raises:
+        LogsError: as `find_logs`; there is none between the dates; or two of the places name the same file.
+    """
+    found, outside, seen = list[tuple[FileTree, LogSources]](), list[OutsideDatesError](), set[str]()
+    for tree in trees:
+        try:
+            sources = find_logs(tree, logs, is_night=is_night)
+        except OutsideDatesError as error:
+            outside.append(error)
+            continue
+        for file in sources.files:
+            if file.line in seen:
+                raise LogsError(f"{file.path}: is named by two paths, and would be read twice; correct logs.path")
+            seen.add(file.line)
+        found.append((tree, sources))
+    if not found:
+        raise outside[0]
+    return found
 
 
 def find_logs(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> LogSources:
@@ -56,12 +82,12 @@ def find_logs(tree: FileTree, logs: LogsSettings, *, is_night: bool = False) -> 
     _require_one_layout(all_files)
     by_match = list(zip(visible, files, strict=True))
     if not is_night and (logs.first_date or logs.last_date):
-        _require_days(all_files, logs)
+        _require_days(all_files, tree.path)
         by_match = [(match, [file for file in listed if _in_dates(file.path, logs)]) for match, listed in by_match]
         all_files = [file for _, listed in by_match for file in listed]
         if not all_files:
             between = f"from {logs.first_date or 'the first day'} to {logs.last_date or 'the last'}"
-            raise EmptyLogsError(f"{logs.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
+            raise OutsideDatesError(f"{tree.path}: holds no rows {between}; correct logs.first_date and logs.last_date")
         paths = [path for match, listed in by_match for path in _folders_or_file(match, listed)]
     else:
         paths = [path for match, listed in by_match for path in _paths_to_read(match, listed)]
@@ -137,12 +163,10 @@ def _is_table(path: Location, format_: str) -> LogsError:
     )
 
 
-def _require_days(files: list[LogFile], logs: LogsSettings) -> None:
+def _require_days(files: list[LogFile], path: Location) -> None:
     """Days are compared as text, which is correct only if every file has one and all have the same format."""
     if not all(any(map(day_of, file.path.parents)) for file in files):
-        raise LogsError(
-            f"{logs.path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found"
-        )
+        raise LogsError(f"{path}: logs.first_date and logs.last_date need {PARTITION}=YYYY-MM-DD folders, none found")
     for folder in sorted({folder for file in files for folder in file.path.parents}, key=str):
         day = day_of(folder)
         if day is not None and not _DAY.fullmatch(day):

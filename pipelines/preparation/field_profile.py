@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from afm_core.errors import LogsError
 from afm_core.features import FeatureMap, Tags
 from afm_core.storage.atomic import replacing
-from afm_core.storage.locations import Location
 from pipelines.encoding.fitting import FieldFacts, FittedFeatureMap
 from pipelines.logs.checking import CheckedLogs
 from pipelines.logs.values import tag_values
@@ -48,7 +47,7 @@ def profile_fields(checked: CheckedLogs, fitted: FittedFeatureMap) -> list[Field
     ]
 
 
-def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, path: Location) -> None:
+def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFeatureMap, where: str) -> None:
     """Check the profiles against `max_missing` and `max_unknown` of the fields.
 
     Raises:
@@ -63,7 +62,7 @@ def check_missing_and_unknown(profiles: Sequence[FieldProfile], fitted: FittedFe
             if rows is not None and allowed is not None and rows > allowed * profile.events:
                 share = rows / profile.events
                 problems.append(
-                    f"{path}: field {profile.field}: {key} in {rows:,} of {profile.events:,} events ({share:.2%}), "
+                    f"{where}: field {profile.field}: {key} in {rows:,} of {profile.events:,} events ({share:.2%}), "
                     f"allowed is max_{key} = {allowed:.2%}; correct the logs, or raise max_{key}"
                 )
     if problems:

@@ -57,7 +57,7 @@ def fit_logs(
     """
     with stages("read and check the logs") as report:
         raw = read_logs(spark, settings.logs, columns)
-        checked = check_logs(raw, settings, columns, settings.logs.path)
+        checked = check_logs(raw, settings, columns, settings.logs.where)
         if rejects is not None:
             checked.rejects.write.parquet(url(rejects), compression="zstd")
         size_shuffles(spark, checked.rows_in)
@@ -73,7 +73,7 @@ def fit_logs(
         new = f", {result.added:,} of them new" if extend else ""
         report(f"{fitted.feature_map.n_features:,} features{new}")
     messages.print(profile_table(profiles))
-    check_missing_and_unknown(profiles, fitted, settings.logs.path)
+    check_missing_and_unknown(profiles, fitted, settings.logs.where)
     return result
 
 

@@ -77,7 +77,7 @@ def plan_table(settings: Settings, extend: Path | None = None) -> Table:
     return facts(
         f"would prepare {settings.name}",
         [
-            ("read", f"{settings.logs.path} ({settings.logs.format})"),
+            ("read", f"{settings.logs.where} ({settings.logs.format})"),
             *([("extend", str(extend))] if extend else []),
             ("reject", f"at most {settings.logs.max_rejected:.2%} of the rows"),
             ("fields", ", ".join(f"{field.name} ({field.kind})" for field in settings.fields)),

@@ -30,7 +30,7 @@ def require_every_split(rows: Mapping[str, int], settings: Settings, events: Dat
     if not empty:
         return
     split, total = settings.split, sum(rows.values())
-    problem = f"{settings.logs.path}: split.by {split.by}: no rows in {' and '.join(empty)}"
+    problem = f"{settings.logs.where}: split.by {split.by}: no rows in {' and '.join(empty)}"
     match split.by:
         case "time":
             raise LogsError(f"{problem}; {_last_days(settings, events)}")
@@ -42,7 +42,7 @@ def require_every_split(rows: Mapping[str, int], settings: Settings, events: Dat
         case "column":
             raise LogsError(f"{problem}; no accepted row says so in column {split.column}; correct the logs")
         case "random" | "positive" if total < _FEW:
-            messages.print(f"  {problem.removeprefix(f'{settings.logs.path}: ')}, of {total} instances in all")
+            messages.print(f"  {problem.removeprefix(f'{settings.logs.where}: ')}, of {total} instances in all")
         case _:
             raise LogsError(f"{problem}, of {total:,} instances in all; use more logs, or other shares")
 

@@ -33,7 +33,7 @@ def night_provenance(settings: Settings, bundle: Bundle, logs: ListedLogs, optio
 def logs_have_changed(published: Provenance | None, settings: Settings, logs: FileTree) -> bool:
     """Whether a night's logs differ from those that were published; not where nobody recorded these. One listing."""
     before = published.inputs.get("logs") if published else None
-    return before is not None and before != ListedLogs.of(logs, settings.logs, is_night=True).fingerprint
+    return before is not None and before != ListedLogs.of(settings.logs, logs, is_night=True).fingerprint
 
 
 def what_changed(published: Provenance | None, now: Provenance) -> str:

@@ -97,7 +97,7 @@ def _run_night(
         logs = find_night(file_tree(settings.nightly.logs, lambda: spark), night)
         tree = file_tree(logs, lambda: spark)
         may_be_empty = require_finished(tree, settings.nightly)
-        listed = ListedLogs.of(tree, settings.logs, is_night=True)
+        listed = ListedLogs.of(settings.logs, tree, is_night=True)
         inputs = Inputs.of(settings.logs, lambda: spark, listed)
         provenance = night_provenance(settings, bundle, listed, task.options)
         reason = what_changed(before.made_from if before else None, provenance)

@@ -23,7 +23,7 @@ def read(spark: SparkSession, settings: Settings, night: Path | None = None) -> 
     return sorted((tuple(row) for row in checked.accepted.collect()), key=repr)
 
 
-def settings_of(folder: Path, path: Path, fields: list[Any] | None = None, **logs: Any) -> Settings:
+def settings_of(folder: Path, path: Path, fields: list[Any] | None = None, /, **logs: Any) -> Settings:
     """Settings in which no field is required."""
     sections = {"logs": {"path": str(path), **logs}, "negatives": {"per_positive": 0}}
     return load_settings(write_minimal_config(folder / "config", path, fields=fields or FIELDS, **sections))

@@ -21,7 +21,7 @@ def unchanged(night: date, logs: object) -> bool:
 def test_a_fingerprint_changes_with_any_file_that_is_read(storage: Storage) -> None:
     def fingerprint(name: str = "", is_night: bool = False, **logs: object) -> str:
         settings = LogsSettings.model_validate({"path": "anything", **logs})
-        return ListedLogs.of(storage.tree(name), settings, is_night=is_night).fingerprint
+        return ListedLogs.of(settings, storage.tree(name), is_night=is_night).fingerprint
 
     storage.write({**DAYS, "dt=2026-01-01/_SUCCESS": ""})
     before, of_two_days = fingerprint(), fingerprint(last_date="2026-01-02")
@@ -40,7 +40,7 @@ def test_a_fingerprint_changes_with_any_file_that_is_read(storage: Storage) -> N
 
 def test_a_replaced_file_is_a_change_and_a_new_one_only_where_files_are_read_twice(storage: Storage) -> None:
     storage.write(DAYS)
-    listed = ListedLogs.of(storage.tree(), LogsSettings.model_validate({"path": "anything"}))
+    listed = ListedLogs.of(LogsSettings.model_validate({"path": "anything"}), storage.tree())
     of_logs, of_joined = Inputs(listed, ()), Inputs(None, (listed,))
     of_logs.require_unchanged()
     of_joined.require_unchanged()
@@ -49,7 +49,7 @@ def test_a_replaced_file_is_a_change_and_a_new_one_only_where_files_are_read_twi
         of_logs.require_unchanged()
         with pytest.raises(ReplacedLogsError, match=r"dt=2026-01-04/b\.csv: was written or removed while"):
             of_joined.require_unchanged()
-    removed = ListedLogs.of(storage.tree("dt=2026-01-03"), LogsSettings.model_validate({"path": "any"}), is_night=True)
+    removed = ListedLogs.of(LogsSettings.model_validate({"path": "any"}), storage.tree("dt=2026-01-03"), is_night=True)
     storage.delete("dt=2026-01-03/a.csv")
     with pytest.raises(ReplacedLogsError, match="dt=2026-01-03"):
         Inputs(removed, ()).require_unchanged()
