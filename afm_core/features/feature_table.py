@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from afm_core.storage.paths import open_for_reading
@@ -26,7 +27,8 @@ def read_feature_table(path: Path, columns: Sequence[str] = MEANING, fields: Seq
     """
     wanted = list(dict.fromkeys(["id", *columns]))
     with open_for_reading(path) as file:
-        filters = None if fields is None else [("field", "in", list(fields))]
+        # Typed: a list of none, where no field has a vocabulary, would be one of nulls.
+        filters = None if fields is None else pc.field("field").isin(pa.array(fields, pa.string()))
         return pq.read_table(file, columns=wanted, filters=filters).sort_by("id").select(wanted)
 
 

@@ -26,6 +26,12 @@ def test_fields_are_read_without_the_others(small: Small, table: pa.Table) -> No
     assert rows["value"].to_pylist() == [row["value"] for row in sorted(expected, key=lambda row: row["id"])]
 
 
+def test_there_may_be_no_field_to_read(small: Small) -> None:
+    """A map whose fields are hashed, or all looked up by Spark, has none for its workers."""
+    rows = read_feature_table(small.dataset.features_path, fields=[])
+    assert (rows.num_rows, rows.column_names) == (0, ["id", "field", "value"])
+
+
 def test_padding_and_unknown_ids_have_no_value(small: Small) -> None:
     values, feature_map = values_by_id(small.dataset.features_path), small.dataset.feature_map
     without = [id_ for id_, value in enumerate(values.to_pylist()) if value is None]
