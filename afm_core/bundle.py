@@ -1,8 +1,9 @@
 """A trained model on disk: a folder that torch and pyarrow alone can load, verified against its checksums.
 
-It holds `weights.safetensors`, `settings.yaml`, `features.parquet` (with `counts.parquet` and `pairs.parquet` where the
-map has fields that need them), `certificate.safetensors` (frozen rows and their scores), `metrics.json`, `card.md`, and
-`checksum.json` over all of these. `optimizer.safetensors` holds the optimiser's state, for incremental training.
+It holds `weights.safetensors`, `settings.yaml`, `features.parquet` (with `counts.parquet`, `pairs.parquet` and
+`rates.parquet` where the map has fields that need them), `certificate.safetensors` (frozen rows and their scores),
+`metrics.json`, `card.md`, and `checksum.json` over all of these. `optimizer.safetensors` holds the optimiser's state,
+for incremental training.
 """
 
 import json
@@ -26,7 +27,7 @@ from afm_core.drift.baseline import DriftBaseline
 from afm_core.drift.field_bins import FieldBins
 from afm_core.errors import AfmError, BundleError
 from afm_core.features import FeatureMap
-from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
+from afm_core.features.feature_map import DERIVED_FILES, FEATURES_FILE
 from afm_core.inference.scorer import Scorer
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import AnyModel, Shape, build_model
@@ -211,7 +212,7 @@ def verify_bundle(path: Path) -> str:
     """
     try:
         recorded = json.loads((path / CHECKSUM_FILE).read_text(encoding="utf-8"))
-        optional = [name for name in (COUNTS_FILE, PAIRS_FILE) if name in recorded["files"]]
+        optional = [name for name in DERIVED_FILES if name in recorded["files"]]
         expected = {name: recorded["files"][name] for name in [*_CONTENT, *optional]}
     except (OSError, ValueError, KeyError) as error:
         raise BundleError(f"{path}: no complete bundle; write one with jobs/train.py") from error

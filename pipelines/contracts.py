@@ -6,6 +6,7 @@ from pyspark.sql.types import (
     ArrayType,
     BooleanType,
     DataType,
+    DoubleType,
     FloatType,
     IntegerType,
     LongType,
@@ -67,6 +68,19 @@ COUNT_TABLE = Contract(
     unique=("field", "key"),
 )
 """What frequency fields look up: positives of the training split by combination of ids."""
+
+RATE_TABLE = Contract(
+    "rate table",
+    StructType(
+        [
+            _required("field", StringType()),
+            _required("key", LongType()),  # hash of the ids that were counted together
+            _required("log_odds", DoubleType()),  # of a positive label, less those of all instances
+        ]
+    ),
+    unique=("field", "key"),
+)
+"""What target rate fields look up: the rate of positives in the training split by combination of ids."""
 
 PAIR_TABLE = Contract(
     "pair table",

@@ -79,8 +79,8 @@ class DriftBaseline(_Bins):
     scores: NumberBins = NumberBins()
     """Scores of the positives."""
     fields: dict[str, NumberBins | IdBins] = {}
-    """By name, the fields whose values the feature table does not count: numeric, crossed, frequency and co-occurrence
-    fields."""
+    """By name, the fields whose values the feature table does not count: numeric fields, and those that are derived
+    from others."""
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any]) -> Self:

@@ -22,13 +22,15 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from afm_core.errors import AfmError
-from afm_core.features.field import CoOccurrence, Crossed, Field, Frequency
+from afm_core.features.derived_field import CoOccurrence, Crossed, Derived, Frequency, TargetRate
+from afm_core.features.field import Field
 from afm_core.features.field_ids import FieldIds, IdRange, Scaling
 from afm_core.storage.paths import open_for_reading
 
 PADDING_ID = 0
-FEATURES_FILE, COUNTS_FILE, PAIRS_FILE = "features.parquet", "counts.parquet", "pairs.parquet"
-"""Files of a map in a dataset or bundle: the ids, the counts of frequency fields, the pairs of co-occurrence fields."""
+FEATURES_FILE = "features.parquet"
+COUNTS_FILE, PAIRS_FILE, RATES_FILE = DERIVED_FILES = ("counts.parquet", "pairs.parquet", "rates.parquet")
+"""Files of a map in a dataset or bundle: the ids; and what frequency, co-occurrence and target rate fields look up."""
 _METADATA_KEY = b"afm.feature_map"
 
 
@@ -120,11 +122,14 @@ class FeatureMap:
         return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, CoOccurrence))
 
     @property
+    def target_rates(self) -> tuple[tuple[FieldIds, TargetRate], ...]:
+        """The target rate fields with their declarations."""
+        return tuple((field, field.declared) for field in self.fields if isinstance(field.declared, TargetRate))
+
+    @property
     def derived_from(self) -> frozenset[str]:
-        """Names of the fields that crossed, frequency and co-occurrence fields are computed from."""
-        derived = [
-            field.declared for field in self.fields if isinstance(field.declared, Crossed | Frequency | CoOccurrence)
-        ]
+        """Names of the fields that others are computed from."""
+        derived = [field.declared for field in self.fields if isinstance(field.declared, Derived)]
         return frozenset(name for declared in derived for name in declared.of)
 
     @property
@@ -134,6 +139,7 @@ class FeatureMap:
             FEATURES_FILE,
             *([COUNTS_FILE] if self.frequencies else []),
             *([PAIRS_FILE] if self.co_occurrences else []),
+            *([RATES_FILE] if self.target_rates else []),
         )
 
     def __getitem__(self, name: str) -> FieldIds:

@@ -3,61 +3,24 @@
 A field fills one column of a batch; tags fill several. Its value x_i is 1 unless its declaration says otherwise.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Constrained
 
+from afm_core.features.declaration import Declaration
 from afm_core.features.declaration_types import (
     Buckets,
     Column,
     Columns,
     Count,
-    FieldName,
     RegularExpression,
-    Share,
     TimeFormat,
     joined_name,
 )
-
-_LATER = {"extract", "format", "counted"}
-"""Attributes that earlier releases did not have."""
+from afm_core.features.derived_field import Derived
 
 
-class _Declaration(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    name: FieldName
-    """Name of the field and of its columns in the dataset."""
-    max_missing: Share | None = None
-    """Largest share of events without a value; above it the preparation stops."""
-    max_unknown: Share | None = None
-    """Largest share of events whose value has no id of its own; above it the preparation stops."""
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Leaves out later attributes at their defaults, so that the fingerprint of an older map stays the same."""
-        for name, value in super().__repr_args__():
-            if name not in _LATER or value != type(self).model_fields[name].default:
-                yield name, value
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Columns of the logs that the field reads."""
-        return ()
-
-    @property
-    def width(self) -> int:
-        """Number of columns of a batch that the field fills."""
-        return 1
-
-    @property
-    def carries_x(self) -> bool:
-        """Whether its x_i may differ from 1."""
-        return False
-
-
-class _OfColumn(_Declaration):
+class _OfColumn(Declaration):
     column: Column | None = None
     """Column of the logs. Not set: the column with the field's name."""
 
@@ -152,7 +115,7 @@ class Tags(_OfColumn):
         return True
 
 
-class Time(_Declaration):
+class Time(Declaration):
     """A part of a timestamp, such as the hour; each of its values is a feature."""
 
     kind: Literal["time"]
@@ -178,59 +141,6 @@ class Time(_Declaration):
         return joined_name(self.of)
 
 
-class Crossed(_Declaration):
-    """Combinations of two fields, hashed into buckets; an event that lacks one of them gets the unknown id."""
-
-    kind: Literal["crossed"]
-    of: tuple[FieldName, FieldName]
-    """The two fields that are combined; each must have one id per event."""
-    buckets: Buckets
-    """Number of buckets, each of which is a feature."""
-
-
-class Frequency(_Declaration):
-    """Frequency encoding: how often a value, or a combination of values, occurs in the training split.
-
-    A training instance does not count itself. The counts are stored beside the feature map.
-    """
-
-    kind: Literal["frequency"]
-    of: Annotated[tuple[FieldName, ...], Constrained(min_length=1)]
-    """The fields whose values are counted together; each must have one id per event."""
-    counted: Literal["positives", "all"] = "positives"
-    """Instances that are counted: the `positives`, or `all`, as for impressions and clicks."""
-    scale: Literal["log1p", "buckets"] = "log1p"
-    """Scaling of the count n: `log1p`, one feature with x_i = ln(1 + n); `buckets`, one per half power of two."""
-
-    @property
-    def carries_x(self) -> bool:
-        """Whether its x_i may differ from 1."""
-        return self.scale == "log1p"
-
-
-class CoOccurrence(_Declaration):
-    """Item co-occurrence: how well an item goes with the other items of its user, as in item-based filtering.
-
-    For each other item j of the user, the number of users out of 1,000 users of j who also have item i (the conditional
-    probability of Deshpande and Karypis, TOIS 2004, section 4.2), 1000 n_ij / (n_j + 5); the 5 shrinks items with few
-    users towards 0. Users and items are those of the training split's positives; a training instance does not count
-    itself.
-    """
-
-    kind: Literal["co_occurrence"]
-    of: tuple[FieldName, FieldName]
-    """The user field and the item field; each must have one id per event."""
-    aggregation: Literal["max", "sum"] = "max"
-    """How the shares of the user's other items are combined."""
-    scale: Literal["log1p", "buckets"] = "buckets"
-    """Scaling of the combined number, as for frequency encoding."""
-
-    @property
-    def carries_x(self) -> bool:
-        """Whether its x_i may differ from 1."""
-        return self.scale == "log1p"
-
-
 def columns_read(field: "Field") -> tuple[str, ...]:
     """Columns of the logs from which the value of a field is made."""
     if isinstance(field, Categorical | Hashed | Numeric) and field.extract:
@@ -240,6 +150,6 @@ def columns_read(field: "Field") -> tuple[str, ...]:
     return field.sources
 
 
-Field = Categorical | Hashed | Numeric | Tags | Time | Crossed | Frequency | CoOccurrence
+Field = Categorical | Hashed | Numeric | Tags | Time | Derived
 SINGLE_ID = (Categorical, Hashed, Time)
 """Kinds with one id per event that tells which value it is: these can be crossed and counted."""

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
-from afm_core.features.field import Categorical, CoOccurrence, Crossed, Frequency, Hashed, Numeric, Tags, Time
+from afm_core.features.derived_field import CoOccurrence, Crossed, Frequency, TargetRate
+from afm_core.features.field import Categorical, Hashed, Numeric, Tags, Time
 
-_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "frequency", "co_occurrence")
+_KINDS = ("categorical", "hashed", "numeric", "tags", "time", "crossed", "frequency", "co_occurrence", "target_rate")
 
 
 def _kind(value: Any) -> Any:
@@ -25,7 +26,8 @@ FieldOrName = Annotated[
     | Annotated[Time, Tag("time")]
     | Annotated[Crossed, Tag("crossed")]
     | Annotated[Frequency, Tag("frequency")]
-    | Annotated[CoOccurrence, Tag("co_occurrence")],
+    | Annotated[CoOccurrence, Tag("co_occurrence")]
+    | Annotated[TargetRate, Tag("target_rate")],
     Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
     BeforeValidator(_from_short_form),
 ]

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from afm_core.features.field import SINGLE_ID, Categorical, CoOccurrence, Crossed, Field, Frequency, Time
+from afm_core.features.derived_field import Derived, TargetRate
+from afm_core.features.field import SINGLE_ID, Categorical, Field, Time
 from afm_core.settings.data import LabelSettings, LogsSettings, NegativesSettings, SplitSettings
 from afm_core.settings.experiments import ModelVariant, SearchSettings, Study
 from afm_core.settings.model import ModelSettings
@@ -44,6 +45,16 @@ def field_problems(fields: Sequence[Field]) -> Iterator[str]:
         yield f"fields: two of them would write the dataset's column {clashing[0]}; rename one"
     for field in fields:
         yield from _field_problems(field, fields)
+
+
+def label_problems(label: LabelSettings, fields: Sequence[Field], *, draws_negatives: bool) -> Iterator[str]:
+    """Fields that need labels of two values which the logs know, not negatives that are drawn."""
+    for field in fields:
+        if isinstance(field, TargetRate) and (label.column is None or label.range is not None or draws_negatives):
+            yield (
+                f"fields: {field.name}: a target_rate needs logs with positives and negatives; set label.column, and "
+                "neither label.range nor negatives.per_positive"
+            )
 
 
 def logs_problems(logs: LogsSettings) -> Iterator[str]:
@@ -203,7 +214,7 @@ def _dataset_columns(field: Field) -> list[str]:
 
 
 def _field_problems(field: Field, fields: Sequence[Field]) -> Iterator[str]:
-    if isinstance(field, Crossed | Frequency | CoOccurrence):
+    if isinstance(field, Derived):
         single = single_id_fields(fields)
         for name in field.of:
             if name not in single:

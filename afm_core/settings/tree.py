@@ -76,6 +76,7 @@ class Settings(Section):
     def _problems(self) -> Iterator[str]:
         draws_negatives = self.per_positive > 0
         yield from cross_checks.field_problems(self.fields)
+        yield from cross_checks.label_problems(self.label, self.fields, draws_negatives=draws_negatives)
         if draws_negatives:
             yield from cross_checks.negatives_problems(self.negatives, self.label, self.fields, self.seen_by)
         else:

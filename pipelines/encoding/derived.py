@@ -1,4 +1,4 @@
-"""Fields derived from the ids of other fields: crossed and frequency fields.
+"""Crossed and frequency fields, which are derived from the ids of other fields.
 
 They are computed after negatives are drawn, so that the values of a negative are those of its own item.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import Crossed, FeatureMap, FieldIds, Frequency
+from afm_core.features import Crossed, Derived, FeatureMap, FieldIds, Frequency
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 from pipelines.logs.columns import OURS
@@ -26,8 +26,8 @@ def with_crossed(rows: DataFrame, feature_map: FeatureMap) -> DataFrame:
 
 
 def _crossed_id(feature_map: FeatureMap, ids: FieldIds, declared: Crossed) -> Column:
-    bucket = F.pmod(_key(declared), F.lit(declared.buckets)).cast("int")
-    id_if_known = F.when(_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
+    bucket = F.pmod(hash_of(declared), F.lit(declared.buckets)).cast("int")
+    id_if_known = F.when(is_known(feature_map, declared), F.lit(ids.ranges[0].first) + bucket)
     return F.coalesce(id_if_known, F.lit(ids.unknown_id))
 
 
@@ -53,7 +53,7 @@ def count_combinations(rows: DataFrame, feature_map: FeatureMap, counted: Counte
     Cost: one shuffle of the combinations. They are identified by 64-bit hashes: of n combinations, n^2 / 2^65 collide.
     """
     pairs = [
-        F.when(counted.by(declared) == 1, F.struct(F.lit(ids.name).alias("field"), _key(declared).alias("key")))
+        F.when(counted.by(declared) == 1, F.struct(F.lit(ids.name).alias("field"), hash_of(declared).alias("key")))
         for ids, declared in feature_map.frequencies
     ]
     keys = rows.select(F.inline(F.array_compact(F.array(*pairs))))
@@ -70,8 +70,8 @@ def with_counts(rows: DataFrame, counts: DataFrame | None, feature_map: FeatureM
     for ids, declared in feature_map.frequencies:
         assert counts is not None
         table = counts.where(F.col("field") == ids.name).select(F.col("key").alias(_KEY), F.col("count").alias(_N))
-        joined = rows.withColumn(_KEY, _key(declared)).join(table, _KEY, "left")
-        n, known = F.coalesce(_N, F.lit(0)) - own.by(declared), _known(feature_map, declared)
+        joined = rows.withColumn(_KEY, hash_of(declared)).join(table, _KEY, "left")
+        n, known = F.coalesce(_N, F.lit(0)) - own.by(declared), is_known(feature_map, declared)
         joined = joined.withColumn(ids.name, _count_id(ids, declared, n, known))
         if ids.x_column:
             x = F.when(known, F.log1p(n.cast("double"))).otherwise(1.0)
@@ -88,10 +88,11 @@ def _count_id(ids: FieldIds, declared: Frequency, n: Column, known: Column) -> C
     return F.when(known, id_).otherwise(F.lit(ids.unknown_id)).cast("int")
 
 
-def _key(declared: Crossed | Frequency) -> Column:
+def hash_of(declared: Derived) -> Column:
+    """64-bit hash of the ids of the fields that a derived field is computed from."""
     return F.xxhash64(*[F.col(name) for name in declared.of])
 
 
-def _known(feature_map: FeatureMap, declared: Crossed | Frequency) -> Column:
+def is_known(feature_map: FeatureMap, declared: Derived) -> Column:
     """Whether every field of the combination has a known value."""
     return reduce(Column.__and__, [F.col(name) != feature_map[name].unknown_id for name in declared.of])

@@ -8,13 +8,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric, Tags
-from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE
+from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE, RATES_FILE
 from pipelines.contract_checks import check_frame
-from pipelines.contracts import COUNT_TABLE
+from pipelines.contracts import COUNT_TABLE, RATE_TABLE
 from pipelines.encoding.co_occurrence import with_co_occurrences
 from pipelines.encoding.derived import Counted, nothing_counted, with_counts, with_crossed
 from pipelines.encoding.large_vocabularies import BROADCAST_VALUES, joined, value_column
 from pipelines.encoding.numbers import number_id, scaled
+from pipelines.encoding.target_rates import with_rates
 from pipelines.encoding.values import has_vocabulary, text_value
 from pipelines.encoding.vocabulary import held_in_workers
 from pipelines.encoding.worker_look_up import looked_up, tags_column
@@ -46,11 +47,17 @@ class Encoding:
         """Path of the pair table, for co-occurrence fields."""
         return self.folder / PAIRS_FILE
 
+    @property
+    def rates(self) -> Path:
+        """Path of the rate table, for target rate fields."""
+        return self.folder / RATES_FILE
+
 
 def encode(logs: DataFrame, encoding: Encoding, keep: Sequence[str], as_text: Collection[str] = ()) -> DataFrame:
     """Encode all fields of a map, derived fields included, as scoring needs them."""
     encoded = with_crossed(encode_values(logs, encoding, keep, as_text), encoding.feature_map)
-    return with_counted_fields(encoded, encoding, nothing_counted())
+    counted = with_counted_fields(encoded, encoding, nothing_counted())
+    return with_rates(counted, read_rates(counted, encoding), encoding.feature_map)
 
 
 def with_counted_fields(rows: DataFrame, encoding: Encoding, own: Counted) -> DataFrame:
@@ -98,6 +105,13 @@ def read_counts(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
     if not encoding.feature_map.frequencies:
         return None
     return check_frame(rows.sparkSession.read.parquet(literal(encoding.counts)), COUNT_TABLE)
+
+
+def read_rates(rows: DataFrame, encoding: Encoding) -> DataFrame | None:
+    """Contract `RATE_TABLE`, None for a map without target rate fields."""
+    if not encoding.feature_map.target_rates:
+        return None
+    return check_frame(rows.sparkSession.read.parquet(literal(encoding.rates)), RATE_TABLE)
 
 
 def how_encoded(feature_map: FeatureMap) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.contract_checks import check_frame
-from pipelines.contracts import COUNT_TABLE, FEATURE_TABLE, PAIR_TABLE
+from pipelines.contracts import COUNT_TABLE, FEATURE_TABLE, PAIR_TABLE, RATE_TABLE
 from pipelines.encoding.fitting import FittedFeatureMap
 from pipelines.parquet_files import write_sorted_table
 from pipelines.spark import literal
@@ -29,6 +29,11 @@ def write_count_table(counts: DataFrame, path: Path) -> int:
 def write_pair_table(pairs: DataFrame, path: Path) -> int:
     """Write contract `PAIR_TABLE`; returns its number of rows."""
     return write_sorted_table(pairs, PAIR_TABLE, path)
+
+
+def write_rate_table(rates: DataFrame, path: Path) -> int:
+    """Write contract `RATE_TABLE`; returns its number of rows."""
+    return write_sorted_table(rates, RATE_TABLE, path)
 
 
 def scan_feature_table(spark: SparkSession, path: Path) -> DataFrame:

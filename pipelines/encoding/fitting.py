@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling
+from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling, TargetRate
 from afm_core.features.field import SINGLE_ID
 from afm_core.storage.provenance import text_digest
 from pipelines.contract_checks import check_frame
@@ -106,7 +106,7 @@ def _new_size(declared: Field, scaling: Scaling | None, values: FieldValues, old
             return declared.buckets
         case Numeric(scale="quantiles"):
             return 1 + len((scaling or Scaling()).edges)
-        case Frequency(scale="buckets") | CoOccurrence(scale="buckets"):
+        case Frequency(scale="buckets") | CoOccurrence(scale="buckets") | TargetRate(scale="buckets"):
             return COUNT_BUCKETS
     return 1
 

@@ -13,7 +13,8 @@ from pipelines.contracts import LABEL, WEIGHT, instances
 from pipelines.encoding.co_occurrence import count_pairs
 from pipelines.encoding.derived import Counted, count_combinations, with_crossed
 from pipelines.encoding.encoder import Encoding, encode_values, with_counted_fields
-from pipelines.encoding.feature_table import scan_feature_table, write_count_table, write_pair_table
+from pipelines.encoding.feature_table import scan_feature_table, write_count_table, write_pair_table, write_rate_table
+from pipelines.encoding.target_rates import count_outcomes, with_cross_fitted_rates
 from pipelines.logs.checking import CheckedLogs
 from pipelines.logs.columns import OURS
 from pipelines.logs.log_columns import LogColumns
@@ -56,7 +57,7 @@ def build_instances(checked: CheckedLogs, settings: Settings, columns: LogColumn
         candidates = write_candidates(encoded, features, feature_map, settings.negatives, folder, attributes)
     rows = with_negatives(keyed, candidates, settings.negatives, settings.per_positive, settings.seed)
     rows = with_split(rows, settings.split, settings.seed)
-    rows = _add_derived_fields(with_crossed(rows, feature_map), encoding)
+    rows = _add_derived_fields(with_crossed(rows, feature_map), encoding, settings.seed)
     contract = instance_contract(feature_map, settings)
     return check_frame(rows, contract.with_columns("instances with their split", *SPLIT_COLUMNS))
 
@@ -72,10 +73,10 @@ def _encode(hashed: DataFrame, settings: Settings, columns: LogColumns, encoding
     return encode_values(labelled, encoding, kept).withColumnsRenamed({f"{OURS}{name}": name for name in labels})
 
 
-def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:
-    """Count what frequency and co-occurrence fields need to know, and add these fields."""
+def _add_derived_fields(rows: DataFrame, encoding: Encoding, seed: int) -> DataFrame:
+    """Count in the training split what derived fields need to know, and add these fields."""
     feature_map = encoding.feature_map
-    if not feature_map.frequencies and not feature_map.co_occurrences:
+    if not (feature_map.frequencies or feature_map.co_occurrences or feature_map.target_rates):
         return rows
     rows = rows.persist()
     in_train = F.col(SPLIT) == 0
@@ -85,4 +86,9 @@ def _add_derived_fields(rows: DataFrame, encoding: Encoding) -> DataFrame:
         write_count_table(count_combinations(rows.where(in_train), feature_map, own), encoding.counts)
     if feature_map.co_occurrences:
         write_pair_table(count_pairs(rows.where(is_counted), feature_map), encoding.pairs)
-    return with_counted_fields(rows, encoding, own)
+    rows = with_counted_fields(rows, encoding, own)
+    if not feature_map.target_rates:
+        return rows
+    outcomes = count_outcomes(rows.where(in_train), feature_map, seed)
+    write_rate_table(outcomes.rates, encoding.rates)
+    return with_cross_fitted_rates(rows, outcomes, feature_map, in_train)

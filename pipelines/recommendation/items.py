@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from afm_core.bundle import Bundle
 from afm_core.errors import LogsError, SettingsError
-from afm_core.features import CoOccurrence, Crossed, Frequency
+from afm_core.features import Derived
 from afm_core.features.feature_table import read_feature_table
 from afm_core.settings import Settings
 from afm_core.storage.provenance import text_digest
@@ -26,7 +26,7 @@ def user_and_item(settings: Settings) -> tuple[str, str]:
             ["recommendations need one field in negatives.replace, the item, and one in negatives.never_seen_by"]
         )
     (item,) = replaced
-    derived = [field for field in settings.fields if isinstance(field, Crossed | Frequency | CoOccurrence)]
+    derived = [field for field in settings.fields if isinstance(field, Derived)]
     dependent = [field.name for field in derived if item in field.of] + list(settings.replaced_with_item)
     several = [field.name for field in settings.fields if field.width > 1 or field.carries_x]
     if dependent or several:

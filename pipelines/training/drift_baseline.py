@@ -3,7 +3,7 @@
 import numpy as np
 
 from afm_core.drift.baseline import DriftBaseline, IdBins, NumberBins
-from afm_core.features import CoOccurrence, Crossed, Frequency, Numeric
+from afm_core.features import Derived, Numeric
 from afm_core.inference.scorer import Scorer
 from pipelines.dataset import Dataset
 from pipelines.feeding.feed import Feed
@@ -12,7 +12,7 @@ from pipelines.feeding.shard_plan import ShardPlan
 _BATCH_ROWS = 1024
 _SAMPLE = 1_000_000
 """Number of positives whose fields are sampled; the rows of a dataset are in random order."""
-_UNCOUNTED = Numeric | Crossed | Frequency | CoOccurrence
+_UNCOUNTED = Numeric | Derived
 """Kinds of fields whose values the feature table does not count."""
 
 
