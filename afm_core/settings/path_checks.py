@@ -20,9 +20,17 @@ def path_problems(settings: Settings) -> Iterator[str]:
     outputs = list(_outputs(settings))
     pairs = [(output, source) for output in outputs for source in _inputs(settings)]
     for (key, path), (other_key, other) in (*pairs, *combinations(outputs, 2)):
-        relation = _relation(path, other)
-        if relation:
-            yield f"{key}: {path} {relation} {other_key} ({other}), and publishing replaces a folder; name another one"
+        problem = overlap(key, path, other_key, other)
+        if problem:
+            yield problem
+
+
+def overlap(key: str, path: Location, other_key: str, other: Location) -> str | None:
+    """One line where an output overlaps with an input, or with another output."""
+    relation = _relation(path, other)
+    if relation is None:
+        return None
+    return f"{key}: {path} {relation} {other_key} ({other}), and publishing replaces a folder; name another one"
 
 
 def client_problems(settings: Settings) -> Iterator[str]:

@@ -61,7 +61,7 @@ def check_logs(
     judged = judge_logs(raw, settings, columns).persist()
     rows_in, rejected, present = _count(judged, columns)
     checked = CheckedLogs(accepted_events(judged, columns), _rejects(judged, columns), rows_in, rejected, present)
-    _stop_if_unusable(checked, settings, where, usual)
+    require_usable(checked, settings, where, usual)
     return checked
 
 
@@ -96,7 +96,7 @@ def check_counted(
         _, _, present = _count(judged, columns)
     rows = accepted + sum(rejected.values())
     checked = CheckedLogs(accepted_events(judged, columns), rejects, rows, rejected, present)
-    _stop_if_unusable(checked, settings, where, usual)
+    require_usable(checked, settings, where, usual)
     return checked
 
 
@@ -155,9 +155,15 @@ def _reason(rule: str, column: str | None) -> str:
     return f"{rule} {column}" if column else rule
 
 
-def _stop_if_unusable(
-    checked: CheckedLogs, settings: Settings, where: Location | str, usual: Mapping[str, float] | None
+def require_usable(
+    checked: CheckedLogs, settings: Settings, where: Location | str, usual: Mapping[str, float] | None = None
 ) -> None:
+    """Raise LogsError where there is no row, where too many are rejected, or where a field is empty in every row.
+
+    Args:
+        where: the logs, for error messages.
+        usual: see `check_logs`.
+    """
     if not checked.rows_in:
         raise EmptyLogsError(_no_rows(settings, where))
     _stop_if_too_many_rejects(checked, settings, where)

@@ -61,15 +61,11 @@ def part_of_time(field: Time) -> Column:
 
 
 def tag_values(field: Tags) -> Column:
-    """The distinct tags of a row as an array of text, in no particular order; null where there are none.
-
-    Text such as `[27, 9]` or `["a", 'b']` is a list, too, as JSON and Python write it.
-    """
+    """The distinct tags of a row as an array of text, in no particular order; null where there are none."""
     source = column(field.source)
     text = F.lower(source) if field.ignore_case else source
     listed = F.split(F.substring(text, 2, 1 << 30), LIST)
-    written = F.from_json(F.when(text.startswith("[") & text.endswith("]"), text), "array<string>")
-    split = F.coalesce(written, F.split(text, rf"\Q{field.separator}\E"))
+    split = F.split(text, rf"\Q{field.separator}\E")
     # Not F.trim itself: transform would pass the position as its second argument, the characters to trim.
     tags = F.transform(F.when(text.startswith(LIST), listed).otherwise(split), lambda tag: F.trim(tag))
     tags = F.array_distinct(F.filter(tags, lambda tag: tag != ""))
