@@ -24,6 +24,7 @@ def printed_paths(out: str, folder: Path) -> set[str]:
 NIGHT_FOLDER = f"dt={NIGHT}"
 CASES = {
     "prepare": ((), {"dataset"}),
+    "partition": (("--by", "time", "--out", "{folder}/days"), {"days"}),
     "train": (("--ranks", "2"), {"dataset", "run/bundle_warm_start", "run/bundle"}),
     "evaluate": ((), {"dataset", "run/bundle", "run/bundle_warm_start", "run/evaluation.json"}),
     "promote": ((), {"dataset", "run/bundle", "run/current"}),
