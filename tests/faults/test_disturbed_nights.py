@@ -116,7 +116,7 @@ def test_the_driver_is_killed_at_every_step_after_the_files(config: Path, tmp_pa
     assert len(list((scores / LEDGER).glob("[!.]*.parquet"))) == 2
 
 
-@pytest.mark.parametrize("then", ["nothing", "another"])
+@pytest.mark.parametrize("then", ["nothing", pytest.param("another", marks=pytest.mark.long)])
 def test_a_bundle_that_is_taken_away_is_named_and_the_night_may_be_tried_again(
     config: Path, small: Small, tmp_path: Path, then: str
 ) -> None:

@@ -14,7 +14,7 @@ from tests.support.small import Small
 FROM_DISK = ("read-from-disk",)
 
 
-@pytest.mark.parametrize("fault", ["deleted", "truncated"])
+@pytest.mark.parametrize("fault", ["deleted", pytest.param("truncated", marks=pytest.mark.long)])
 def test_a_training_names_the_file_and_goes_on_when_it_is_back(small: Small, tmp_path: Path, fault: str) -> None:
     shutil.copytree(small.settings.dataset.path, tmp_path / "dataset")
     dataset = {"path": str(tmp_path / "dataset"), "rows_per_file": 256}

@@ -21,7 +21,6 @@ FIELDS = {  # name of a field, and of its column: ours, earlier ones of ours, an
 }
 KEY = "_reject"
 NIGHT = "2026-01-02"
-FORMATS = ["csv", "json", "parquet"]
 ROWS = 60
 
 
@@ -65,7 +64,7 @@ def config(folder: Path, name: str, frame: pd.DataFrame, fields: dict[str, str],
     )
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ["csv", "parquet", pytest.param("json", marks=pytest.mark.long)])
 def test_the_names_of_columns_and_fields_change_nothing(run_job: RunJob, tmp_path: Path, name: str) -> None:
     frame = events()
     frame.loc[5, "_corrupt"] = None  # rejected: no negatives can be drawn for it

@@ -39,7 +39,9 @@ def at(monkeypatch: pytest.MonkeyPatch, phase: str, act) -> None:  # type: ignor
     monkeypatch.setattr(phases, "_listeners", [listener])
 
 
-@pytest.mark.parametrize("split", [{"by": "random"}, {"by": "leave_one_out", "of": "user"}])
+@pytest.mark.parametrize(
+    "split", [pytest.param({"by": "random"}, marks=pytest.mark.long), {"by": "leave_one_out", "of": "user"}]
+)
 def test_a_training_keeps_the_dataset_that_it_has_opened(
     split: dict[str, str], logs: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
