@@ -74,7 +74,7 @@ def _rows(ids: pa.Table, x: pa.Table) -> Rows:
 
 
 @pytest.mark.parametrize(
-    ("examples", "formats"), [(2, FEW), pytest.param(12, tuple(WRITERS), marks=pytest.mark.long)], ids=["few", "all"]
+    ("examples", "formats"), [(2, FEW), pytest.param(6, tuple(WRITERS), marks=pytest.mark.long)], ids=["few", "all"]
 )
 def test_datasets_and_nights_agree(
     spark: SparkSession, tmp_path: Path, examples: int, formats: tuple[str, ...]
