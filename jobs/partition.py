@@ -7,15 +7,26 @@ score.logs can name the folder.
 import argparse
 from collections.abc import Sequence
 
+from pydantic import TypeAdapter, ValidationError
+
 from afm_core.errors import SettingsError
+from afm_core.features.declaration_types import TimeFormat
 from afm_core.settings import Settings
 from afm_core.settings.path_checks import overlap
 from jobs._command import parser, path_or_url, run
 from pipelines.console import facts, screen
 from pipelines.logs.partitioning import partition_logs
 from pipelines.spark import spark_session
+from pipelines.submission import require_lasting_paths
 
 SECTIONS = ("logs", "fields", "label", "split")
+
+
+def _time_format(text: str) -> str:
+    try:
+        return TypeAdapter[str](TimeFormat).validate_python(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(error.errors()[0]["msg"]) from error
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     command = parser(__doc__, example, SECTIONS)
     command.add_argument("--by", required=True, metavar="COLUMN", help="column of the logs with the date or timestamp")
     command.add_argument(
-        "--format", metavar="FORMAT", help="format of that column, as format of a time field (default: ISO 8601)"
+        "--format",
+        type=_time_format,
+        metavar="FORMAT",
+        help="format of that column, as format of a time field (default: ISO 8601)",
     )
     command.add_argument(
         "--out", type=path_or_url, required=True, metavar="DIR", help="folder that is written, or replaced as a whole"
@@ -34,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
     """Write the folders and print what they hold."""
+    require_lasting_paths(settings, ("--out", arguments.out))
     inputs = [("logs.path", path) for path in settings.logs.paths if settings.logs.format != "table"]
     problems = [overlap("--out", arguments.out, key, path) for key, path in inputs]
     if any(problems):

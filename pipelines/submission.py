@@ -32,8 +32,11 @@ def place_of_spark_log(log: Path) -> str:
     return f"yarn logs -applicationId {application}" if application else "printed by spark-submit"
 
 
-def require_lasting_paths(settings: Settings) -> None:
+def require_lasting_paths(settings: Settings, *others: tuple[str, Location]) -> None:
     """Refuse relative paths in a YARN container: its working folder is new, on one node, and deleted at its end.
+
+    Args:
+        others: further paths of a job, with the options that name them.
 
     Raises:
         SettingsError: there are some; one line each.
@@ -43,7 +46,7 @@ def require_lasting_paths(settings: Settings) -> None:
     problems = [
         f"{key}: {path} is relative to the working folder of a YARN container, which is deleted when the job ends; "
         "name an absolute path that all nodes see, or a URL"
-        for key, path in _paths(settings)
+        for key, path in (*_paths(settings), *others)
         if is_local(path) and not Path(str(path)).is_absolute()
     ]
     if problems:

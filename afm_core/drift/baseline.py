@@ -1,7 +1,7 @@
 """The drift baseline of a bundle: how its scores and fields were distributed in the training.
 
-The trainer fits it on the positives of the validation split, which is what logs consist of; every night is compared
-with it. It is stored in the bundle's `metrics.json` under `scores` and `fields`.
+The trainer fits it on the logged rows of the validation split, not on negatives that were drawn; every night is
+compared with it. It is stored in the bundle's `metrics.json` under `scores` and `fields`.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class DriftBaseline(_Bins):
     """The distributions that nights are compared with."""
 
     scores: NumberBins = NumberBins()
-    """Scores of the positives."""
+    """Scores of the logged rows."""
     fields: dict[str, NumberBins | IdBins] = {}
     """By name, the fields whose values the feature table does not count: numeric fields, and those that are derived
     from others."""

@@ -67,7 +67,8 @@ class TargetRate(Declaration):
     The rate r among the n instances of the training split that have it is shrunk towards the rate of all of them, r_0:
     r = (positives + smoothing r_0) / (n + smoothing), the m-estimate (Micci-Barreca, SIGKDD Explorations 2001, section
     3). Of a training instance, only the instances of the nine tenths of the split are counted in which it is not
-    itself (cross-fitting, as by scikit-learn's TargetEncoder), so that no label is among the values it is learnt from.
+    itself (cross-fitting, as by scikit-learn's TargetEncoder), so that no label says something about itself. Only the
+    label of an event that was logged twice may: its copy is in another tenth.
     """
 
     kind: Literal["target_rate"]

@@ -16,7 +16,7 @@ from pipelines.logs.columns import OURS
 
 FOLDS = 10
 """Parts of the training split; an instance gets the rates of those that it is not in."""
-_KEY, _FOLD, _VALUE = f"{OURS}key", f"{OURS}fold", f"{OURS}log odds"
+_KEY, _FOLD, _LOG_ODDS, _VALUE = (f"{OURS}{name}" for name in ("key", "fold", "log odds", "value"))
 _N, _POSITIVES = f"{OURS}n", f"{OURS}positives"
 
 
@@ -88,7 +88,7 @@ def with_rates(rows: DataFrame, rates: DataFrame | None, feature_map: FeatureMap
     Args:
         rates: contract `RATE_TABLE`; None if the map has no target rate fields.
     """
-    return _with_values(rows, rates, feature_map, lambda declared: F.coalesce("log_odds", F.lit(0.0)))
+    return _with_values(rows, rates, feature_map, lambda declared: F.coalesce(_LOG_ODDS, F.lit(0.0)))
 
 
 def with_cross_fitted_rates(
@@ -100,8 +100,11 @@ def with_cross_fitted_rates(
 
     def value(declared: TargetRate) -> Column:
         n, positives = (_sum(name) - F.col(name)[outcomes.fold] for name in (_N, _POSITIVES))
-        cross_fitted = F.coalesce(_log_odds(n, positives, prior, F.lit(declared.smoothing)), F.lit(0.0))
-        return F.when(in_train, cross_fitted).otherwise(F.coalesce("log_odds", F.lit(0.0)))
+        log_odds = _log_odds(n, positives, prior, F.lit(declared.smoothing))
+        cross_fitted = F.when(n > 0, log_odds).otherwise(
+            0.0
+        )  # as what a night has never seen, without a rounding error
+        return F.when(in_train, cross_fitted).otherwise(F.coalesce(_LOG_ODDS, F.lit(0.0)))
 
     return _with_values(rows, outcomes.by_key, feature_map, value)
 
@@ -109,20 +112,17 @@ def with_cross_fitted_rates(
 def _with_values(
     rows: DataFrame, table: DataFrame | None, feature_map: FeatureMap, value: Callable[[TargetRate], Column]
 ) -> DataFrame:
-    columns = rows.columns
     for ids, declared in feature_map.target_rates:
         assert table is not None
-        of_field = table.where(F.col("field") == ids.name).drop("field").withColumnRenamed("key", _KEY)
-        joined = (
-            rows.withColumn(_KEY, hash_of(declared)).join(of_field, _KEY, "left").withColumn(_VALUE, value(declared))
-        )
+        of_field = table.where(F.col("field") == ids.name).drop("field")
+        of_field = of_field.withColumnsRenamed({"key": _KEY, "log_odds": _LOG_ODDS})
+        joined = rows.withColumn(_KEY, hash_of(declared)).join(of_field, _KEY, "left")
+        joined = joined.withColumn(_VALUE, value(declared))
         known = is_known(feature_map, declared)
         joined = joined.withColumn(ids.name, _id(ids, declared, known))
-        columns = [*columns, ids.name]
         if ids.x_column:
             joined = joined.withColumn(ids.x_column, F.when(known, F.col(_VALUE)).otherwise(1.0).cast("float"))
-            columns = [*columns, ids.x_column]
-        rows = joined.select(*columns)
+        rows = joined.drop(*of_field.columns, _VALUE)
     return rows
 
 

@@ -18,10 +18,10 @@ from pipelines.logs.columns import (
     require,
     require_once,
     text_schema,
+    without_marks,
 )
 from pipelines.logs.csv_headers import headers_of
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.lists import list_or_text
 from pipelines.logs.sources import PARTITION, LogSources
 from pipelines.logs.whole_files import LINE, are_read_whole, lines_of_whole_files
 from pipelines.spark import literal
@@ -102,7 +102,7 @@ def _parsed(
         if name not in partitions
     }
     for name in columns.keys() & set(lists):
-        columns[name] = list_or_text(columns[name])
+        columns[name] = without_marks(columns[name])
     return rows.select(
         *[value.alias(name) for name, value in columns.items()],
         *folders,

@@ -6,15 +6,16 @@ from functools import reduce
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StringType
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
-from pipelines.logs.columns import CORRUPT, FILE, column, text_schema
+from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
 from pipelines.logs.files.opening import file_tree
 from pipelines.logs.files.tree import FileTree
-from pipelines.logs.lists import list_or_text
+from pipelines.logs.lists import joined
 from pipelines.logs.sources import PARTITION, LogSources, find_all_logs
 from pipelines.logs.typed_files import read_typed_files
 from pipelines.logs.typed_text import METADATA, columns_as_text, require_free_metadata
@@ -82,7 +83,9 @@ def _read_json(
         raw = raw.withColumn(FILE, F.col(f"{METADATA}.file_path"))
     raw = with_bare_numbers(raw, {name: column(name) for name in wanted})
     for name in lists:  # read as text, a list is its JSON
-        raw = raw.withColumn(name, list_or_text(column(name)))
+        text = column(name)
+        elements = F.from_json(F.when(text.startswith("["), text), ArrayType(StringType()))
+        raw = raw.withColumn(name, F.when(elements.isNotNull(), joined(elements)).otherwise(without_marks(text)))
     return raw
 
 

@@ -68,9 +68,10 @@ class ListedLogs:
         try:
             return ListedLogs.of(self.logs, *self.trees, is_night=self.is_night).files
         except LogsError:
-            if all(tree.matches() for tree in self.trees):
+            left = tuple(tree for tree in self.trees if tree.matches())
+            if left == self.trees:
                 raise
-            return {}  # a whole folder was removed
+            return ListedLogs.of(self.logs, *left, is_night=self.is_night).files if left else {}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ def joined(elements: Column) -> Column:
     return F.concat_ws("", F.transform(present, lambda element: F.concat(F.lit(LIST), without_marks(element))))
 
 
-def list_or_text(text: Column) -> Column:
-    """Text such as `[27, 9]` or `["a", 'b']`, as JSON and Python write a list, as `joined` writes it.
+def marked(text: Column) -> Column:
+    """The text of a list, `[27, 9]` or `["a", 'b']` as JSON and Python write it, as `joined` writes the list.
 
-    So an event is the same, and has the same key, whether its tags are a list or the text of one. Other text is
-    returned without marks.
+    Other text is returned as it is. So tags, and the key of their event, are the same whether the logs hold lists or
+    the text of lists.
     """
-    trimmed = F.trim(text)
-    elements = F.from_json(F.when(trimmed.startswith("[") & trimmed.endswith("]"), trimmed), "array<string>")
-    return F.when(elements.isNotNull(), joined(elements)).otherwise(without_marks(text))
+    elements = F.from_json(F.when(text.startswith("[") & text.endswith("]"), text), "array<string>")
+    as_list = joined(elements)
+    return F.when(elements.isNull(), text).when(as_list != "", as_list)

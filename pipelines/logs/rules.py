@@ -69,7 +69,7 @@ def _text_rules(settings: Settings, columns: LogColumns) -> Iterator[Column]:
     yield F.when(longest.isNotNull(), _broken("too_long", longest))
     yield F.when(row.rlike(_CONTROL), _broken("control_character", _first(unmarked, lambda text: text.rlike(_CONTROL))))
     if settings.logs.format == "json":
-        nested = F.when(row.contains("{") | row.contains("["), _first(values, _is_nested))
+        nested = F.when(row.contains("{") | row.contains("["), _first(values, is_nested))
         yield F.when(nested.isNotNull(), _broken("not_a_value", nested))
 
 
@@ -92,7 +92,7 @@ def _is_not_utf8(text: Column) -> Column:
     return text.contains(_REPLACEMENT_CHARACTER) | ~is_valid_utf8(text)
 
 
-def _is_nested(text: Column) -> Column:
+def is_nested(text: Column) -> Column:
     """Whether a text from JSON, or one of its tags, is an object or a list, which Spark's reader turns into text."""
     parts = F.filter(F.split(text, LIST), lambda part: part.startswith("{") | part.startswith("["))
     return F.exists(parts, is_json)

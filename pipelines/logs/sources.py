@@ -1,6 +1,7 @@
 """The files of the logs: one file, the files of a folder, or those that match a pattern."""
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,10 +46,11 @@ def find_all_logs(
         except OutsideDatesError as error:
             outside.append(error)
             continue
-        for file in sources.files:
-            if file.line in seen:
+        for file in sources.files if len(trees) > 1 else ():
+            name = os.path.realpath(file.path) if isinstance(file.path, Path) else str(file.path)
+            if name in seen:
                 raise LogsError(f"{file.path}: is named by two paths, and would be read twice; correct logs.path")
-            seen.add(file.line)
+            seen.add(name)
         found.append((tree, sources))
     if not found:
         raise outside[0]

@@ -11,8 +11,8 @@ from pyspark.sql.types import ArrayType, AtomicType, DataType, DecimalType, Doub
 
 from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
-from pipelines.logs.columns import CORRUPT, FILE, column, require, require_once
-from pipelines.logs.lists import joined, list_or_text
+from pipelines.logs.columns import CORRUPT, FILE, column, require, require_once, without_marks
+from pipelines.logs.lists import joined
 from pipelines.logs.sources import PARTITION
 
 METADATA = "_metadata"
@@ -80,7 +80,7 @@ def _plain(name: str, type_: DataType, may_be_list: bool, logs: LogsSettings) ->
             f"allowed are plain values (text, numbers, dates){', and lists of them' if may_be_list else ''}"
         )
     text = as_text(column(name), type_)
-    return (list_or_text(text) if may_be_list else text).alias(name)
+    return (without_marks(text) if may_be_list else text).alias(name)
 
 
 def require_free_metadata(names: Sequence[str], logs: LogsSettings) -> None:

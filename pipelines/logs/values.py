@@ -7,6 +7,7 @@ from afm_core.features import Tags, Time
 from afm_core.labels import NEGATIVE, POSITIVE
 from afm_core.settings.data import LabelSettings
 from pipelines.logs.columns import LIST, column
+from pipelines.logs.lists import marked
 from pipelines.spark_compat import try_cast
 
 _NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
@@ -61,8 +62,11 @@ def part_of_time(field: Time) -> Column:
 
 
 def tag_values(field: Tags) -> Column:
-    """The distinct tags of a row as an array of text, in no particular order; null where there are none."""
-    source = column(field.source)
+    """The distinct tags of a row as an array of text, in no particular order; null where there are none.
+
+    Text such as `[27, 9]` or `["a", 'b']` is a list, too, as JSON and Python write it.
+    """
+    source = marked(column(field.source))
     text = F.lower(source) if field.ignore_case else source
     listed = F.split(F.substring(text, 2, 1 << 30), LIST)
     split = F.split(text, rf"\Q{field.separator}\E")

@@ -44,7 +44,7 @@ def build_instances(checked: CheckedLogs, settings: Settings, columns: LogColumn
     feature_map = FeatureMap.read(stage / FEATURES_FILE)
     encoding = Encoding(feature_map, stage)
     seen_by = [settings.field(name) for name in settings.seen_by]
-    hashed = with_content_hashes(checked.accepted, columns.names, seen_by)
+    hashed = with_content_hashes(checked.accepted, columns, seen_by)
     encoded = _encode(hashed, settings, columns, encoding)
     draws_negatives = settings.per_positive > 0
     replaced = settings.negatives.replace if draws_negatives else ()

@@ -10,6 +10,8 @@ from pipelines.contracts import ROW_KEY
 from pipelines.encoding.digest import content_hash
 from pipelines.encoding.values import text_value
 from pipelines.logs.columns import OURS, column
+from pipelines.logs.lists import marked
+from pipelines.logs.log_columns import LogColumns
 
 GROUP = f"{OURS}seen by"
 """Hash of the values of `negatives.never_seen_by`; the events of a group decide what may be drawn as a negative."""
@@ -22,15 +24,16 @@ HEAVY = 1_000_000
 """Largest number of events of a group that one task processes; larger groups are spread over several tasks."""
 
 
-def with_content_hashes(events: DataFrame, columns: Sequence[str], seen_by: Sequence[Field]) -> DataFrame:
+def with_content_hashes(events: DataFrame, columns: LogColumns, seen_by: Sequence[Field]) -> DataFrame:
     """Add the hashes of the raw values that `with_row_keys` needs, before the values are encoded."""
-    content = content_hash([column(name) for name in columns])
+    values = [marked(column(name)) if name in columns.tag_sources else column(name) for name in columns.names]
+    content = content_hash(values)
     group = content_hash([text_value(field) for field in seen_by]) if seen_by else content
     return events.withColumns(
         {
             GROUP: group,
             _CONTENT: content,
-            _CONTENT_2: content_hash([column(name) for name in columns], salt="second"),
+            _CONTENT_2: content_hash(values, salt="second"),
         }
     )
 

@@ -1,6 +1,7 @@
 """Fitting the drift baseline of a bundle on rows that were not trained on."""
 
 import numpy as np
+import torch
 
 from afm_core.drift.baseline import DriftBaseline, IdBins, NumberBins
 from afm_core.features import Derived, Numeric
@@ -11,16 +12,16 @@ from pipelines.feeding.shard_plan import ShardPlan
 
 _BATCH_ROWS = 1024
 _SAMPLE = 1_000_000
-"""Number of positives whose fields are sampled; the rows of a dataset are in random order."""
+"""Number of rows whose fields are sampled; the rows of a dataset are in random order."""
 _UNCOUNTED = Numeric | Derived
 """Kinds of fields whose values the feature table does not count."""
 
 
 def fit_drift_baseline(scorer: Scorer, dataset: Dataset) -> DriftBaseline:
-    """The distributions of the validation split's positives: their scores, and the fields that are not counted.
+    """The distributions of the logged rows of the validation split: their scores, and the fields that are not counted.
 
-    Missing values are left out. Cost: one pass over the split; memory for one number per row and the fields of a
-    million rows.
+    Where negatives were drawn, the logged rows are the positives. Missing values are left out. Cost: one pass over the
+    split; memory for one number per row and the fields of a million rows.
     """
     columns = dataset.feature_map.column_fields
     uncounted = [(column, field) for column, field in enumerate(columns) if isinstance(field.declared, _UNCOUNTED)]
@@ -28,11 +29,11 @@ def fit_drift_baseline(scorer: Scorer, dataset: Dataset) -> DriftBaseline:
     plan = ShardPlan(dataset.manifest.splits["valid"].rows, dataset.manifest.rows_per_file, _BATCH_ROWS, 0, 1)
     scores, ids, x, sampled = [], [], [], 0
     for batch in Feed(dataset, "valid", plan, None).epoch(0):
-        positive = batch.label > 0
-        scores.append(scorer.batch(batch.encoded)[positive].numpy())
+        logged = batch.label > 0 if dataset.manifest.negatives_found else torch.ones_like(batch.label, dtype=torch.bool)
+        scores.append(scorer.batch(batch.encoded)[logged].numpy())
         if sampled < _SAMPLE:
-            ids.append(batch.encoded.ids[positive][:, wanted].numpy())
-            x.append(batch.encoded.values[positive][:, wanted].numpy())
+            ids.append(batch.encoded.ids[logged][:, wanted].numpy())
+            x.append(batch.encoded.values[logged][:, wanted].numpy())
             sampled += len(ids[-1])
     all_ids, all_x = np.concatenate(ids), np.concatenate(x)
     fields: dict[str, NumberBins | IdBins] = {}

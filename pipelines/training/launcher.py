@@ -7,7 +7,6 @@ from afm_core.settings import Settings
 from pipelines.training import horovod_launcher, torch_launcher
 from pipelines.training.communicator import Communicator, SingleProcess
 from pipelines.training.run_lock import held_run
-from pipelines.training.stop_signals import time_to_report
 
 R = TypeVar("R")
 
@@ -24,10 +23,8 @@ def run_on_ranks(settings: Settings, work: Callable[[Communicator, bool], R], re
             message names it.
     """
     if horovod_launcher.has_started_this_process():
-        with time_to_report():
-            return horovod_launcher.run(settings, work, resume)
+        return horovod_launcher.run(settings, work, resume)
     if torch_launcher.has_started_this_process():
-        with time_to_report():
-            return torch_launcher.run(settings, work, resume)
+        return torch_launcher.run(settings, work, resume)
     with held_run(settings.run, take_over=resume) as require_run:
         return work(SingleProcess(require_run), resume)

@@ -9,7 +9,7 @@ from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 REPORT_SECONDS = 2.0
-"""How long a rank lives after a SIGTERM outside of the training loop. Horovod kills it after five seconds."""
+"""How long a rank lives after a SIGTERM that follows an error of the loop. Horovod kills it after five seconds."""
 
 
 class StopRequest:
@@ -27,26 +27,21 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Record SIGTERM and SIGINT instead of dying from them, for the duration of the block."""
+    """Record SIGTERM and SIGINT instead of dying from them, for the duration of the block.
+
+    After an error in the block SIGTERM ends the process with 143, but only after `REPORT_SECONDS`: a launcher that has
+    lost one rank sends it to the others at once, and they are about to say which rank is gone.
+    """
     request = StopRequest()
     before = {number: signal.signal(number, request._record) for number in STOPPING}
     try:
         yield request
+    except BaseException:
+        before[signal.SIGTERM] = _end_soon
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def time_to_report() -> Iterator[None]:
-    """Let SIGTERM end the process with 143 after `REPORT_SECONDS`, for the duration of the block.
-
-    A launcher that has lost one rank sends SIGTERM to the others at once. They have noticed it, too, and are about to
-    say which rank is gone.
-    """
-    before = signal.signal(signal.SIGTERM, _end_soon)
-    yield
-    signal.signal(signal.SIGTERM, before)  # not after an error, which is printed only now
 
 
 def _end_soon(number: int, _: FrameType | None) -> None:

@@ -97,3 +97,28 @@ def test_it_does_not_write_into_the_logs(tmp_path: Path, run_job: RunJob, argume
     assert f"--out: {raw / 'days'} lies inside logs.path ({raw})" in outcome.err
     outcome = run_job("partition", config, "--by", "when", *arguments[2:])
     assert (outcome.code, "column when missing" in outcome.err) == (2, True)
+
+
+def test_what_cannot_be_partitioned_is_one_line(tmp_path: Path, run_job: RunJob, arguments: list[str]) -> None:
+    config = configured(write(tmp_path, LINES))
+    outcome = run_job("partition", config, "--by", "dt", *arguments[2:])
+    assert (outcome.code, "a column dt, which is the name of the folders of days" in outcome.err) == (2, True)
+    outcome = run_job("partition", config, *arguments[:2], "--format", "%d/%m/%Y", *arguments[4:])
+    assert (outcome.code, "--format" in outcome.err) == (2, True)
+
+
+def test_an_object_of_json_is_rejected_before_it_is_text(tmp_path: Path, run_job: RunJob, arguments: list[str]) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    rows = [{"user": "u1", "item.id": f"i{row}", "tags": ["a"], "shown at": "14/02/2026 10:00"} for row in range(9)]
+    rows.append(rows[0] | {"user": {"id": 1}})
+    (raw / "a.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    config = configured(tmp_path, path=str(raw), format="json", max_rejected=0.2)
+    outcome = run_job("partition", config, *arguments)
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "days" / "_report.json").read_text()) == {
+        "rows_in": 10,
+        "rejected": {"not_a_value": 1},
+        "days": {"2026-02-14": 9},
+    }
+    assert pq.read_table(tmp_path / "days" / "dt=2026-02-14")["tags"].to_pylist() == ['["a"]'] * 9

@@ -63,6 +63,9 @@ def test_what_is_missing_or_wrong_in_one_is_named(spark: SparkSession, tmp_path:
 
 def test_no_file_is_read_twice(spark: SparkSession, tmp_path: Path, web: Path) -> None:
     settings = settings_of(tmp_path, web, path=[str(web), str(web.parent / "*.csv")])
+    (tmp_path / "link").symlink_to(web.parent)
+    with pytest.raises(LogsError, match=r"link/a\.csv: is named by two paths"):
+        Inputs.of(settings_of(tmp_path, web, path=[str(web), str(tmp_path / "link")]).logs, lambda: spark)
     with pytest.raises(LogsError, match=r"a\.csv: is named by two paths, and would be read twice; correct"):
         Inputs.of(settings.logs, lambda: spark)
     with pytest.raises(SettingsError, match=r"logs\.path: .*a\.csv is named twice"):

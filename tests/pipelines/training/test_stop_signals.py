@@ -9,34 +9,29 @@ from tests.support.files import ROOT
 
 _RANK = """
 import os, signal, sys, time
-from pipelines.training.stop_signals import stop_requests, time_to_report
-
-def lose_a_rank():
-    with time_to_report():
-        with stop_requests():
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        {then}
+from pipelines.training.stop_signals import stop_requests
 
 try:
-    lose_a_rank()
+    with stop_requests():
+        raise ConnectionError("rank 1 is gone")
 except ConnectionError as error:
-    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep({seconds})
     print(error)
     sys.exit(75)
 """
 
 
-def _rank(then: str) -> subprocess.CompletedProcess[str]:
+def _rank(seconds: float) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", _RANK.format(then=then)]
+    command = [sys.executable, "-c", _RANK.format(seconds=seconds)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
 
 
 def test_a_rank_that_has_lost_another_one_says_so_before_sigterm_ends_it() -> None:
-    ended = _rank("raise ConnectionError('rank 1 is gone')")
+    ended = _rank(0.5)
     assert (ended.returncode, ended.stdout) == (75, "rank 1 is gone\n")
 
 
 def test_a_rank_that_goes_on_is_ended_by_sigterm() -> None:
-    assert _rank("time.sleep(30)").returncode == 128 + signal.SIGTERM
+    assert _rank(30).returncode == 128 + signal.SIGTERM
