@@ -33,7 +33,6 @@ FIELDS: list[Any] = [
     {"name": "both", "kind": "crossed", "of": ["flag", "day"], "buckets": 5},
     {"name": "times", "kind": "frequency", "of": ["flag"]},
 ]
-FEW = ("parquet of pyarrow", "JSON", "CSV")
 
 Rows = list[tuple[tuple[int, ...], bytes]]
 
@@ -73,12 +72,8 @@ def _rows(ids: pa.Table, x: pa.Table) -> Rows:
     return [(row, each.tobytes()) for row, each in zip(ids_of_rows, bits, strict=True)]
 
 
-@pytest.mark.parametrize(
-    ("examples", "formats"), [(2, FEW), pytest.param(6, tuple(WRITERS), marks=pytest.mark.long)], ids=["few", "all"]
-)
-def test_datasets_and_nights_agree(
-    spark: SparkSession, tmp_path: Path, examples: int, formats: tuple[str, ...]
-) -> None:
+@pytest.mark.long  # test_partitioning.py compares two formats, pipelines/logs/test_formats_agree.py events of all
+def test_datasets_and_nights_agree(spark: SparkSession, tmp_path: Path) -> None:
     done, compared = 0, 0
 
     def written(table: pa.Table, name: str, as_: Written) -> Settings:
@@ -89,7 +84,7 @@ def test_datasets_and_nights_agree(
         return settings_of(folder, folder / "logs", FIELDS, max_rejected=1.0, **as_.logs)
 
     @settings(
-        max_examples=examples,
+        max_examples=6,
         deadline=None,
         derandomize=True,
         database=None,
@@ -101,7 +96,7 @@ def test_datasets_and_nights_agree(
         nonlocal done, compared
         done += 1
         first: Dataset | None = None
-        for name in formats:
+        for name in WRITERS:
             of_format = written(table, name, WRITERS[name])
             dataset = prepared(spark, of_format)
             first = first or dataset
@@ -113,4 +108,4 @@ def test_datasets_and_nights_agree(
             compared += len(set(trained))
 
     agree()
-    assert compared >= len(formats)
+    assert compared >= len(WRITERS)

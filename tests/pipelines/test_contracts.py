@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql.types import DoubleType, StructField, StructType
+from pyspark.sql.types import ShortType, StructField, StructType
 
 from afm_core.features import Categorical, FeatureMap, Numeric, Scaling
 from pipelines import contracts
@@ -22,6 +22,7 @@ ALL = {
         contracts.FEATURE_TABLE,
         contracts.COUNT_TABLE,
         contracts.PAIR_TABLE,
+        contracts.RATE_TABLE,
         contracts.REJECT_TABLE,
         contracts.events(["user", "a.b"]),
         contracts.encoded(FEATURE_MAP),
@@ -34,7 +35,7 @@ ALL = {
 each_contract = pytest.mark.parametrize("contract", ALL.values(), ids=ALL.keys())
 REJECT = {"rule": "missing", "column": "user", "raw": "{}", "file": "a.csv"}
 VALUES = {
-    **{"string": "1", "int": 1, "bigint": 1, "float": 1.0, "boolean": True},
+    **{"string": "1", "int": 1, "bigint": 1, "float": 1.0, "double": 1.0, "boolean": True},
     contracts.REJECT_STRUCT.simpleString(): REJECT,
 }
 
@@ -42,11 +43,11 @@ VALUES = {
 def rows_of(contract: Contract) -> Iterator[Row]:
     """One row that keeps the contract, with a further column."""
     values = [VALUES.get(field.dataType.simpleString(), []) for field in contract.schema]
-    yield Row(*values, 0.5)
+    yield Row(*values, 5)
 
 
 def frame_of(spark: SparkSession, contract: Contract) -> DataFrame:
-    schema = StructType([*contract.schema.fields, StructField("further", DoubleType())])
+    schema = StructType([*contract.schema.fields, StructField("further", ShortType())])
     return spark.createDataFrame(list(rows_of(contract)), schema)
 
 
@@ -55,7 +56,7 @@ def batch_of(contract: Contract) -> pa.RecordBatch:
         pa.array([VALUES.get(field.dataType.simpleString(), [])], arrow.type)
         for field, arrow in zip(contract.schema, contract.arrow, strict=True)
     ]
-    return pa.RecordBatch.from_arrays([*columns, pa.array([0.5])], [*contract.names, "further"])
+    return pa.RecordBatch.from_arrays([*columns, pa.array([5], pa.int16())], [*contract.names, "further"])
 
 
 def with_column(batch: pa.RecordBatch, position: int, column: pa.Array) -> pa.RecordBatch:
@@ -85,7 +86,7 @@ def test_a_frame_that_breaks_its_contract_is_refused(spark: SparkSession, contra
         with pytest.raises(ContractError, match=f"{contract.name}: .*missing"):
             check_frame(frame.select(*[quoted(other) for other in frame.columns if other != name]), contract)
         other_type = frame.withColumn(name, frame["further"])
-        with pytest.raises(ContractError, match="double instead of"):
+        with pytest.raises(ContractError, match="smallint instead of"):
             check_frame(other_type, contract)
 
 
@@ -111,8 +112,8 @@ def test_a_batch_is_selected_down_to_its_contract_or_refused(contract: Contract)
         position = batch.schema.get_field_index(name)
         with pytest.raises(ContractError, match="missing"):
             check_batch(batch.select([other for other in batch.schema.names if other != name]), contract)
-        with pytest.raises(ContractError, match="double instead of"):
-            check_batch(with_column(batch, position, pa.array([0.5])), contract)
+        with pytest.raises(ContractError, match="int16 instead of"):
+            check_batch(with_column(batch, position, pa.array([5], pa.int16())), contract)
         if name in without_nulls(contract):
             nulls = pa.nulls(1, batch.schema.field(position).type)
             with pytest.raises(ContractError, match="1 nulls, none are allowed"):
