@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from pyspark.sql import SparkSession
 
 from afm_core.settings import Settings
@@ -21,7 +21,7 @@ from pipelines.preparation.prepare import prepare
 from tests.support.decoding import SPLITS
 from tests.support.reading import settings_of
 from tests.support.typed_tables import FIELDS as COLUMNS
-from tests.support.typed_tables import TABLES, WRITERS, Written
+from tests.support.typed_tables import TABLES, WRITERS, Written, generated
 
 FIELDS: list[Any] = [
     *COLUMNS,
@@ -83,14 +83,7 @@ def test_datasets_and_nights_agree(spark: SparkSession, tmp_path: Path) -> None:
         as_.write(table, night / "logs")
         return settings_of(folder, folder / "logs", FIELDS, max_rejected=1.0, **as_.logs)
 
-    @settings(
-        max_examples=6,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
+    @generated(6)
     @given(TABLES)
     def agree(table: pa.Table) -> None:
         nonlocal done, compared

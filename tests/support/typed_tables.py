@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from pyarrow import orc
 
@@ -81,6 +82,18 @@ _WHOLE_ROW = {
 }
 TABLES = st.lists(_ROW, min_size=5, max_size=30).map(lambda rows: pa.Table.from_pylist([*rows, _WHOLE_ROW], SCHEMA))
 """Tables of `SCHEMA` with missing values, but no column without any value."""
+
+
+def generated(examples: int) -> settings:
+    """The same examples in every run, however long each takes, and none that is simplified after a failure."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
 
 
 @dataclass(frozen=True)

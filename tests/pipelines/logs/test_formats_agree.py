@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from pyspark.sql import SparkSession
 
 from pipelines.logs.checking import check_logs
@@ -12,7 +12,7 @@ from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.values import tag_values
 from tests.support.reading import settings_of
-from tests.support.typed_tables import FIELDS, TABLES, WRITERS, Written
+from tests.support.typed_tables import FIELDS, TABLES, WRITERS, Written, generated
 
 
 def events(spark: SparkSession, folder: Path, table: pa.Table, written: Written) -> tuple[list[tuple], dict[str, int]]:
@@ -32,14 +32,7 @@ def events(spark: SparkSession, folder: Path, table: pa.Table, written: Written)
 def test_formats_agree(spark: SparkSession, tmp_path: Path, examples: int) -> None:
     done = 0
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
+    @generated(examples)
     @given(TABLES)
     def agree(table: pa.Table) -> None:
         nonlocal done
