@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.errors import PySparkRuntimeError
 from pyspark.java_gateway import launch_gateway
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
@@ -23,7 +24,7 @@ from afm_core.storage.locations import Location
 from afm_core.storage.urls import Url
 from afm_core.storage.without_links import open_without_links
 from pipelines import spark_compat
-from pipelines.spark_errors import one_line_errors, reporting_errors, unless_lost
+from pipelines.spark_errors import not_started, one_line_errors, reporting_errors, unless_lost
 from pipelines.submission import started_by_spark_submit
 
 Batches = Iterable[pa.RecordBatch]
@@ -124,7 +125,13 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
         "spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties} {_JAVA_OPTIONS}"
     )
     with _stderr_into(log):
-        return builder.master(_with_retries(master)).getOrCreate()
+        said = log.stat().st_size
+        try:
+            return builder.master(_with_retries(master)).getOrCreate()
+        except PySparkRuntimeError as error:
+            if "JAVA_GATEWAY_EXITED" not in str(error):
+                raise
+            raise not_started(log, said) from error
 
 
 def _ignore_lost_updates(spark: SparkSession) -> None:

@@ -21,6 +21,7 @@ _Batches = Iterable[pa.RecordBatch]
 _DISK_FULL = "No space left on device|Disk quota exceeded|File too large|Read-only file system"
 _MARK = f"attentional-fm-{uuid4().hex} "
 """Precedes what a worker reports. Errors of Spark quote the logs, and nobody who writes these can know it."""
+_JVM_NOTE, _JVM_ERROR = "NOTE: |Picked up |WARNING: ", "Error|Exception|Unrecognized|Invalid|not found"
 _LOST = (Py4JError, ConnectionError, EOFError)
 """What a call of a JVM that has died may raise."""
 
@@ -59,6 +60,21 @@ def one_line_errors(log: Path) -> Iterator[None]:
             "Spark's JVM has died, perhaps killed because the machine was out of memory; what was published stays; run "
             f"it again, with less memory for Spark or on a larger machine (Spark's own log: {place_of_spark_log(log)})"
         ) from error
+
+
+def not_started(log: Path, start: int) -> AfmError:
+    """Why Spark's JVM has not started, by its log from position `start` on: if no error is there, it was killed."""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        file.seek(start)
+        said = [line.strip() for line in file if not re.match(_JVM_NOTE, line)]
+    problem = [at for at, line in enumerate(said) if re.search(_JVM_ERROR, line)]
+    if not problem:
+        return LostSparkError(
+            "Spark's JVM was killed while it started, perhaps because the machine was out of memory; what was "
+            f"published stays; run it again (Spark's own log: {place_of_spark_log(log)})"
+        )
+    words = " ".join(said[problem[0] : problem[0] + 2])[:300]
+    return MachineError(f"Spark's JVM did not start: {words} (Spark's own log: {place_of_spark_log(log)})")
 
 
 @contextmanager

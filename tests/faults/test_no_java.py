@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from tests.support.config import NIGHT
 from tests.support.files import ROOT
+from tests.support.processes import finish, start_job
 from tests.support.small import Small
 
 
@@ -26,3 +28,28 @@ def test_without_java_a_spark_job_ends_in_one_line(
     assert line.startswith("error: ")
     assert "apt-get install openjdk-17-jre-headless" in line
     assert completed.stdout == ""
+
+
+@pytest.fixture
+def config(small: Small, tmp_path: Path) -> Path:
+    return small.scoring_config(tmp_path)
+
+
+def test_a_jvm_that_is_killed_while_it_starts_may_be_tried_again(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "home" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    real = shutil.which("java", path=os.pathsep.join([f"{os.environ.get('JAVA_HOME', '')}/bin", os.environ["PATH"]]))
+    kill = 'case "$*" in *launcher.Main*) ;; *SparkSubmit*) kill -KILL $$ ;; esac'
+    java.write_text(f'#!/bin/sh\n{kill}\nexec {real} "$@"\n')
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(java.parents[1]))
+    (line,) = finish(start_job("score", config, "--date", NIGHT), 75).splitlines()
+    assert "Spark's JVM was killed while it started" in line
+
+
+def test_a_jvm_that_refuses_its_options_says_so(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JDK_JAVA_OPTIONS", "-XX:+UseSerialGC")
+    (line,) = finish(start_job("score", config, "--date", NIGHT), 2).splitlines()
+    assert "ultiple garbage collectors selected" in line

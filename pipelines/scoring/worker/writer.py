@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark import TaskContext
+from pyspark import SparkContext, TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -24,6 +24,7 @@ from pipelines.parquet_files import COMPRESSION
 from pipelines.scoring.published.store import NightStage, OpenPart, Part, PartFiles
 from pipelines.spark import Batches, map_in_arrow
 
+_WRITES = "attentional_fm.writes"  # a local property of the Spark jobs whose tasks write
 _ROWS_PER_GROUP, _BYTES_PER_GROUP = 1 << 20, 1 << 27
 _TOTALS = StructType(
     [StructField("name", StringType()), *[StructField(name, LongType()) for name in ("rows", "size", "rejected")]]
@@ -40,7 +41,7 @@ class Written:
     """Rows in the files."""
     rejected: int
     rejects: DataFrame
-    """Contract `REJECT_TABLE`, cached. If an executor is lost with it, the night fails rather than count rows twice."""
+    """Contract `REJECT_TABLE`, cached. What is lost with an executor is read again, but neither scored nor counted."""
 
 
 def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: Contract, stage: NightStage) -> Written:
@@ -62,6 +63,11 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
             return
         rejected = _Rejected()
         accepted = rejected.taken_from(batches) if has_rejects else batches
+        if context.getLocalProperty(_WRITES) is None:  # the files are chosen, but rejected rows were lost
+            for _ in accepted:
+                yield from rejected.drained()
+            yield from rejected.drained()
+            return
         with ExitStack() as stack:
             part: _OpenTable | None = None
             for output in task(accepted):
@@ -78,10 +84,21 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
         yield _returned({column: pa.array([value]) for column, value in totals.items()})
 
     returned = map_in_arrow(rows, write, _RETURNED).persist()
-    totals = returned.where("rows IS NOT NULL").select(*_TOTALS.names).collect()  # one row per task
+    with _writing(rows.sparkSession.sparkContext):
+        totals = returned.where("rows IS NOT NULL").select(*_TOTALS.names).collect()  # one row per task
     stage.keep([Part(part["name"], part["rows"], part["size"]) for part in totals if part["name"] is not None])
     rejects = check_frame(returned.where("rows IS NULL"), REJECT_TABLE)
     return Written(sum(part["rows"] for part in totals), sum(part["rejected"] for part in totals), rejects)
+
+
+@contextmanager
+def _writing(context: SparkContext) -> Iterator[None]:
+    """Let the tasks of the block write: Spark may run them again later, for the rejected rows that they returned."""
+    context.setLocalProperty(_WRITES, "yes")
+    try:
+        yield
+    finally:
+        context.setLocalProperty(_WRITES, None)  # type: ignore[arg-type]  # removes it
 
 
 def write_empty(contract: Contract, stage: NightStage) -> None:

@@ -5,6 +5,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -26,7 +27,10 @@ _COLUMNS = ("event_id", "score", "model")
 
 
 class Nights:
-    """The nights, and the scores that each bundle gives them in an undisturbed run."""
+    """The nights, and the scores that each bundle gives them in an undisturbed run, here and on the cluster.
+
+    The cluster's workers have no compiled kernels, so that their last bits may differ.
+    """
 
     name = "nights"
     faults = FAULTS
@@ -38,18 +42,26 @@ class Nights:
         self.root = folder / "scores"
         self.config = small.scoring_config(folder, folder / "nights")
         self._bundles = (small.settings.run.bundle, small.settings.run.warm_start_bundle)
-        self._expected: dict[str, dict[date, pa.Table]] = {}
+        self._expected: dict[str, list[dict[date, pa.Table]]] = {}
         self.seconds = 0.0
+        for _ in self._bundles:
+            with self._submitting() as job:
+                assert job.process.wait() == 0, job.printed
+            self._expect()
         for _ in self._bundles:
             started = time.monotonic()
             job = start(self._command(), folder / "log")
             assert job.wait() == 0, job.printed
             self.seconds = time.monotonic() - started
-            manifest = read_manifest(self.root, NIGHTS[0])
-            assert manifest
-            self._expected[manifest.model] = {night: self._scores(night) for night in NIGHTS}
-            self._runs += 1
-        assert len(self._expected) == len(self._bundles)
+            self._expect()
+        assert [len(places) for places in self._expected.values()] == [2] * len(self._bundles)
+
+    def _expect(self) -> None:
+        """Of every later run of this bundle what the last one has published."""
+        manifest = read_manifest(self.root, NIGHTS[0])
+        assert manifest
+        self._expected.setdefault(manifest.model, []).append({night: self._scores(night) for night in NIGHTS})
+        self._runs += 1
 
     def run(self, fault: Fault, chance: random.Random, library: Path) -> Iterator[str]:
         """Run with a fault, then once more without. Yields what is wrong."""
@@ -84,17 +96,22 @@ class Nights:
             yield f"ended with {codes}: {printed[-2000:]}"
 
     def _on_the_cluster(self, chance: random.Random) -> Iterator[str]:
-        arguments = list(map(str, _RANGE)) + self._bundle_option()
-        with self._cluster.submitting("score", self.config, *arguments) as driver:
-            job = Job(driver, self.config.parent / "driver" / "log")
+        with self._submitting() as job:
             job.until(lambda: len(self._cluster.executors()) == 2)
             time.sleep(chance.uniform(0.0, self.seconds))
             executors = self._cluster.executors()
             if executors:
                 chance.choice(executors).kill()
-            code, printed = driver.wait(), job.printed
+            code, printed = job.process.wait(), job.printed
         if code not in ENDED or "Traceback" in printed:
             yield f"ended with {code}: {printed[-2000:]}"
+
+    @contextmanager
+    def _submitting(self) -> Iterator[Job]:
+        """A run of the nights on the cluster."""
+        arguments = [*map(str, _RANGE), *self._bundle_option()]
+        with self._cluster.submitting("score", self.config, *arguments) as driver:
+            yield Job(driver, self.config.parent / "driver" / "log")
 
     def _command(self) -> list[str]:
         return job_command("score", "--config", self.config, *_RANGE, *self._bundle_option())
@@ -113,7 +130,7 @@ class Nights:
                 yield f"{when}, {night} is not published"
             elif manifest.model not in models:
                 yield f"{when}, {night} is of {manifest.model}"
-            elif not self._scores(night).equals(self._expected[manifest.model][night]):
+            elif not any(self._scores(night).equals(expected[night]) for expected in self._expected[manifest.model]):
                 yield f"{when}, {night} is not what {manifest.model} scores"
 
 
