@@ -41,6 +41,7 @@ _FIXED = {
 }
 _SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 _TRIES = 4
+_OUTPUTS = 1, 2  # standard output and standard error
 # The code that Spark generates for many fields is longer than what Java compiles by default; nights took 10 % longer.
 _JAVA_OPTIONS = "-XX:+UseParallelGC -XX:-DontCompileHugeMethods"
 _ROWS_PER_PARTITION = 250_000
@@ -124,7 +125,7 @@ def _start(name: str, log: Path, master: str) -> SparkSession:
     builder = builder.config(
         "spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={properties} {_JAVA_OPTIONS}"
     )
-    with _stderr_into(log):
+    with _output_into(log):
         said = log.stat().st_size
         try:
             return builder.master(_with_retries(master)).getOrCreate()
@@ -223,15 +224,18 @@ def check_java() -> None:
 
 
 @contextmanager
-def _stderr_into(log: Path) -> Iterator[None]:
-    """Let processes started inside the block write their standard error into `log`."""
+def _output_into(log: Path) -> Iterator[None]:
+    """Let processes started inside the block write into `log`. A JVM says on standard output why it does not start."""
     log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
     sys.stderr.flush()
-    own_stderr = os.dup(2)
+    own = [os.dup(number) for number in _OUTPUTS]
     with open(log, "ab", opener=open_without_links) as file:
-        os.dup2(file.fileno(), 2)
+        for number in _OUTPUTS:
+            os.dup2(file.fileno(), number)
     try:
         yield
     finally:
-        os.dup2(own_stderr, 2)
-        os.close(own_stderr)
+        for number, before in zip(_OUTPUTS, own, strict=True):
+            os.dup2(before, number)
+            os.close(before)
