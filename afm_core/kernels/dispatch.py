@@ -37,8 +37,8 @@ def choose(
 def _is_worth_triton(n_fields: int, k: int, precision: Precision) -> bool:
     """Whether the Triton kernels are faster than plain torch.
 
-    Measured on an H200 with torch 2.11 and Triton 3.6: in float32 at k = 256 their products spill registers, and they
-    are 40 times slower; three fields have too few pairs to fill them.
+    Measured on an H200 with torch 2.11 and Triton 3.6, with the kernels before these, which were slower in float32 at
+    k = 256 and for three fields. These have not been measured, so the limits stay.
     """
     return n_fields >= _FIELDS_WORTH_TRITON and (precision == "bfloat16" or k <= _LARGEST_FLOAT32)
 

@@ -1,25 +1,26 @@
-"""Pair attention on GPUs, in Triton: one fused kernel forward, two backward.
+"""Pair attention on GPUs, in Triton: two kernels forward, three backward.
 
-Memory traffic is minimal: forward reads the embeddings of a batch and writes the pooled vectors and one score per
-pair; backward reads those and writes the gradients. Everything in between is recomputed on chip.
+What is stored between them: the weights, one float per pair, and in training one bit for each pair and row of W. The
+interactions never reach memory. Products of P pairs x k x t per row: 1 forward, 2 backward (d_pairs and d_W).
 
-Computation per row, in products of P pairs x k x t: 1 forward, 4 backward (the activations once in each kernel,
-d_pairs, d_W). With `TRITON_INTERPRET=1` the same kernels run without a GPU, for tests.
+With `TRITON_INTERPRET=1` the same kernels run without a GPU, for tests.
 """
 
 import importlib.util
 import os
+from dataclasses import dataclass, replace
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-_TILE_BYTES = 1 << 15  # size of the factors of a tile of pairs
-_MIN_DOT = 16  # smallest dimension of a tensor-core product
-_SHARES = 64  # partial sums of the network's gradient, one per program, added at the end: deterministic, no atomics
+from afm_core.kernels.triton_tilings import Kernel, Tiling, constants, tiling, word_bits
+
+_PROGRAMS = 512  # enough to fill a card
+_INTERPRETED_ROWS = 16  # fewer than on a card, so that a test of 20 rows has several tiles
+_WARPS = 1024  # of `backward_network`, whose programs each hold a sum: added at the end, deterministic, no atomics
 
 
 @cache
@@ -58,27 +59,19 @@ def attend(
     return result
 
 
-def tiling(fields: int, k: int, t: int, *, bfloat16: bool) -> dict[str, int]:
-    """The compile-time constants for rows of `fields` features; see `triton_kernels`.
-
-    They are chosen so that the compiler reports at most 160 KiB of shared memory for compute capability 8.0 and 9.0.
-    """
-    k_p = max(_MIN_DOT, _power_of_two(k))
-    rows = max(_MIN_DOT, min(64, (_TILE_BYTES >> (1 if bfloat16 else 2)) // k_p))
-    j = min(rows, _power_of_two(fields * (fields - 1) // 2))
-    t_b = min(32, max(_MIN_DOT, _power_of_two(t)))
-    fields_p = _power_of_two(max(fields, _MIN_DOT * j // rows))
-    return {"E": rows // j, "J": j, "FIELDS_P": fields_p, "K_P": k_p, "T_B": t_b}
+@cache
+def _capability(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 90
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
 
 
-def _power_of_two(minimum: int) -> int:
-    return 1 << (minimum - 1).bit_length()
+def kernel_function(kernel: Kernel) -> Any:
+    """The compiled function of a kernel; imports Triton."""
+    from afm_core.kernels import triton_backward, triton_forward
 
-
-def _kernels() -> ModuleType:
-    from afm_core.kernels import triton_kernels
-
-    return triton_kernels
+    return getattr(triton_backward if kernel.startswith("backward") else triton_forward, kernel)
 
 
 @cache
@@ -87,54 +80,109 @@ def _sides(fields: int, device: torch.device) -> Tensor:
     return torch.triu_indices(fields, fields, offset=1, dtype=torch.int32, device=device)
 
 
+@dataclass(frozen=True)
+class _Launcher:
+    """The kernels for one batch."""
+
+    v: Tensor
+    W: Tensor
+    bfloat16: bool
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        rows, fields, k = self.v.shape
+        t = len(self.W)
+        words = -(-t // word_bits(t))
+        return {"rows": rows, "fields": fields, "pairs": fields * (fields - 1) // 2, "k": k, "t": t, "words": words}
+
+    def factors(self, W: Tensor) -> Tensor:
+        """W as the kernels read it."""
+        if not self.bfloat16:
+            return W
+        return W.bfloat16().float() if _interpreted() else W.bfloat16()
+
+    def tiling(self, kernel: Kernel) -> Tiling:
+        k, t = self.sizes["k"], self.sizes["t"]
+        found = tiling(kernel, k, t, bfloat16=self.bfloat16, capability=_capability(self.v.device))
+        return replace(found, M=_INTERPRETED_ROWS) if _interpreted() else found
+
+    def launch(self, kernel: Kernel, grid: tuple[int, ...], **arguments: object) -> None:
+        """Launch it on `grid` programs, with its tensors and switches; sizes and tiling are added."""
+        function = kernel_function(kernel)
+        narrow = "rounded" if _interpreted() else "bfloat16"
+        fixed = {**self.sizes, "FACTORS": narrow if self.bfloat16 else "float32"}
+        given = {name: value for name, value in fixed.items() if name in function.arg_names}
+        function[grid](**given, **arguments, **constants(kernel, self.tiling(kernel)))
+
+    def blocks_of_rows(self, kernel: Kernel) -> int:
+        return -(-len(self.v) // self.tiling(kernel).M)
+
+    def blocks_of_columns(self, kernel: Kernel) -> int:
+        return -(-self.sizes["k"] // self.tiling(kernel).K_B)
+
+
 class _PairAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor | None]:
         *tensors, bfloat16, need_weights = arguments
         v, gate, mask, W, b, h = (tensor.detach().contiguous() for tensor in tensors[:6])
-        keep = None if tensors[6] is None else tensors[6].contiguous()
-        rows, fields, k = v.shape
-        left, right = _sides(fields, v.device)
-        pooled, log_sums = v.new_empty(rows, k), v.new_empty(rows)
-        scores = v.new_empty(rows, len(left))
-        size = tiling(fields, k, len(W), bfloat16=bfloat16)
-        narrow = "rounded" if _interpreted() else "bfloat16"
-        constants: dict[str, Any] = {"FACTORS": narrow if bfloat16 else "float32", "KEEP": keep is not None}
-        constants |= {"num_warps": 8 if size["K_P"] > 64 else 4, "num_stages": 2}
+        keep = None if tensors[6] is None else tensors[6].t().contiguous()
+        here = _Launcher(v, W, bfloat16)
+        rows, pairs = len(v), here.sizes["pairs"]
+        training = any(ctx.needs_input_grad)
+        left, right = _sides(v.shape[1], v.device)
+        pooled, scores, weights = v.new_empty(rows, v.shape[2]), v.new_empty(pairs, rows), v.new_empty(pairs, rows)
+        active = torch.empty(pairs if training else 0, here.sizes["words"], rows, dtype=torch.int32, device=v.device)
         if rows:
-            forward_size = {name: value for name, value in size.items() if name != "FIELDS_P"}
-            _kernels().forward[-(-rows // size["E"]),](
-                v, gate, mask.view(torch.uint8), W, b, h, gate if keep is None else keep, left, right,
-                pooled, scores, log_sums, rows, fields, len(left), k, len(W), **forward_size, **constants,
+            blocks = here.blocks_of_rows("score")
+            here.launch(
+                "score", (blocks, min(pairs, -(-_PROGRAMS // blocks))),
+                v=v, gate=gate, mask=mask.view(torch.uint8), W=here.factors(W), b=b, h=h, left=left, right=right,
+                scores=scores, active=active, TRAINING=training,
             )  # fmt: skip
-        if any(ctx.needs_input_grad):
-            ctx.save_for_backward(v, gate, W, b, h, keep, scores, log_sums)
-            ctx.size, ctx.constants = size, constants
+            here.launch(
+                "pool", (here.blocks_of_rows("pool"), here.blocks_of_columns("pool")),
+                v=v, gate=gate, keep=gate if keep is None else keep, scores=scores, weights=weights, pooled=pooled,
+                KEEP=keep is not None,
+            )  # fmt: skip
+        if training:
+            ctx.save_for_backward(v, gate, W, b, h, keep, weights, active)
+            ctx.bfloat16 = bfloat16
         if not need_weights:
             return pooled, None
-        weights = torch.exp(scores - log_sums.unsqueeze(1))
-        ctx.mark_non_differentiable(weights)
-        return pooled, weights
+        shown = weights.t()
+        ctx.mark_non_differentiable(shown)
+        return pooled, shown
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Any) -> Any:
-        v, gate, W, b, h, keep, scores, log_sums = ctx.saved_tensors  # type: ignore[attr-defined]
-        size, constants = dict(ctx.size), dict(ctx.constants)  # type: ignore[attr-defined]
-        rows, fields, k = v.shape
-        left, right = _sides(fields, v.device)
-        d_v, d_scores = torch.empty_like(v), torch.empty_like(scores)
-        shares = min(_SHARES, -(-rows // size["E"]))
-        passed, counted = v.new_empty(shares, *W.shape), v.new_empty(shares, len(W))
-        if rows:
-            shape = (rows, fields, len(left), k, len(W))
-            _kernels().backward_embeddings[-(-rows // size["E"]),](
-                v, gate, W, b, h, gate if keep is None else keep, left, right, scores, log_sums,
-                gradients[0].contiguous(), d_scores, d_v, *shape, **size, **constants,
+        v, gate, W, b, h, keep, weights, active = ctx.saved_tensors  # type: ignore[attr-defined]
+        here = _Launcher(v, W, ctx.bfloat16)  # type: ignore[attr-defined]
+        t, k = W.shape
+        left, right = _sides(v.shape[1], v.device)
+        d_pooled, d_v, d_scores = gradients[0].contiguous(), torch.empty_like(v), torch.empty_like(weights)
+        of_network = here.tiling("backward_network")
+        blocks = -(-t // of_network.T_B), here.blocks_of_columns("backward_network")
+        most = max(1, _WARPS // of_network.num_warps // (blocks[0] * blocks[1]))
+        shares = min(most, here.blocks_of_rows("backward_network") * here.sizes["pairs"])
+        passed, counted = v.new_empty(shares, t, k), v.new_empty(shares, t)
+        if len(v):
+            kept = {"keep": gate if keep is None else keep, "KEEP": keep is not None}
+            shared = {"v": v, "gate": gate, "d_scores": d_scores}
+            here.launch(
+                "backward_scores", (here.blocks_of_rows("backward_scores"),),
+                **shared, **kept, weights=weights, d_pooled=d_pooled,
             )  # fmt: skip
-            del size["FIELDS_P"], constants["KEEP"]
-            _kernels().backward_network[-(-len(W) // size["T_B"]), shares](
-                v, gate, W, b, h, left, right, d_scores, passed, counted, *shape, **size, **constants
-            )
+            here.launch(
+                "backward_embeddings",
+                (here.blocks_of_rows("backward_embeddings"), here.blocks_of_columns("backward_embeddings")),
+                **shared, **kept, hW=here.factors(h.unsqueeze(1) * W), weights=weights, active=active,
+                d_pooled=d_pooled, d_v=d_v,
+            )  # fmt: skip
+            here.launch(
+                "backward_network", (*blocks, shares),
+                **shared, left=left, right=right, active=active, passed=passed, counted=counted,
+            )  # fmt: skip
         G, counts = passed.sum(0), counted.sum(0)
         d_h = (W * G).sum(1) + b * counts
         return d_v, None, None, h.unsqueeze(1) * G, h * counts, d_h, None, None, None

@@ -1,5 +1,6 @@
 """One suite for all implementations of pair attention: each must equal plain torch in float64."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,7 @@ no_native = pytest.mark.skipif(native_cpu.level() < 1, reason="this processor or
 no_bfloat16 = pytest.mark.skipif(native_cpu.level() < 2, reason="this processor has no AVX512-BF16")
 no_triton = pytest.mark.skipif(not triton.available(), reason="needs the package triton, and a GPU or its interpreter")
 
+SIZES, WIDTHS = (16, 64, 256), (3, 10, 26, 39)
 EXACT = [
     pytest.param(tiled_cpu.attend, 512, id="tiled"),
     pytest.param(native, 512, id="native", marks=no_native),
@@ -49,9 +51,18 @@ NARROW = [
     pytest.param(triton_bfloat16, 18, id="triton", marks=no_triton),
 ]
 every_exact = pytest.mark.parametrize(("attend", "most_rows"), EXACT)
-every_narrow = pytest.mark.parametrize(("attend", "most_rows"), NARROW)
-every_shape = pytest.mark.parametrize("k", [16, 64, 256])
-every_width = pytest.mark.parametrize("m", [3, 10, 26, 39])
+every_shape = pytest.mark.parametrize("k", SIZES)
+every_width = pytest.mark.parametrize("m", WIDTHS)
+
+
+def in_every_shape(implementations: list) -> pytest.MarkDecorator:
+    """With all m and k; in Triton's interpreter, which is slow by the pair, large ones are long tests."""
+    cases = []
+    for implementation, m, k in itertools.product(implementations, WIDTHS, SIZES):
+        interpreted = implementation.id == "triton" and not torch.cuda.is_available()
+        marks = [*implementation.marks, *([pytest.mark.long] if interpreted and m * m * k > 100 * 64 else [])]
+        cases.append(pytest.param(*implementation.values, m, k, id=f"{implementation.id}-{m}-{k}", marks=marks))
+    return pytest.mark.parametrize(("attend", "most_rows", "m", "k"), cases)
 
 
 class Case:
@@ -126,18 +137,14 @@ def rounded_reference(v: Tensor, gate: Tensor, mask: Tensor, W: Tensor, b: Tenso
     return torch.bmm(used.unsqueeze(1), pairs).squeeze(1), weights
 
 
-@every_exact
-@every_shape
-@every_width
+@in_every_shape(EXACT)
 def test_float32_equals_the_reference(attend: Attend, most_rows: int, m: int, k: int) -> None:
     case = Case(min(most_rows, 40), m, k, k, seed=m + k)
     errors = worst(case.run(attend), case.run(reference.attend, torch.float64))
     assert max(errors.values()) < 1e-5, errors
 
 
-@every_narrow
-@every_shape
-@every_width
+@in_every_shape(NARROW)
 def test_bfloat16_equals_the_reference(attend: Attend, most_rows: int, m: int, k: int) -> None:
     case = Case(min(most_rows, 40), m, k, k, seed=m + k)
     errors = worst(case.run(attend), case.run(rounded_reference, torch.float64))
@@ -176,6 +183,8 @@ def test_whole_batches_equal_the_reference(m: int, k: int, rows: int, narrow: bo
 )  # fmt: skip
 @hypothesis_settings(max_examples=30, deadline=None)
 def test_any_shape(attend: Attend, most_rows: int, rows, m, k, t, seed, missing, dropout) -> None:
+    if attend is triton_float32:
+        m = min(m, 6)  # the interpreter is slow by the pair
     case = Case(min(rows, most_rows), m, k, t, seed, missing=missing, dropout=dropout)
     errors = worst(case.run(attend), case.run(reference.attend, torch.float64))
     assert max(errors.values()) < 1e-5, errors
