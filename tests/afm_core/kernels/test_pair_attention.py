@@ -10,8 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from afm_core.errors import MachineError
-from afm_core.kernels import choose, describe, native_cpu, pair_attention, reference, tiled_cpu, triton
+from afm_core.kernels import native_cpu, pair_attention, reference, tiled_cpu, triton
 
 Gradients = tuple[Tensor, ...]
 Attend = Callable[..., tuple[Tensor, Tensor | None]]
@@ -246,14 +245,3 @@ def test_weights_are_returned_only_when_asked_for() -> None:
     operands = (case.leaves[0], torch.ones(9, 4), case.mask, *case.leaves[1:])
     assert pair_attention(*operands, need_weights=False)[1] is None
     assert pair_attention(*operands)[1] is not None
-
-
-def test_the_implementation_is_chosen_by_device_dtype_and_width() -> None:
-    cpu = torch.device("cpu")
-    assert choose("auto", cpu, torch.float64, 10, 64, "float32") == "reference"
-    assert choose("reference", cpu, torch.float32, 10, 64, "float32") == "reference"
-    assert choose("auto", cpu, torch.float32, 10, 64, "float32") == ("native" if native_cpu.level() else "tiled")
-    assert choose("auto", cpu, torch.float32, 1000, 64, "float32") == "tiled"
-    assert describe("reference", "float32") == "plain torch"
-    with pytest.raises(MachineError, match="cpu cannot run on meta"):
-        choose("cpu", torch.device("meta"), torch.float32, 10, 64, "float32")

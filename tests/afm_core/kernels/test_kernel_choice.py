@@ -1,11 +1,23 @@
-"""Where Triton is taken, and gradients through a graph that is kept."""
+"""Which implementation is taken, and gradients through a graph that is kept."""
 
 import pytest
 import torch
 
-from afm_core.kernels import choose, triton
+from afm_core.errors import MachineError
+from afm_core.kernels import choose, describe, native_cpu, triton
 
 no_triton = pytest.mark.skipif(not triton.available(), reason="needs the package triton, and a GPU or its interpreter")
+
+
+def test_the_implementation_is_chosen_by_device_dtype_and_width() -> None:
+    cpu = torch.device("cpu")
+    assert choose("auto", cpu, torch.float64, 10, 64, "float32") == "reference"
+    assert choose("reference", cpu, torch.float32, 10, 64, "float32") == "reference"
+    assert choose("auto", cpu, torch.float32, 10, 64, "float32") == ("native" if native_cpu.level() else "tiled")
+    assert choose("auto", cpu, torch.float32, 1000, 64, "float32") == "tiled"
+    assert describe("reference", "float32") == "plain torch"
+    with pytest.raises(MachineError, match="cpu cannot run on meta"):
+        choose("cpu", torch.device("meta"), torch.float32, 10, 64, "float32")
 
 
 @pytest.mark.parametrize(
