@@ -7,11 +7,12 @@ has to be read a second time for them.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark import SparkContext, TaskContext
+from pyspark import TaskContext
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -24,7 +25,7 @@ from pipelines.parquet_files import COMPRESSION
 from pipelines.scoring.published.store import NightStage, OpenPart, Part, PartFiles
 from pipelines.spark import Batches, map_in_arrow
 
-_WRITES = "attentional_fm.writes"  # a local property of the Spark jobs whose tasks write
+_CHOSEN = "attentional_fm.chosen"  # a local property of Spark jobs: whose files are chosen
 _ROWS_PER_GROUP, _BYTES_PER_GROUP = 1 << 20, 1 << 27
 _TOTALS = StructType(
     [StructField("name", StringType()), *[StructField(name, LongType()) for name in ("rows", "size", "rejected")]]
@@ -55,7 +56,7 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
         contract: the output of the task, one batch for each that it gets; batches without rows may lack columns.
         stage: where the files go. Every executor must be able to write there.
     """
-    parts, has_rejects = stage.parts, REJECT in rows.columns
+    parts, has_rejects, name_of_run = stage.parts, REJECT in rows.columns, uuid4().hex
 
     def write(batches: Batches) -> Iterator[pa.RecordBatch]:
         context, written, name, size = TaskContext.get(), 0, None, 0
@@ -63,7 +64,7 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
             return
         rejected = _Rejected()
         accepted = rejected.taken_from(batches) if has_rejects else batches
-        if context.getLocalProperty(_WRITES) is None:  # the files are chosen, but rejected rows were lost
+        if context.getLocalProperty(_CHOSEN) == name_of_run:  # only rejected rows that were lost are wanted
             for _ in accepted:
                 yield from rejected.drained()
             yield from rejected.drained()
@@ -84,21 +85,11 @@ def write_parts(rows: DataFrame, task: Callable[[Batches], Batches], contract: C
         yield _returned({column: pa.array([value]) for column, value in totals.items()})
 
     returned = map_in_arrow(rows, write, _RETURNED).persist()
-    with _writing(rows.sparkSession.sparkContext):
-        totals = returned.where("rows IS NOT NULL").select(*_TOTALS.names).collect()  # one row per task
+    totals = returned.where("rows IS NOT NULL").select(*_TOTALS.names).collect()  # one row per task
     stage.keep([Part(part["name"], part["rows"], part["size"]) for part in totals if part["name"] is not None])
+    rows.sparkSession.sparkContext.setLocalProperty(_CHOSEN, name_of_run)
     rejects = check_frame(returned.where("rows IS NULL"), REJECT_TABLE)
     return Written(sum(part["rows"] for part in totals), sum(part["rejected"] for part in totals), rejects)
-
-
-@contextmanager
-def _writing(context: SparkContext) -> Iterator[None]:
-    """Let the tasks of the block write: Spark may run them again later, for the rejected rows that they returned."""
-    context.setLocalProperty(_WRITES, "yes")
-    try:
-        yield
-    finally:
-        context.setLocalProperty(_WRITES, None)  # type: ignore[arg-type]  # removes it
 
 
 def write_empty(contract: Contract, stage: NightStage) -> None:

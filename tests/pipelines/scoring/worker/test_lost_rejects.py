@@ -13,12 +13,11 @@ from tests.support.jobs import run_main
 from tests.support.nights import published_scores, read_manifest
 from tests.support.small import Small
 
+_MEASURED = {"seconds", "model_seconds", "made_from"}
+
 
 def rows_of(file: Path) -> int:
     return pq.read_metadata(file).num_rows
-
-
-_MEASURED = {"seconds", "model_seconds", "made_from"}
 
 
 @pytest.mark.parametrize("form", ["parquet", "delta"])
