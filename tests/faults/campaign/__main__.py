@@ -3,7 +3,8 @@
 Three of five strike a range of five nights, the others a training. After every fault and every rerun, each night must
 be wholly what the bundle of its manifest scores, and each training must end with the weights of an undisturbed one.
 The seed and the number of a fault decide its kind and its delays; what a delay hits differs from run to run. So
-`--first 101 --faults 100` is the second half of a campaign of 200, on another machine or at another time.
+`--first 101 --faults 100` is the second half of a campaign of 200, on another machine or at another time, and
+`--only 58 66` strikes those two once more.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -34,15 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--first", type=int, default=1, help="number of the first fault (default: 1)")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of the faults, in place of a stretch")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    numbers = range(arguments.first, arguments.first + arguments.faults)
+    numbers = arguments.only or range(arguments.first, arguments.first + arguments.faults)
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         failures = campaign(Path(folder), numbers, arguments.seed)
     sys.exit(1 if failures else 0)
 
 
-def campaign(folder: Path, numbers: range, seed: int) -> int:
+def campaign(folder: Path, numbers: Sequence[int], seed: int) -> int:
     """Run it, print what was found, and return the number of faults after which something was wrong."""
     library = folder / "failing_calls.so"
     source = ROOT / "tests" / "support" / "failing_calls.cpp"
@@ -69,7 +72,8 @@ def campaign(folder: Path, numbers: range, seed: int) -> int:
     for what, count in sorted(counts.items()):
         print(f"{what:<50} {count:>6} {failures[what]:>9}")
     total = sum(failures.values())
-    print(f"{f'seed {seed}, faults {numbers[0]} to {numbers[-1]}':<50} {sum(counts.values()):>6} {total:>9}")
+    which = f"seed {seed}, {len(numbers)} faults between {numbers[0]} and {numbers[-1]}"
+    print(f"{which:<50} {sum(counts.values()):>6} {total:>9}")
     return total
 
 
