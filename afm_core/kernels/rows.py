@@ -1,7 +1,6 @@
-"""Looking up the rows of a table that a batch uses, and optimiser steps on these rows.
+"""Looking up the rows of a table that a batch uses, and summing their gradients.
 
-If a row occurs several times, its gradients are summed first. The cost depends on the N rows, not on the size of the
-table. Tables are (n, K) float32 for n ids, contiguous, and updated in place.
+The cost depends on the N rows, not on the size of the table. Tables are (n, K) float32 for n ids, contiguous.
 """
 
 import ctypes
@@ -29,7 +28,7 @@ def gather_rows(weight: Tensor, ids: Tensor) -> Tensor:
     Raises:
         IndexError: an id is not in the table.
     """
-    if not _native(weight) or torch.compiler.is_exporting():
+    if not compiled_for(weight) or torch.compiler.is_exporting():
         return functional.embedding(ids, weight, sparse=True)
     rows: Tensor = _GatherRows.apply(weight, ids)  # type: ignore[no-untyped-call]
     return rows
@@ -64,56 +63,6 @@ class _GatherRows(torch.autograd.Function):
         return torch.sparse_coo_tensor(flat.unsqueeze(0), values, ctx.shape, check_invariants=False), None
 
 
-def adagrad_rows(weight: Tensor, squares: Tensor, ids: Tensor, gradients: Tensor, rate: float, epsilon: float) -> None:
-    """One Adagrad step (Duchi et al. 2011) on the rows `ids`.
-
-    Rows that do not occur have gradient 0, which Adagrad ignores, so the result equals that of a dense step.
-
-    Args:
-        squares: (n, K) table of the accumulated squares.
-        ids: (N,) int64.
-        gradients: (N, K) float32.
-        rate: the learning rate.
-    """
-    if _native(weight):
-        _run("afm_adagrad_rows", (weight, squares), ids, gradients, rate, epsilon)
-        return
-    distinct, total = _summed(ids, gradients)
-    squares[distinct] += total.square()
-    weight[distinct] -= rate * total / (squares[distinct].sqrt() + epsilon)
-
-
-def adam_rows(
-    weight: Tensor,
-    mean: Tensor,
-    squares: Tensor,
-    ids: Tensor,
-    gradients: Tensor,
-    *,
-    rate: float,
-    betas: tuple[float, float],
-    epsilon: float,
-) -> None:
-    """One lazy Adam step (Kingma and Ba 2015, torch's SparseAdam) on the rows `ids`.
-
-    The moments of rows that do not occur stay unchanged, whereas a dense step would let them decay.
-
-    Args:
-        mean, squares: (n, K) tables of the first and second moments.
-        ids: (N,) int64.
-        gradients: (N, K) float32.
-        rate: the learning rate, including the bias correction of the moments.
-    """
-    shares = [1.0 - beta for beta in betas]
-    if _native(weight):
-        _run("afm_adam_rows", (weight, mean, squares), ids, gradients, rate, *shares, epsilon)
-        return
-    distinct, total = _summed(ids, gradients)
-    mean[distinct] += shares[0] * (total - mean[distinct])
-    squares[distinct] += shares[1] * (total.square() - squares[distinct])
-    weight[distinct] -= rate * mean[distinct] / (squares[distinct].sqrt() + epsilon)
-
-
 def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The distinct ids, and the sum of each one's gradient rows; those of several tables side by side.
 
@@ -124,10 +73,10 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     Returns:
         the distinct ids, (D,) int64, in an order that depends only on `ids`, and the sums, (D, sum of K).
     """
-    if not _native(gradients[0]):
+    if not compiled_for(gradients[0]):
         side_by_side = torch.cat(gradients, dim=1)
         if _may_count(ids):
-            return _summed(ids, side_by_side)
+            return summed(ids, side_by_side)
         ordered, _, sums = _segments(ids, side_by_side)
         distinct = ordered[_starts(ordered)]
         return distinct, sums[: len(distinct)]
@@ -137,7 +86,7 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     distinct = torch.empty_like(ids)
     sums = gradients[0].new_empty(len(ids), sum(part.shape[1] for part in gradients))
     n_distinct, column = 0, 0
-    for part in map(_with_contiguous_rows, gradients):
+    for part in map(with_contiguous_rows, gradients):
         n_distinct = native.afm_sum_rows(
             ctypes.c_void_p(ids.data_ptr()),
             ctypes.c_void_p(part.data_ptr()),
@@ -153,43 +102,21 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     return distinct[:n_distinct], sums[:n_distinct]
 
 
-def _with_contiguous_rows(gradients: Tensor) -> Tensor:
+def with_contiguous_rows(gradients: Tensor) -> Tensor:
     """The same numbers with each row contiguous in memory, as the compiled functions need them."""
     return gradients if gradients.stride(1) == 1 else gradients.contiguous()
 
 
-def _native(weight: Tensor) -> bool:
+def compiled_for(weight: Tensor) -> bool:
+    """Whether the compiled kernels take this table."""
     return native_library() is not None and weight.device.type == "cpu" and weight.dtype == torch.float32
-
-
-def _run(name: str, tables: tuple[Tensor, ...], ids: Tensor, gradients: Tensor, *factors: float) -> None:
-    ids, gradients = ids.contiguous(), _with_contiguous_rows(gradients)
-    getattr(native_library(), name)(
-        *(ctypes.c_void_p(tensor.data_ptr()) for tensor in (*tables, ids, gradients)),
-        ctypes.c_int64(len(ids)),
-        ctypes.c_int64(gradients.shape[1]),
-        ctypes.c_int64(gradients.stride(0)),
-        ctypes.c_int(torch.get_num_threads()),
-        *map(ctypes.c_float, factors),
-    )
-
-
-def each_once(ids: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Every distinct id, and where ids occur again, a mask, (N,), of the first one of each.
-
-    On a CPU each id occurs once, and there is no mask. On a GPU the host would have to wait for their number.
-    """
-    if _may_count(ids):
-        return torch.unique(ids), None
-    ordered = torch.sort(ids).values
-    return ordered, _starts(ordered)
 
 
 def _may_count(ids: Tensor) -> bool:
     return ids.device.type == "cpu"
 
 
-def _summed(ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+def summed(ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
     """Ids and the sum of the gradient rows of each.
 
     On a CPU each id once. On a GPU as many ids as there are, in rising order, each with the whole sum of its rows: how

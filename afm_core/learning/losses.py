@@ -8,8 +8,11 @@ from torch.nn import functional
 
 from afm_core.labels import NEGATIVE, POSITIVE
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int]]
-"""Maps outputs (B,), labels (B,) and weights (B,) or None to the sum of the terms, a scalar, and their number."""
+Loss = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, int | Tensor]]
+"""Maps outputs (B,), labels (B,) and weights (B,) or None to the sum of the terms, a scalar, and their number.
+
+The number is a tensor where it depends on the labels, so that a GPU is not waited for.
+"""
 
 
 def squared_error(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
@@ -43,17 +46,18 @@ def log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tup
     return _sum(functional.softplus(-label * output), weight), len(label)
 
 
-def pair_log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
+def pair_log_loss(output: Tensor, label: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Sum of -w ln sigmoid(y_positive - y_negative) over the negatives, and their number (BPR, Rendle et al. 2009).
 
     A negative belongs to the last positive before it in the batch and takes that row's weight. Negatives before the
     first positive are left out: the end of a batch or file separated them from their positive.
     """
-    group = torch.cumsum(label > 0, dim=0)
-    negative = (label <= 0) & (group > 0)
-    of_positive = torch.nonzero(label > 0).squeeze(1)[group[negative] - 1]
-    terms = functional.softplus(output[negative] - output[of_positive])
-    return _sum(terms, None if weight is None else weight[of_positive]), len(terms)
+    position = torch.arange(len(label), device=label.device)
+    of_positive, _ = torch.cummax(torch.where(label > 0, position, -1), dim=0)
+    counts = (label <= 0) & (of_positive >= 0)
+    of_positive = of_positive.clamp(min=0)
+    terms = torch.where(counts, functional.softplus(output - output[of_positive]), 0.0)
+    return _sum(terms, None if weight is None else weight[of_positive]), counts.sum()
 
 
 def _sum(terms: Tensor, weight: Tensor | None) -> Tensor:

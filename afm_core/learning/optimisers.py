@@ -10,7 +10,7 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from afm_core.kernels.large_pages import on_large_pages
-from afm_core.kernels.rows import adagrad_rows, adam_rows, each_once
+from afm_core.kernels.row_steps import Lookups, adagrad_rows, adam_rows, sgd_rows
 from afm_core.settings.train import TrainSettings
 
 _AUTHORS_ACCUMULATOR = 1e-8  # with the gradient of half the summed squared error
@@ -23,95 +23,130 @@ def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Op
     over the batch, whose gradient is 2 / batch_size times that of the authors' half sum, so their accumulator is scaled
     by the square of that factor.
     """
+    parameters, options = list(parameters), {"lr": train.learning_rate, "row_l2": train.embedding_l2}
     match train.optimizer:
         case "adam":
-            return RowAdam(parameters, lr=train.learning_rate)
+            return RowAdam(parameters, **options)
         case "adamw":
-            return RowAdamW(parameters, lr=train.learning_rate, weight_decay=train.weight_decay)
+            return RowAdamW(parameters, **options, weight_decay=train.weight_decay)
         case "sgd":
-            return SGD(parameters, lr=train.learning_rate)  # torch's own step touches only the rows of the batch
+            return RowSGD(parameters, **options)
     accumulator = _AUTHORS_ACCUMULATOR * (2.0 / train.batch_size) ** 2
-    return RowAdagrad(parameters, lr=train.learning_rate, initial_accumulator_value=accumulator)
+    return RowAdagrad(parameters, **options, initial_accumulator_value=accumulator)
+
+
+class RowSGD(SGD):
+    """torch's SGD; with a sparse gradient it updates only the rows of the batch, which equals a dense step.
+
+    Args, of every optimiser here:
+        row_l2: how much of a row is added to its sparse gradient, once for each batch in which it occurs.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+        super().__init__(parameters, **options)
+        self._row_l2 = row_l2
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
+        for group, parameter, lookups, values in _take_sparse(self):
+            sgd_rows(parameter, lookups, values, rate=group["lr"], l2=self._row_l2)
+        return super().step(closure)
 
 
 class RowAdagrad(Adagrad):
     """torch's Adagrad; with a sparse gradient it updates only the rows of the batch, which equals a dense step."""
 
-    def __init__(self, parameters: Iterable[Parameter], **options: Any) -> None:
+    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
         super().__init__(parameters, **options)
+        self._row_l2 = row_l2
         for state in self.state.values():
             state["sum"] = on_large_pages(torch.empty_like(state["sum"])).copy_(state["sum"])
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        for group, parameter, ids, values in _take_sparse(self):
-            adagrad_rows(parameter, self.state[parameter]["sum"], ids, values, group["lr"], group["eps"])
+        for group, parameter, lookups, values in _take_sparse(self):
+            squares, rate, epsilon = self.state[parameter]["sum"], group["lr"], group["eps"]
+            adagrad_rows(parameter, squares, lookups, values, rate=rate, epsilon=epsilon, l2=self._row_l2)
         return super().step(closure)
 
 
 class RowAdam(Adam):
     """torch's Adam; with a sparse gradient, torch's SparseAdam: the moments of other rows do not decay."""
 
+    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+        parameters = list(parameters)
+        super().__init__(parameters, fused=_fused(parameters), **options)
+        self._row_l2 = row_l2
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        _adam_steps_on_rows(self)
+        _adam_steps_on_rows(self, self._row_l2)
         return super().step(closure)
 
 
 class RowAdamW(AdamW):
     """torch's AdamW (Loshchilov and Hutter 2019); with a sparse gradient, step and decay apply to its rows only."""
 
+    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+        parameters = list(parameters)
+        super().__init__(parameters, fused=_fused(parameters), **options)
+        self._row_l2 = row_l2
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        _adam_steps_on_rows(self)
+        _adam_steps_on_rows(self, self._row_l2)
         return super().step(closure)
 
 
-def _adam_steps_on_rows(optimizer: Adam) -> None:
+def _fused(parameters: list[Parameter]) -> bool | None:
+    """On a GPU one kernel steps all dense parameters; on a CPU torch decides."""
+    return True if any(_on_gpu(parameter) for parameter in parameters) else None
+
+
+def _on_gpu(parameter: Parameter) -> bool:
+    return parameter.device.type != "cpu"
+
+
+def _adam_steps_on_rows(optimizer: Adam, row_l2: float) -> None:
     decoupled = isinstance(optimizer, AdamW)
-    for group, parameter, ids, values in _take_sparse(optimizer):
+    for group, parameter, lookups, values in _take_sparse(optimizer):
         state = optimizer.state[parameter]
         if not state:
             state["step"] = torch.zeros(())
             for moment in ("exp_avg", "exp_avg_sq"):
                 state[moment] = on_large_pages(torch.empty_like(parameter)).zero_()
+        elif state["step"].device.type != "cpu":  # once, after a checkpoint was read
+            state["step"] = state["step"].cpu()
         state["step"] += 1
-        if decoupled and group["weight_decay"]:
-            rows, _ = each_once(ids)  # not in place: the row of an id that occurs again decays once
-            parameter[rows] = parameter[rows] * (1.0 - group["lr"] * group["weight_decay"])
         betas = group["betas"]
-        step = int(state["step"])  # lies on the host
+        step = int(state["step"])
         corrections = [1.0 - beta**step for beta in betas]
-        rate = group["lr"] * math.sqrt(corrections[1]) / corrections[0]
-        moments = state["exp_avg"], state["exp_avg_sq"]
-        adam_rows(parameter, *moments, ids, values, rate=rate, betas=betas, epsilon=group["eps"])
+        adam_rows(
+            parameter,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            lookups,
+            values,
+            rate=group["lr"] * math.sqrt(corrections[1]) / corrections[0],
+            betas=betas,
+            epsilon=group["eps"],
+            l2=row_l2,
+            decay=group["lr"] * group["weight_decay"] if decoupled else 0.0,
+        )
 
 
-def add_row_l2(parameters: Iterable[Parameter], l2: float) -> None:
-    """Add l2 times the weights to each sparse gradient, once for each distinct row in it; dense gradients stay as is.
-
-    Call it after the sum over ranks, when the gradient holds the rows of all ranks.
-    """
-    for parameter in parameters:
-        gradient = parameter.grad
-        if gradient is not None and gradient.is_sparse:
-            ids, values = gradient._indices()[0], gradient._values()
-            rows, is_first = each_once(ids)
-            penalties = l2 * parameter.detach()[rows]
-            if is_first is not None:
-                penalties *= is_first.unsqueeze(1)
-            ids, values = torch.cat([ids, rows]), torch.cat([values, penalties])
-            parameter.grad = torch.sparse_coo_tensor(ids.unsqueeze(0), values, gradient.shape, check_invariants=False)
-
-
-def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Tensor, Tensor]]:
-    """Remove the sparse gradients; yield each one's group, parameter, ids (N,) and values (N, K)."""
+def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Lookups, Tensor]]:
+    """Remove the sparse gradients; yield each one's group, parameter, look-ups and values (N, K)."""
+    shared: dict[tuple[int, int], Lookups] = {}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             gradient = parameter.grad
             if gradient is not None and gradient.is_sparse:
                 parameter.grad = None
-                yield group, parameter, gradient._indices()[0], gradient._values()
+                ids = gradient._indices()[0]
+                lookups = shared.setdefault((ids.data_ptr(), len(ids)), Lookups(ids))
+                yield group, parameter, lookups, gradient._values()

@@ -9,23 +9,24 @@ import psutil
 
 from afm_core.errors import DivergedError, InterruptedBySignal
 from afm_core.learning.calibrated_model import CalibratedModel
-from afm_core.learning.optimisers import add_row_l2
-from afm_core.models import AFM, AnyModel, penalty
+from afm_core.models import AFM, AnyModel
 from afm_core.settings import Settings
 from afm_core.storage.without_links import open_without_links
 from pipelines import phases
-from pipelines.feeding.batch import Batch
 from pipelines.feeding.shard_plan import RowRanges
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
+from pipelines.training.device_losses import UnreadStep, read
 from pipelines.training.fitted import Best, Fit
 from pipelines.training.state import TrainingState, seed_step
+from pipelines.training.step import compute_gradients, update
 from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
 from pipelines.training.training_logger import Epoch
 from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate, validate_start
 
 _DIVERGED_ADVICE = "lower train.learning_rate and train again, without --resume"
 _STEPS_BETWEEN_STOP_CHECKS = 8  # a check whether any rank was asked to stop costs a round trip
+_STEPS_BETWEEN_READINGS = {"cpu": 1, "gpu": 8}  # a GPU is idle while its losses are read
 
 
 @dataclass(frozen=True)
@@ -105,19 +106,23 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     plan = feed.plan.resume_at(state.remaining)
     state.model.train()
     batches = on_device(feed.epoch(number, state.remaining), context.device)
+    between_readings = _STEPS_BETWEEN_READINGS["cpu" if context.device.type == "cpu" else "gpu"]
+    mean: float | None = None
     with context.logger.epoch(settings.model.name, number, plan.remaining_rows) as advance:
         for index, batch in enumerate(batches):
             seed_step(settings.seed, number, first + index, ranks.rank)
             rows = plan.global_rows(index)
-            loss, terms = _gradients(state, context, batch, rows)
-            if not math.isfinite(loss):
-                raise _diverged(context, number, first + index, plan.rest(index))
-            _step(state, context)
+            losses = compute_gradients(state, batch, rows, context.task, settings, ranks)
+            state.unread.append(UnreadStep(first + index, plan.rest(index), losses))
+            if len(state.unread) == between_readings:
+                mean = _read_losses(state, context)
+            update(state, settings, ranks, feed.lookups)
             state.step, state.remaining = first + index + 1, plan.rest(index + 1)
-            state.rows, state.loss, state.terms = state.rows + rows, state.loss + loss, state.terms + terms
+            state.rows += rows
             phases.reached(phases.STEP_DONE, StepDone(settings.model.name, state.global_step, ranks.rank, stop))
-            advance(rows, loss / max(1, terms))
+            advance(rows, mean)
             _checkpoint_if_due(state, context, stop)
+    _read_losses(state, context)
     _require_finite(state, context)
     seconds = time.monotonic() - start
     train_loss = mean_loss(context.task, state.loss, state.terms, ranks)
@@ -151,16 +156,22 @@ def _resident_mib(ranks: Communicator) -> list[int]:
     return [round(size) for size in ranks.sum([own if rank == ranks.rank else 0.0 for rank in range(ranks.size)])]
 
 
-def _gradients(state: TrainingState, context: TrainingContext, batch: Batch, rows: int) -> tuple[float, int]:
-    """Compute the gradients of this rank's share of a step of `rows` rows. Returns the sum and number of its losses."""
-    state.optimizer.zero_grad()
-    total, count = 0.0, 0
-    extra = penalty(state.model, context.settings.model) / context.ranks.size
-    for part in batch.parts(context.settings.train.micro_batches):
-        loss, terms = context.task.loss(state.model(part.encoded), part.label, part.weight)
-        (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
-        total, count, extra = total + loss.item(), count + terms, 0.0
-    return total, count
+def _read_losses(state: TrainingState, context: TrainingContext) -> float | None:
+    """Read the losses of the steps since the last reading, and add them up. Returns the mean of the last step.
+
+    Raises:
+        DivergedError: one is NaN or infinite.
+    """
+    numbers = iter(read([loss for step in state.unread for loss in step.losses]))
+    mean = None
+    for step in state.unread:
+        parts = [next(numbers) for _ in step.losses]
+        loss, terms = sum(part for part, _ in parts), sum(terms for _, terms in parts)
+        if not math.isfinite(loss):
+            raise _diverged(context, state.epoch, step.step, step.remaining)
+        state.loss, state.terms, mean = state.loss + loss, state.terms + terms, loss / max(1, terms)
+    state.unread = []
+    return mean
 
 
 def _diverged(context: TrainingContext, epoch: int, step: int, remaining: RowRanges) -> DivergedError:
@@ -190,18 +201,6 @@ def _require_finite(state: TrainingState, context: TrainingContext) -> None:
         )
 
 
-def _step(state: TrainingState, context: TrainingContext) -> None:
-    trainable = [weight for weight in state.model.parameters() if weight.requires_grad]
-    compress, exchange = context.settings.train.compress_gradients, context.settings.train.gradient_exchange
-    context.ranks.sum_gradients(trainable, compress, context.train.lookups if exchange == "auto" else None)
-    if context.settings.train.embedding_l2:
-        add_row_l2(trainable, context.settings.train.embedding_l2)
-    state.optimizer.step()
-    state.schedule.step()
-    if state.average:
-        state.average.update_parameters(state.model)
-
-
 def _checkpoint_if_due(state: TrainingState, context: TrainingContext, stop: StopRequest) -> None:
     ranks, steps = context.ranks, state.global_step
     due = steps % context.settings.train.checkpoint_steps == 0
@@ -209,6 +208,7 @@ def _checkpoint_if_due(state: TrainingState, context: TrainingContext, stop: Sto
     signal = _agreed_signal(stop, ranks) if check else 0
     if not (due or signal):
         return
+    _read_losses(state, context)
     _require_finite(state, context)
     state.loss, terms = ranks.sum([state.loss, float(state.terms)])
     state.terms = int(terms)

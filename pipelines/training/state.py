@@ -15,6 +15,7 @@ from afm_core.learning.schedule import rate_factor
 from afm_core.models import AnyModel
 from afm_core.settings import Settings
 from pipelines.feeding.shard_plan import RowRanges
+from pipelines.training.device_losses import UnreadStep
 from pipelines.training.training_logger import Epoch
 
 
@@ -38,6 +39,8 @@ class TrainingState:
     """Sum of the losses of these steps; rank 0 also holds those of all ranks up to the last checkpoint."""
     terms: int = 0
     """Number of losses in the sum."""
+    unread: list[UnreadStep] = field(default_factory=list)
+    """Steps whose losses are not in the sum yet; none where a checkpoint is written."""
     epochs: list[Epoch] = field(default_factory=list)
     """Completed epochs."""
     best: Epoch | None = None
@@ -96,6 +99,7 @@ class TrainingState:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the tensors, as JSON values."""
+        assert not self.unread
         return {
             "epoch": self.epoch,
             "step": self.step,

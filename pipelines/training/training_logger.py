@@ -97,8 +97,11 @@ class TrainingLogger:
             messages.print(f"  {model:<4}  0  {'start':<12}  valid {valid:.4f}  {bar(valid):<20} {start}")
 
     @contextmanager
-    def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float], None]]:
-        """Show the progress of an epoch of `rows` rows. Yields a function of the rows and the mean loss of a step."""
+    def epoch(self, model: str, number: int, rows: int) -> Iterator[Callable[[int, float | None], None]]:
+        """Show the progress of an epoch of `rows` rows.
+
+        Yields a function of the rows of a step and the mean loss of the last step whose losses were read, if any.
+        """
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -109,9 +112,10 @@ class TrainingLogger:
         with Progress(*columns, console=messages, transient=True, disable=not visible) as progress:
             task = progress.add_task(f"{model} epoch {number}", total=rows, rate="")
 
-            def advance(step_rows: int, loss: float) -> None:
+            def advance(step_rows: int, loss: float | None) -> None:
                 speed = progress.tasks[0].speed or 0.0
-                progress.update(task, advance=step_rows, rate=f"{speed:,.0f} rows/s  loss {loss:.4f}")
+                shown = "" if loss is None else f"  loss {loss:.4f}"
+                progress.update(task, advance=step_rows, rate=f"{speed:,.0f} rows/s{shown}")
 
             yield advance
 

@@ -14,6 +14,7 @@ from pipelines.feeding.batch import Batch
 from pipelines.feeding.prefetcher import Prefetcher
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
+from pipelines.training.device_losses import read
 
 
 def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batch]:
@@ -27,10 +28,14 @@ def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batc
 def validate(model: AnyModel, context: TrainingContext) -> float:
     """The validation metric of the task over all rows of all ranks."""
     model.eval()
-    task, total, count = context.task, 0.0, 0
-    for batch in on_device(context.valid.epoch(0), context.device):
-        loss, terms = task.loss(task.validated(model(batch.encoded)), batch.label, None)
-        total, count = total + loss.item(), count + terms
+    task = context.task
+    losses = read(
+        [
+            task.loss(task.validated(model(batch.encoded)), batch.label, None)
+            for batch in on_device(context.valid.epoch(0), context.device)
+        ]
+    )
+    total, count = sum(loss for loss, _ in losses), sum(terms for _, terms in losses)
     return mean_loss(task, total, count, context.ranks)
 
 

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from afm_core.kernels import rows
-from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, add_row_l2, build_optimizer
-from afm_core.settings.train import TrainSettings
+from afm_core.kernels import row_steps, rows, triton
+from afm_core.learning.optimisers import RowAdagrad, RowAdam, RowAdamW, RowSGD, build_optimizer
+from afm_core.settings.train import OptimizerName, TrainSettings
 
 
 def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, width: int) -> Tensor:
-    """A table after 30 batches, in which ids repeat, and most ids do not occur."""
+    """A table after a few batches, in which ids repeat, and most ids do not occur."""
     generator = torch.Generator().manual_seed(1)
     table = nn.Embedding(200, width, sparse=sparse)
     with torch.no_grad():
         table.weight.copy_(torch.randn(200, width, generator=generator))
     optimizer = optimizer_of(table.parameters())
-    for _ in range(30):
+    for _ in range(6):
         ids = torch.randint(0, 60, (40, 3), generator=generator)
         target = torch.randn(40, 3, width, generator=generator)
         optimizer.zero_grad()
@@ -31,11 +31,15 @@ def learn(optimizer_of: Callable[..., torch.optim.Optimizer], *, sparse: bool, w
     return table.weight.detach()
 
 
-@pytest.fixture(params=["native", "torch", "without waiting"])
+@pytest.fixture(params=["native", "torch", "without waiting", "triton"])
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param != "native":
+    if request.param == "triton":
+        if not triton.available():
+            pytest.skip("Triton is not installed")
+        monkeypatch.setattr(row_steps, "_by_triton", lambda weight: True)
+    elif request.param != "native":
         monkeypatch.setattr(rows, "native_library", lambda: None)
-        if request.param == "without waiting":  # as on a GPU
+        if request.param == "without waiting":  # as on a GPU without Triton
             monkeypatch.setattr(rows, "_may_count", lambda ids: False)
     elif rows.native_library() is None:
         pytest.skip("this set-up has no compiled kernels")
@@ -48,6 +52,21 @@ def test_adagrad_on_rows_is_dense_adagrad(width: int) -> None:
     learned = learn(lambda parameters: RowAdagrad(parameters, **options), sparse=True, width=width)
     wanted = learn(lambda parameters: torch.optim.Adagrad(parameters, **options), sparse=False, width=width)
     assert torch.allclose(learned, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["native", "triton"], indirect=True)
+def test_an_id_of_the_whole_batch_is_added_up_too(implementation: None) -> None:
+    """It spans several chunks of the kernel that adds up partial sums, and more chunks than are read at once."""
+    generator = torch.Generator().manual_seed(4)
+    ids = torch.cat([torch.full((700,), 2), torch.randint(0, 5, (70,), generator=generator), torch.full((64,), 4)])
+    table = nn.Embedding(6, 130, sparse=True)
+    start = table.weight.detach().clone()
+    gradient = torch.randn(len(ids), 130, generator=generator)
+    optimizer = RowSGD(table.parameters(), lr=0.5)
+    table(ids).backward(gradient)
+    optimizer.step()
+    wanted = start.double().index_add(0, ids, gradient.double(), alpha=-0.5)
+    torch.testing.assert_close(table.weight.detach().double(), wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.usefixtures("implementation")
@@ -71,24 +90,33 @@ def test_adamw_decays_the_rows_of_the_batch_and_no_others() -> None:
     assert torch.allclose(table.weight[touched], start[touched] * (1 - 0.1 * 0.5))
 
 
+@pytest.mark.usefixtures("implementation")
 def test_sgd_touches_the_rows_of_the_batch_only() -> None:
-    learned = learn(
-        lambda parameters: build_optimizer(parameters, TrainSettings(optimizer="sgd")), sparse=True, width=3
-    )
+    learned = learn(lambda parameters: RowSGD(parameters, lr=0.05), sparse=True, width=3)
     wanted = learn(lambda parameters: torch.optim.SGD(parameters, lr=0.05), sparse=False, width=3)
     assert torch.allclose(learned, wanted, atol=1e-6)
 
 
-def test_l2_of_rows_counts_each_row_of_the_batch_once() -> None:
-    table, dense = nn.Embedding(10, 4, sparse=True), nn.Parameter(torch.ones(3))
-    (table(torch.tensor([3, 7, 3])).sum() + dense.sum()).backward()
-    before = table.weight.grad.to_dense()
-    add_row_l2([table.weight, dense], 0.5)
-    change = table.weight.grad.to_dense() - before
-    expected = torch.zeros(10, 4)
-    expected[[3, 7]] = 0.5 * table.weight.detach()[[3, 7]]
-    assert torch.allclose(change, expected)
-    assert torch.equal(dense.grad, torch.ones(3))
+@pytest.mark.usefixtures("implementation")
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "adam", "adamw"])
+def test_l2_of_rows_counts_each_row_of_the_batch_once(optimizer: OptimizerName) -> None:
+    """The same as a step of another optimiser in whose gradient it was, once for each row of the batch."""
+    stepped = []
+    for row_l2, in_gradient in ((0.5, 0.0), (0.0, 0.5)):
+        torch.manual_seed(1)
+        table, dense = nn.Embedding(10, 4, sparse=True), nn.Parameter(torch.ones(3))
+        parameters = [table.weight, dense]
+        optimizer_ = build_optimizer(parameters, TrainSettings(optimizer=optimizer, embedding_l2=row_l2))
+        for ids in ([3, 7, 3], [7, 9, 9]):
+            optimizer_.zero_grad()
+            squares = table.weight[sorted(set(ids))].square().sum() if in_gradient else 0.0
+            (table(torch.tensor(ids)).sum() + dense.sum()).backward()
+            if in_gradient:
+                (penalty,) = torch.autograd.grad(0.5 * in_gradient * squares, table.weight)
+                table.weight.grad = (table.weight.grad + penalty.to_sparse(1)).to_sparse(1)
+            optimizer_.step()
+        stepped.append((table.weight.detach(), dense.detach()))
+    torch.testing.assert_close(*stepped, rtol=1e-5, atol=1e-7)
 
 
 def test_dense_parameters_take_torchs_own_step() -> None:
@@ -158,16 +186,15 @@ class _Called(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("implementation", ["without waiting"], indirect=True)
-@pytest.mark.parametrize("optimizer_of", [RowAdagrad, RowAdam, partial(RowAdamW, weight_decay=0.1)])
+@pytest.mark.parametrize("optimizer_of", [RowSGD, RowAdagrad, RowAdam, partial(RowAdamW, weight_decay=0.1)])
 def test_on_a_gpu_a_step_asks_the_device_for_nothing(
     implementation: None, optimizer_of: Callable[..., torch.optim.Optimizer]
 ) -> None:
     table = nn.Embedding(50, 8, sparse=True)
-    optimizer = optimizer_of(table.parameters(), lr=0.1)
+    optimizer = optimizer_of(table.parameters(), lr=0.1, row_l2=0.01)
     for _ in range(2):
         table(torch.tensor([3, 7, 3, 3])).square().sum().backward()
         with _Called() as called:
-            add_row_l2(table.parameters(), 0.01)
             optimizer.step()
     assert called.names["_local_scalar_dense"] <= 1, "the number of the step, which lies on the host"
     waiting = {"_unique2", "unique_dim", "nonzero", "masked_select", "index_add_", "item"}
