@@ -7,7 +7,6 @@ have a fixed order, and nothing is added by atomics.
 Names in capitals are compile-time constants.
 """
 
-
 import triton
 import triton.language as tl
 

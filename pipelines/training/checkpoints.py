@@ -17,13 +17,13 @@ from afm_core.settings.run import RunSettings
 from afm_core.storage.checksum import file_sha256
 from afm_core.storage.disk_publishing import require_replaceable
 from afm_core.storage.object_store import delete_objects
-from afm_core.storage.provenance import Provenance
+from afm_core.storage.provenance import Provenance, text_digest
 from afm_core.storage.publishing import Condition, do_not_ask
 from pipelines.console import messages
 from pipelines.training.shared_checkpoints import SharedCheckpoints
 from pipelines.training.state import TrainingState
 
-_TENSORS, _FACTS = "state.safetensors", "state.json"
+_TENSORS, _FACTS, _DIGEST = "state.safetensors", "state.json", "digest"
 _UNFINISHED = ".staging-"
 _N_KEPT = 2
 
@@ -61,7 +61,8 @@ class Checkpoints:
             with _written_whole(target) as stage:
                 save_file({name: tensor.contiguous() for name, tensor in state.tensors().items()}, stage / _TENSORS)
                 facts = {**state.facts(), "made_from": self._made_from.inputs, "sha256": file_sha256(stage / _TENSORS)}
-                (stage / _FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
+                sealed = {**facts, _DIGEST: _digest(facts)}
+                (stage / _FACTS).write_text(json.dumps(sealed) + "\n", encoding="utf-8")
                 self._condition()
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
@@ -102,9 +103,10 @@ class Checkpoints:
         """Restore the state of a training from the checkpoint of a step."""
         if self._shared is None:
             path = self._path(step)
-            tensors, facts = load_file(path / _TENSORS), json.loads((path / _FACTS).read_text(encoding="utf-8"))
+            tensors, facts = load_file(path / _TENSORS), _undamaged_facts((path / _FACTS).read_bytes())
         else:
             tensors, facts = self._read_shared(step, self._shared)
+        assert facts is not None, "damaged since it was chosen"
         state.restore(tensors, facts)
 
     def _newest_first(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:
@@ -119,8 +121,8 @@ class Checkpoints:
     def _read_shared(self, step: int, shared: SharedCheckpoints) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The checkpoint that rank 0 has chosen, perhaps on another machine."""
         for version in shared.newest_first():
-            facts = json.loads(shared.read(version, (_FACTS,)).get(_FACTS, b"{}"))
-            if facts.get("global_step") == step:
+            facts = _undamaged_facts(shared.read(version, (_FACTS,)).get(_FACTS, b""))
+            if facts is not None and facts["global_step"] == step:
                 return load(shared.read(version, (_TENSORS,))[_TENSORS]), facts
         raise CheckpointError(f"{shared.place.path}: the checkpoint of step {step} was removed; run it again")
 
@@ -161,17 +163,30 @@ def _written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _facts_if_equal(facts: bytes, tensors: bytes) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(facts)
-        return found if hashlib.sha256(tensors).hexdigest() == found["sha256"] else None
-    except (ValueError, KeyError):
-        return None
+def _facts_if_equal(content: bytes, tensors: bytes) -> dict[str, Any] | None:
+    facts = _undamaged_facts(content)
+    return facts if facts and hashlib.sha256(tensors).hexdigest() == facts["sha256"] else None
 
 
 def _facts_if_complete(path: Path) -> dict[str, Any] | None:
     try:
-        facts: dict[str, Any] = json.loads((path / _FACTS).read_text(encoding="utf-8"))
-        return facts if file_sha256(path / _TENSORS) == facts["sha256"] else None
-    except (OSError, ValueError, KeyError):
+        facts = _undamaged_facts((path / _FACTS).read_bytes())
+        return facts if facts and file_sha256(path / _TENSORS) == facts["sha256"] else None
+    except OSError:
         return None
+
+
+def _undamaged_facts(content: bytes) -> dict[str, Any] | None:
+    """The facts in a file, None unless all of them are as they were written."""
+    try:
+        facts = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(facts, dict):
+        return None
+    digest = facts.pop(_DIGEST, None)
+    return facts if digest == _digest(facts) else None
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return text_digest(json.dumps(facts, sort_keys=True))
