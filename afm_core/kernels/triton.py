@@ -1,4 +1,4 @@
-"""Pair attention on GPUs, in Triton: two kernels forward, three backward.
+"""Pair attention on GPUs, in Triton: three kernels forward, four backward.
 
 What is stored between them: the weights, one float per pair, and in training one bit for each pair and row of W. The
 interactions never reach memory. Products of P pairs x k x t per row: 1 forward, 2 backward (d_pairs and d_W).
@@ -95,11 +95,14 @@ class _Launcher:
         words = -(-t // word_bits(t))
         return {"rows": rows, "fields": fields, "pairs": fields * (fields - 1) // 2, "k": k, "t": t, "words": words}
 
-    def factors(self, W: Tensor) -> Tensor:
-        """W as the kernels read it."""
-        if not self.bfloat16:
-            return W
-        return W.bfloat16().float() if _interpreted() else W.bfloat16()
+    def factors(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """W and h W as the kernels read them."""
+        dtype = torch.bfloat16 if self.bfloat16 and not _interpreted() else torch.float32
+        W_factors, hW_factors = torch.empty_like(self.W, dtype=dtype), torch.empty_like(self.W, dtype=dtype)
+        t_blocks = -(-len(h) // self.tiling("prepare").T_B)
+        grid = t_blocks, self.blocks_of_columns("prepare")
+        self.launch("prepare", grid, W=self.W, h=h, W_factors=W_factors, hW_factors=hW_factors)
+        return W_factors, hW_factors
 
     def tiling(self, kernel: Kernel) -> Tiling:
         k, t = self.sizes["k"], self.sizes["t"]
@@ -112,7 +115,7 @@ class _Launcher:
         narrow = "rounded" if _interpreted() else "bfloat16"
         fixed = {**self.sizes, "FACTORS": narrow if self.bfloat16 else "float32"}
         given = {name: value for name, value in fixed.items() if name in function.arg_names}
-        function[grid](**given, **arguments, **constants(kernel, self.tiling(kernel)))
+        function[grid](**given, **arguments, **constants(function.arg_names, self.tiling(kernel)))
 
     def blocks_of_rows(self, kernel: Kernel) -> int:
         return -(-len(self.v) // self.tiling(kernel).M)
@@ -133,11 +136,12 @@ class _PairAttention(torch.autograd.Function):
         left, right = _sides(v.shape[1], v.device)
         pooled, scores, weights = v.new_empty(rows, v.shape[2]), v.new_empty(pairs, rows), v.new_empty(pairs, rows)
         active = torch.empty(pairs if training else 0, here.sizes["words"], rows, dtype=torch.int32, device=v.device)
+        W_factors, hW_factors = here.factors(h)
         if rows:
             blocks = here.blocks_of_rows("score")
             here.launch(
                 "score", (blocks, min(pairs, -(-_PROGRAMS // blocks))),
-                v=v, gate=gate, mask=mask.view(torch.uint8), W=here.factors(W), b=b, h=h, left=left, right=right,
+                v=v, gate=gate, mask=mask.view(torch.uint8), W_factors=W_factors, b=b, h=h, left=left, right=right,
                 scores=scores, active=active, TRAINING=training,
             )  # fmt: skip
             here.launch(
@@ -146,7 +150,7 @@ class _PairAttention(torch.autograd.Function):
                 KEEP=keep is not None,
             )  # fmt: skip
         if training:
-            ctx.save_for_backward(v, gate, W, b, h, keep, weights, active)
+            ctx.save_for_backward(v, gate, W, b, h, keep, weights, active, hW_factors)
             ctx.bfloat16 = bfloat16
         if not need_weights:
             return pooled, None
@@ -156,7 +160,7 @@ class _PairAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Any) -> Any:
-        v, gate, W, b, h, keep, weights, active = ctx.saved_tensors  # type: ignore[attr-defined]
+        v, gate, W, b, h, keep, weights, active, hW_factors = ctx.saved_tensors  # type: ignore[attr-defined]
         here = _Launcher(v, W, ctx.bfloat16)  # type: ignore[attr-defined]
         t, k = W.shape
         left, right = _sides(v.shape[1], v.device)
@@ -176,13 +180,16 @@ class _PairAttention(torch.autograd.Function):
             here.launch(
                 "backward_embeddings",
                 (here.blocks_of_rows("backward_embeddings"), here.blocks_of_columns("backward_embeddings")),
-                **shared, **kept, hW=here.factors(h.unsqueeze(1) * W), weights=weights, active=active,
+                **shared, **kept, hW_factors=hW_factors, weights=weights, active=active,
                 d_pooled=d_pooled, d_v=d_v,
             )  # fmt: skip
             here.launch(
                 "backward_network", (*blocks, shares),
                 **shared, left=left, right=right, active=active, passed=passed, counted=counted,
             )  # fmt: skip
-        G, counts = passed.sum(0), counted.sum(0)
-        d_h = (W * G).sum(1) + b * counts
-        return d_v, None, None, h.unsqueeze(1) * G, h * counts, d_h, None, None, None
+        d_W, d_b, d_h = torch.empty_like(W), torch.empty_like(b), torch.empty_like(h)
+        here.launch(
+            "backward_sums", (t,),
+            passed=passed, counted=counted, W=W, b=b, h=h, d_W=d_W, d_b=d_b, d_h=d_h, shares=shares,
+        )  # fmt: skip
+        return d_v, None, None, d_W, d_b, d_h, None, None, None

@@ -87,7 +87,7 @@ def backward_scores(
 
 @triton.jit
 def backward_embeddings(
-    v, gate, keep, hW, weights, active, d_pooled, d_scores, d_v,
+    v, gate, keep, hW_factors, weights, active, d_pooled, d_scores, d_v,
     rows, fields, k, t, words,
     M: tl.constexpr, K_B: tl.constexpr, T_B: tl.constexpr, BITS: tl.constexpr,
     FACTORS: tl.constexpr, KEEP: tl.constexpr, RESIDENT: tl.constexpr,
@@ -108,7 +108,7 @@ def backward_embeddings(
     unit = tl.arange(0, T_B)
     if RESIDENT:
         held = (unit[:, None] < t) & (column[None, :] < k)
-        hW_rows = tl.load(hW + (unit[:, None] * k + column[None, :]), mask=held, other=0.0)
+        hW_rows = tl.load(hW_factors + (unit[:, None] * k + column[None, :]), mask=held, other=0.0)
     pair = tl.zeros([], tl.int64)
     summed = tl.zeros([], tl.int32)  # rows of which d_v holds sums already
     for i in range(fields):
@@ -122,7 +122,9 @@ def backward_embeddings(
             else:
                 for start in range(0, t, T_B):
                     held = (start + unit[:, None] < t) & (column[None, :] < k)
-                    hW_rows = tl.load(hW + start * k + (unit[:, None] * k + column[None, :]), mask=held, other=0.0)
+                    hW_rows = tl.load(
+                        hW_factors + start * k + (unit[:, None] * k + column[None, :]), mask=held, other=0.0
+                    )
                     packed = _words(active, pair, start // BITS, row, live, rows, words, T_B // BITS)
                     through = _dot_of_bits(tl.trans(_bits(packed, M, T_B, BITS)), hW_rows, through, FACTORS)
             used = tl.load(weights + pair * rows + row, mask=row < live, other=0.0)
@@ -176,3 +178,32 @@ def backward_network(
     tl.store(out, sums, mask=(unit[:, None] < t) & (column[None, :] < k))
     if tl.program_id(1) == 0:
         tl.store(counted + share, counts, mask=unit < t)
+
+
+@triton.jit
+def backward_sums(
+    passed, counted, W, b, h, d_W, d_b, d_h,
+    k, t, shares,
+    K_B: tl.constexpr, S: tl.constexpr,
+):  # fmt: skip
+    """Add up the shares, in a fixed order, and write the gradients of the network. `program_id(0)` is the row of W."""
+    unit = tl.program_id(0)
+    share = tl.arange(0, S)
+    counts = tl.zeros([S], tl.float32)
+    for first in range(0, shares, S):
+        counts += tl.load(counted + (first + share) * t + unit, mask=first + share < shares, other=0.0)
+    count, weight = tl.sum(counts, axis=0), tl.load(h + unit)
+    of_h = tl.load(b + unit) * count
+    tl.store(d_b + unit, weight * count)
+    for start in range(0, k, K_B):
+        column = start + tl.arange(0, K_B)
+        sums = tl.zeros([S, K_B], tl.float32)
+        for first in range(0, shares, S):
+            inside = (first + share[:, None] < shares) & (column[None, :] < k)
+            sums += tl.load(
+                passed + (((first + share[:, None]) * t + unit) * k + column[None, :]), mask=inside, other=0.0
+            )
+        of_W = tl.sum(sums, axis=0)
+        of_h += tl.sum(tl.load(W + unit * k + column, mask=column < k, other=0.0) * of_W, axis=0)
+        tl.store(d_W + unit * k + column, weight * of_W, mask=column < k)
+    tl.store(d_h + unit, of_h)

@@ -10,8 +10,25 @@ from afm_core.kernels.triton_tiles import factor, term
 
 
 @triton.jit
+def prepare(
+    W, h, W_factors, hW_factors,
+    k, t,
+    K_B: tl.constexpr, T_B: tl.constexpr, FACTORS: tl.constexpr,
+):  # fmt: skip
+    """Write W and h W as factors of products."""
+    unit = tl.program_id(0) * T_B + tl.arange(0, T_B)
+    column = tl.program_id(1) * K_B + tl.arange(0, K_B)
+    inside = (unit[:, None] < t) & (column[None, :] < k)
+    cell = unit[:, None] * k + column[None, :]
+    tile = tl.load(W + cell, mask=inside, other=0.0)
+    weight = tl.load(h + unit, mask=unit < t, other=0.0)
+    tl.store(W_factors + cell, factor(tile, FACTORS), mask=inside)
+    tl.store(hW_factors + cell, factor(weight[:, None] * tile, FACTORS), mask=inside)
+
+
+@triton.jit
 def score(
-    v, gate, mask, W, b, h, left, right, scores, active,
+    v, gate, mask, W_factors, b, h, left, right, scores, active,
     rows, fields, pairs, k, t, words,
     M: tl.constexpr, K_B: tl.constexpr, T_B: tl.constexpr, BITS: tl.constexpr,
     FACTORS: tl.constexpr, TRAINING: tl.constexpr,
@@ -33,7 +50,7 @@ def score(
                 product = term(v, gate, i, row, column, live, fields, k)
                 product *= term(v, gate, j, row, column, live, fields, k)
                 inside = (unit[None, :] < t) & (column[:, None] < k)
-                W_columns = tl.load(W + unit[None, :] * k + column[:, None], mask=inside, other=0.0)
+                W_columns = tl.load(W_factors + unit[None, :] * k + column[:, None], mask=inside, other=0.0)
                 before = tl.dot(factor(product, FACTORS), W_columns, before, input_precision="tf32x3")
             before += tl.load(b + unit, mask=unit < t, other=0.0)[None, :]
             weight = tl.load(h + unit, mask=unit < t, other=0.0)

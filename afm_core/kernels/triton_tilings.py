@@ -3,15 +3,19 @@
 The limits are found with the compiler's report, which needs no card: `python -m tests.benchmarks.compile_report`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Kernel = Literal["score", "pool", "backward_scores", "backward_embeddings", "backward_network"]
-KERNELS: tuple[Kernel, ...] = ("score", "pool", "backward_scores", "backward_embeddings", "backward_network")
+Kernel = Literal[
+    "prepare", "score", "pool", "backward_scores", "backward_embeddings", "backward_network", "backward_sums"
+]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 _SMALLEST = 16  # the smallest dimension of a tensor-core product
 _WORD = 32
 _REGISTERS, _SMALL, _SMALL_TILE = 255, 32, (32, 64)
 _PAIRS = 16  # at a time, where kernels read scores alone
+_SHARES = 16  # of the gradients of the network, at a time
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ _FLOAT32 = {
     90: {"score": Tiling(64, 32, 64, 4), "backward_embeddings": Tiling(64, 32, 64, 8)},
 }
 _OF_ALL = {
+    "prepare": Tiling(64, 64, 16, 4),
+    "backward_sums": Tiling(64, 64, 16, 4),
     "pool": Tiling(64, 64, 16, 4),
     "backward_scores": Tiling(64, 64, 16, 4),
     "backward_network": Tiling(64, 64, 128, 8),
@@ -67,14 +73,12 @@ def tiling(kernel: Kernel, k: int, t: int, *, bfloat16: bool, capability: int) -
     return Tiling(largest.M, K_B, T_B, largest.num_warps, largest.resident and t <= T_B)
 
 
-def constants(kernel: Kernel, chosen: Tiling) -> dict[str, Any]:
-    """What a kernel is compiled with, besides its precision."""
-    found: dict[str, Any] = {"M": chosen.M, "K_B": chosen.K_B, "maxnreg": chosen.registers}
-    found |= {"num_warps": chosen.num_warps, "num_stages": 2}
-    if kernel in ("pool", "backward_scores"):
-        return found | {"J": _PAIRS}
-    found |= {"T_B": chosen.T_B, "BITS": min(_WORD, chosen.T_B)}
-    return found | {"RESIDENT": chosen.resident} if kernel == "backward_embeddings" else found
+def constants(arguments: Collection[str], chosen: Tiling) -> dict[str, Any]:
+    """What a kernel of these arguments is compiled with, besides its precision."""
+    tile = {"M": chosen.M, "K_B": chosen.K_B, "T_B": chosen.T_B, "BITS": min(_WORD, chosen.T_B)}
+    used = {**tile, "J": _PAIRS, "S": _SHARES, "RESIDENT": chosen.resident}
+    found = {name: value for name, value in used.items() if name in arguments}
+    return {**found, "num_warps": chosen.num_warps, "num_stages": 2, "maxnreg": chosen.registers}
 
 
 def word_bits(t: int) -> int:

@@ -1,6 +1,7 @@
 """The models, one per file. Each maps an `EncodedBatch` to one real number per row."""
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from afm_core.models.afm import AFM
 from afm_core.models.batch import EncodedBatch
@@ -40,9 +41,16 @@ def build_model(settings: ModelSettings, shape: Shape) -> AnyModel:
     return REGISTRY[settings.name](settings, shape)
 
 
-def penalty(model: nn.Module, settings: ModelSettings) -> Tensor | float:
-    """What is added to the loss besides the error: the paper's L2 regularisation of W (section 3.2), 0 without a W."""
-    return settings.attention_l2 * model.W.square().sum() if isinstance(model, AFM) and settings.attention_l2 else 0.0
+@torch.no_grad()
+def add_penalty_gradient(model: nn.Module, settings: ModelSettings, ranks: int = 1) -> None:
+    """Add to W's gradient that of the paper's L2 regularisation, lambda |W|^2 (section 3.2); nothing without a W.
+
+    Args:
+        ranks: whose gradients will be summed; each adds its share.
+    """
+    if isinstance(model, AFM) and settings.attention_l2:
+        assert model.W.grad is not None
+        model.W.grad.add_(model.W, alpha=2.0 * settings.attention_l2 / ranks)
 
 
 def n_parameters(model: nn.Module) -> int:
@@ -50,4 +58,14 @@ def n_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-__all__ = ["AFM", "FM", "REGISTRY", "AnyModel", "EncodedBatch", "Shape", "build_model", "n_parameters", "penalty"]
+__all__ = [
+    "AFM",
+    "FM",
+    "REGISTRY",
+    "AnyModel",
+    "EncodedBatch",
+    "Shape",
+    "add_penalty_gradient",
+    "build_model",
+    "n_parameters",
+]

@@ -45,7 +45,7 @@ class AFM(nn.Module):
             batch.mask,
             self.W,
             self.b,
-            self.h / self.temperature,
+            self.h if self.temperature == 1.0 else self.h / self.temperature,
             keep=self._kept_pairs(batch),
             need_weights=need_weights,
             precision=self.precision,
@@ -54,7 +54,7 @@ class AFM(nn.Module):
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """Outputs, one real number per row: (B,)."""
-        return self.factors.first_order(batch) + self.pool(batch) @ self.p
+        return torch.addmv(self.factors.first_order(batch), self.pool(batch), self.p)
 
     def pool(self, batch: EncodedBatch) -> Tensor:
         """The pooled vector after dropout, (B, k); without attention the paper's sum pooling (equation 3)."""

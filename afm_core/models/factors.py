@@ -45,7 +45,7 @@ class LinearPart(nn.Module):
 
     def first_order(self, batch: EncodedBatch) -> Tensor:
         """w_0 + sum_i w_i x_i: (B,)."""
-        terms_BF: Tensor = self.linear(batch.ids).squeeze(-1) * batch.values * batch.mask
+        terms_BF: Tensor = self.linear(batch.ids).squeeze(-1) * (batch.values * batch.mask)
         return self.bias + terms_BF.sum(dim=1)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from afm_core.learning.moving_average import MovingAverage
 from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.schedule import rate_factor
 from afm_core.models import AnyModel
@@ -26,7 +26,7 @@ class TrainingState:
     model: AnyModel
     optimizer: Optimizer
     schedule: LambdaLR
-    average: AveragedModel | None
+    average: MovingAverage | None
     epoch: int = 1
     """Number of the current epoch."""
     step: int = 0
@@ -56,9 +56,7 @@ class TrainingState:
         def factor(step: int) -> float:
             return rate_factor(step, steps, train.schedule, train.warmup_steps)
 
-        average = None
-        if train.ema_decay:
-            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.ema_decay))  # type: ignore[no-untyped-call]
+        average = MovingAverage(model, train.ema_decay) if train.ema_decay else None
         return cls(model, optimizer, LambdaLR(optimizer, factor), average)
 
     @property

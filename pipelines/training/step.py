@@ -1,7 +1,9 @@
 """One step of a training. Nothing in it waits for a GPU."""
 
+import torch
+
 from afm_core.learning.tasks import Task
-from afm_core.models import penalty
+from afm_core.models import add_penalty_gradient
 from afm_core.settings import Settings
 from pipelines.feeding.batch import Batch
 from pipelines.training.communicator import Communicator
@@ -15,12 +17,11 @@ def compute_gradients(
     """Compute the gradients of this rank's share of a step of `rows` rows. Returns the losses of each part of it."""
     state.optimizer.zero_grad()
     losses: list[DeviceLoss] = []
-    extra = penalty(state.model, settings.model) / ranks.size
     for part in batch.parts(settings.train.micro_batches):
         loss, terms = task.loss(state.model(part.encoded), part.label, part.weight)
-        (loss / rows + extra).backward()  # type: ignore[no-untyped-call]
+        loss.backward(torch.full_like(loss, 1.0 / rows))  # type: ignore[no-untyped-call]
         losses.append((loss.detach(), terms))
-        extra = 0.0
+    add_penalty_gradient(state.model, settings.model, ranks.size)
     return losses
 
 

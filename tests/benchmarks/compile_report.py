@@ -28,7 +28,7 @@ _ARCHITECTURES = {80: "sm_80", 90: "sm_90a", 100: "sm_100a"}
 _PRODUCTS = ("tcgen05.mma", "wgmma.mma", "mma.sync")
 _TYPES = {"left": "*i32", "right": "*i32", "mask": "*u8", "active": "*i32"}
 _REPORTED = ("registers", "spilled bytes", "shared KiB", "product")
-_INTEGERS = ("rows", "fields", "pairs", "k", "t", "words")
+_INTEGERS = ("rows", "fields", "pairs", "k", "t", "words", "shares")
 
 
 class Variant(NamedTuple):
@@ -68,11 +68,11 @@ def compiled(variant: Variant) -> Compiled:
     """Compile one with dropout, in training: the larger code."""
     function = kernel_function(variant.kernel)
     factors = "bfloat16" if variant.bfloat16 else "float32"
-    tuned = constants(variant.kernel, variant.tiling)
+    tuned = constants(function.arg_names, variant.tiling)
     options = {name: tuned.pop(name) for name in ("num_warps", "num_stages", "maxnreg")}
     fixed = {**tuned, "FACTORS": factors, "KEEP": True, "TRAINING": True}
     fixed = {name: value for name, value in fixed.items() if name in function.arg_names}
-    narrow = dict.fromkeys(("W", "hW"), "*bf16" if variant.bfloat16 else "*fp32")
+    narrow = dict.fromkeys(("W_factors", "hW_factors"), "*bf16" if variant.bfloat16 else "*fp32")
     types = {**dict.fromkeys(function.arg_names, "*fp32"), **_TYPES, **narrow, **dict.fromkeys(_INTEGERS, "i32")}
     signature = {name: "constexpr" if name in fixed else types[name] for name in function.arg_names}
     divisible = [name for name, kind in signature.items() if kind[0] == "*" or (variant.aligned and name == "k")]

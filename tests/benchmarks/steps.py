@@ -14,7 +14,7 @@ import torch
 
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.learning.optimisers import build_optimizer
-from afm_core.models import EncodedBatch, Shape, build_model, penalty
+from afm_core.models import EncodedBatch, Shape, add_penalty_gradient, build_model
 from afm_core.settings import load_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.launcher import run_on_ranks
@@ -58,8 +58,8 @@ def main() -> None:
             ranks.sum([0.0])  # nobody's drawing is anybody's waiting
             times = [time.perf_counter()]
             optimizer.zero_grad()
-            loss = (model(batch) - label).square().sum() / settings.train.batch_size
-            (loss + penalty(model, settings.model) / ranks.size).backward()
+            ((model(batch) - label).square().sum() / settings.train.batch_size).backward()
+            add_penalty_gradient(model, settings.model, ranks.size)
             times.append(time.perf_counter())
             ranks.sum_gradients(model.parameters())
             times.append(time.perf_counter())

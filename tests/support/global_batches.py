@@ -11,7 +11,7 @@ import torch
 
 from afm_core.learning.optimisers import build_optimizer
 from afm_core.learning.tasks import task_of
-from afm_core.models import EncodedBatch, Shape, build_model, penalty
+from afm_core.models import EncodedBatch, Shape, add_penalty_gradient, build_model
 from afm_core.settings import load_settings
 from pipelines.training.communicator import Communicator
 from pipelines.training.launcher import run_on_ranks
@@ -37,7 +37,8 @@ def work(ranks: Communicator, _: bool) -> None:
         mine = rows.chunk(ranks.size)[ranks.rank]
         optimizer.zero_grad()
         loss, _ = loss_of(model(EncodedBatch.of_ids(ids[mine].long())), label[mine], None)
-        (loss / ROWS + penalty(model, settings.model) / ranks.size).backward()
+        (loss / ROWS).backward()
+        add_penalty_gradient(model, settings.model, ranks.size)
         ranks.sum_gradients(model.parameters(), lookups=ids[mine].numel() if exchange == "auto" else None)
         if not step:
             first = {name: weight.grad.to_dense().clone() for name, weight in model.named_parameters()}

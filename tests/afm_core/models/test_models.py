@@ -9,7 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from afm_core.kernels import pair_attention, pair_indices
-from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, penalty
+from afm_core.models import AFM, REGISTRY, EncodedBatch, Shape, add_penalty_gradient
 from afm_core.settings.model import ModelSettings
 from tests.afm_core.models.loops import LOOPS
 from tests.support.models import N_IDS, random_batch, random_model
@@ -154,7 +154,14 @@ def test_dropout_is_for_training_only() -> None:
 def test_the_penalty_is_l2_on_w_only() -> None:
     settings = ModelSettings(name="afm", embedding_dim=4, attention_dim=4, attention_l2=0.5)
     model = AFM(settings, Shape(N_IDS, 5))
-    penalty(model, settings).backward()
-    assert torch.allclose(model.W.grad, model.W)
-    assert all(p.grad is None for name, p in model.named_parameters() if name != "W")
-    assert penalty(random_model("fm", 4, 4), settings) == 0.0
+    gradients = {}
+    for l2, ranks in ((0.0, 1), (0.5, 1), (0.5, 2)):
+        model.zero_grad()
+        model(EncodedBatch.of_ids(torch.randint(1, N_IDS, (8, 5)).fill_(2))).sum().backward()
+        add_penalty_gradient(model, settings.model_copy(update={"attention_l2": l2}), ranks)
+        gradients[l2, ranks] = {name: p.grad.to_dense().clone() for name, p in model.named_parameters()}
+    without = gradients[0.0, 1]
+    for ranks in (1, 2):
+        for name, gradient in gradients[0.5, ranks].items():
+            torch.testing.assert_close(gradient - without[name], model.W / ranks if name == "W" else 0 * gradient)
+    add_penalty_gradient(random_model("fm", 4, 4), settings)  # has no W

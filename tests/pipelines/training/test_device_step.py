@@ -1,0 +1,123 @@
+"""What a training step asks of a GPU, counted without one: tensors lie on the CPU and take the way that a GPU's take.
+
+Triton's kernels run in its interpreter. Each counts as one launch, whatever the interpreter calls.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch.autograd.profiler import profile, record_function
+from torch.autograd.profiler_util import FunctionEvent
+
+from afm_core.kernels import row_steps, rows, triton, triton_rows
+from afm_core.learning import optimisers
+from afm_core.learning.tasks import task_of
+from afm_core.models import REGISTRY, EncodedBatch, Shape, build_model
+from afm_core.settings import Settings, load_settings
+from pipelines.feeding.batch import Batch
+from pipelines.training.communicator import SingleProcess
+from pipelines.training.state import TrainingState
+from pipelines.training.step import compute_gradients, update
+from tests.support.files import ROOT
+
+N_IDS, FIELDS, ROWS, MOST_LAUNCHES = 60, 3, 8, 40
+ON_THE_HOST = 3  # the numbers of the steps of two tables and of the average
+WAITING = {"item", "nonzero", "unique", "_unique2", "unique_dim", "masked_select", "is_nonzero", "equal"}
+CALLS_OTHERS = {
+    "contiguous", "embedding_backward", "embedding_sparse_backward", "flatten", "linear", "matmul", "reshape", "square",
+    "to",
+}  # fmt: skip
+LAUNCHES_NOTHING = {
+    "_indices", "_sparse_coo_tensor_unsafe", "_sparse_coo_tensor_with_dims_and_tensors", "_values", "as_strided",
+    "detach", "detach_", "empty", "empty_like", "empty_strided", "expand", "expand_as", "lift_fresh", "new_empty",
+    "permute", "result_type", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose", "unbind",
+    "unflatten", "unsqueeze", "view", "view_as",
+}  # fmt: skip
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not triton.available():
+        pytest.skip("Triton is not installed")
+    monkeypatch.setattr(rows, "native_library", lambda: None)
+    monkeypatch.setattr(rows, "_may_count", lambda ids: False)
+    monkeypatch.setattr(row_steps, "_by_triton", lambda weight: True)
+    monkeypatch.setattr(optimisers, "_on_gpu", lambda parameter: True)
+    launch = triton._Launcher.launch
+    monkeypatch.setattr(triton._Launcher, "launch", _as_one(launch))
+    for name in ("sum_chunks", "step_rows"):
+        monkeypatch.setattr(triton_rows, name, _OneLaunch(getattr(triton_rows, name)))
+
+
+def _as_one(function: Callable[..., None]) -> Callable[..., None]:
+    def called(*arguments: Any, **named: Any) -> None:
+        with record_function("triton kernel"):
+            function(*arguments, **named)
+
+    return called
+
+
+class _OneLaunch:
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Callable[..., None]:
+        return _as_one(self._kernel[grid])
+
+
+def operators(events: list[FunctionEvent]) -> Iterator[str]:
+    """The operators that were called and not by others, those that move no data left out."""
+    for event in events:
+        kind, _, name = event.name.partition("::")
+        if event.name == "triton kernel":
+            yield event.name
+        elif kind != "aten" or name in CALLS_OTHERS:
+            yield from operators(event.cpu_children)
+        elif name not in LAUNCHES_NOTHING:
+            yield name
+
+
+def launched(settings: Settings) -> Counter[str]:
+    """What the second step of a training calls; the first one makes the optimiser's tensors."""
+    torch.manual_seed(1)
+    state = TrainingState.start(build_model(settings.model, Shape(N_IDS, FIELDS)), settings, 10)
+    label = torch.tensor([1.0, -1.0, -1.0, -1.0] * (ROWS // 4))
+    batch = Batch(EncodedBatch.of_ids(torch.randint(1, N_IDS, (ROWS, FIELDS))), label, None, None)
+    for _ in range(2):
+        with profile() as profiled:
+            compute_gradients(state, batch, ROWS, task_of(settings.train), settings, SingleProcess())
+            update(state, settings, SingleProcess(), ROWS * FIELDS)
+    return Counter(operators([event for event in profiled.function_events if event.cpu_parent is None]))
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("overrides", [[], ["train.embedding_l2=0.001"], ["model.precision=float32"]])
+def test_a_step_of_the_afm_launches_few_kernels_and_waits_for_none(overrides: list[str]) -> None:
+    small = ["model.kernel=triton", "model.embedding_dim=16", "model.attention_dim=16"]
+    calls = launched(load_settings(ROOT / "conf" / "frappe.yaml", [*small, *overrides]))
+    host = {"add_": ON_THE_HOST, "item": ON_THE_HOST}
+    assert {name: calls[name] for name in WAITING if calls[name]} == {"item": ON_THE_HOST}, calls
+    assert calls["triton kernel"] == 11, "7 of attention, 2 for each table"
+    assert (calls - Counter(host)).total() <= MOST_LAUNCHES, calls
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("task", ["regression", "classification", "ranking"])
+@pytest.mark.parametrize("model", REGISTRY)
+def test_a_step_of_any_model_and_task_waits_for_nothing(model: str, task: str) -> None:
+    settings = load_settings(ROOT / "conf" / "frappe.yaml")
+    of_model = {"name": model, "kernel": "triton", "embedding_dim": 4, "attention_dim": 16, "deep_layers": (8, 8)}
+    of_train = {"task": task, "overshoot_penalty": 1.0, "optimizer": "sgd", "warm_start": None}
+    calls = launched(
+        settings.model_copy(
+            update={
+                "model": settings.model.model_copy(update=of_model),
+                "train": settings.train.model_copy(update=of_train),
+            }
+        )
+    )
+    assert calls["item"] <= 1, "the number of the steps of the average, on the host"
+    assert not [name for name in WAITING - {"item"} if calls[name]], calls
