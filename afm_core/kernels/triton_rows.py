@@ -10,14 +10,14 @@ Names in capitals are compile-time constants.
 import triton
 import triton.language as tl
 
-_CHUNK, _COLUMNS, _TILE = 64, 128, 512
+_CHUNK, _COLUMNS, _TILE, _MOST_ROWS = 64, 128, 512, 64
 _CHUNKS_AT_ONCE = tl.constexpr(8)
 
 
 def constants(width: int) -> dict[str, int]:
     """The sizes of tiles for a table of rows of this width: C ids, K_B columns, and R rows at a time."""
     K_B = min(_COLUMNS, triton.next_power_of_2(width))
-    return {"C": _CHUNK, "K_B": K_B, "R": _TILE // K_B}
+    return {"C": _CHUNK, "K_B": K_B, "R": min(_MOST_ROWS, _TILE // K_B)}
 
 
 @triton.jit

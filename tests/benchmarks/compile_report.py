@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from afm_core.kernels import triton_rows
 from afm_core.kernels.triton import kernel_function
 from afm_core.kernels.triton_tilings import KERNELS, Kernel, Tiling, constants, tiling
 
@@ -27,6 +28,11 @@ SHARED_MEMORY = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 _ARCHITECTURES = {80: "sm_80", 90: "sm_90a", 100: "sm_100a"}
 _PRODUCTS = ("tcgen05.mma", "wgmma.mma", "mma.sync")
 _TYPES = {"left": "*i32", "right": "*i32", "mask": "*u8", "active": "*i32"}
+_STEP_TYPES = {
+    **dict.fromkeys(("ordered", "order"), "*i64"),
+    **dict.fromkeys(("gradients", "partial", "weight", "mean", "squares"), "*fp32"),
+    **dict.fromkeys(("lookups", "width", "stride"), "i32"),
+}
 _REPORTED = ("registers", "spilled bytes", "shared KiB", "product")
 _INTEGERS = ("rows", "fields", "pairs", "k", "t", "words", "shares")
 
@@ -83,12 +89,27 @@ def compiled(variant: Variant) -> Compiled:
         {(at(name),): value for name, value in fixed.items()},
         {(at(name),): [["tt.divisibility", 16]] for name in divisible},
     )
+    return _compiled(source, variant.capability, options)
+
+
+def _compiled(source: ASTSource, capability: int, options: dict[str, Any]) -> Compiled:
     with warnings.catch_warnings(action="ignore"):
-        made = triton.compile(source, target=GPUTarget("cuda", variant.capability, 32), options=options)
+        made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     code = made.asm["ptx"]
-    registers, spilled = _assembled(code, variant.capability)
+    registers, spilled = _assembled(code, capability)
     product = next((name.partition(".")[0] for name in _PRODUCTS if name in code), "none")
     return Compiled(registers, spilled, made.metadata.shared, product)
+
+
+def compiled_step(kernel: str, width: int, optimizer: str, capability: int) -> Compiled:
+    """Compile a kernel of the optimisers' steps on rows, for a table of rows of this width."""
+    function = getattr(triton_rows, kernel)
+    fixed = {**triton_rows.constants(width), "OPTIMIZER": optimizer}
+    fixed = {name: value for name, value in fixed.items() if name in function.arg_names}
+    signature = {name: "constexpr" if name in fixed else _STEP_TYPES.get(name, "fp32") for name in function.arg_names}
+    at = function.arg_names.index
+    source = ASTSource(function, signature, {(at(name),): value for name, value in fixed.items()})
+    return _compiled(source, capability, {"num_warps": 4})
 
 
 def _assembled(code: str, capability: int) -> tuple[int, int]:
@@ -113,11 +134,27 @@ def _assembled(code: str, capability: int) -> tuple[int, int]:
     return int(registers), int(stores) + int(loads)
 
 
+def step_lines(widths: Iterable[int], capabilities: Iterable[int]) -> Iterator[tuple[str, bool]]:
+    """A row of the table of optimisers' steps for each kernel, and whether it is as it should be."""
+    kernels = [("sum_chunks", ""), *(("step_rows", optimizer) for optimizer in ("sgd", "adagrad", "adam"))]
+    for (kernel, optimizer), width, capability in itertools.product(kernels, widths, capabilities):
+        found = compiled_step(kernel, width, optimizer, capability)
+        yield (
+            f"| {f'{kernel} {optimizer}'.rstrip()} | {capability / 10} | {width} | {found.registers} | {found.spilled} "
+            f"| {found.shared / 1024:.0f} |",
+            _is_good(found, capability),
+        )
+
+
+def _is_good(found: Compiled, capability: int) -> bool:
+    return found.spilled == 0 and found.shared <= SHARED_MEMORY[capability]
+
+
 def lines(chosen: list[Variant]) -> Iterator[tuple[str, bool]]:
     """A row of the table for each, and whether it is as it should be."""
     for variant in chosen:
         found, of = compiled(variant), variant.tiling
-        good = found.spilled == 0 and found.shared <= SHARED_MEMORY[variant.capability]
+        good = _is_good(found, variant.capability)
         tile = f"{of.M} x {of.K_B} x {of.T_B}{', resident' if of.resident else ''}"
         precision = "bfloat16" if variant.bfloat16 else "float32"
         yield (
@@ -138,6 +175,10 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     all_good = True
     for line, good in lines(variants(tuple(arguments.kernel), tuple(arguments.size), tuple(arguments.capability))):
+        print(line, flush=True)
+        all_good &= good
+    print("\n| step on rows | card | width | registers | spilled bytes | shared KiB |\n|---|---|---|---|---|---|")
+    for line, good in step_lines((1, *arguments.size), arguments.capability):
         print(line, flush=True)
         all_good &= good
     sys.exit(0 if all_good else 1)
