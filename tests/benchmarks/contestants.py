@@ -56,14 +56,16 @@ def steps(model: nn.Module, predict: Step, labels: Tensor, optimizer: torch.opti
     return {"training": train, "inference": infer}
 
 
-def ours(shape: Shape, precision: str) -> tuple[nn.Module, dict[str, Step]]:
+def ours(shape: Shape, precision: str, kernel: str = "auto") -> tuple[nn.Module, dict[str, Step]]:
     from afm_core.learning.optimisers import build_optimizer
     from afm_core.models import EncodedBatch, build_model
     from afm_core.models import Shape as ModelShape
     from afm_core.settings.model import ModelSettings
     from afm_core.settings.train import TrainSettings
 
-    settings = ModelSettings(name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision)
+    settings = ModelSettings(
+        name="afm", embedding_dim=shape.k, attention_dim=shape.k, precision=precision, kernel=kernel
+    )
     model = build_model(settings, ModelShape(FEATURES + 1, shape.m)).to(DEVICE)
     ids, labels = draw(shape)
     ids = global_ids(ids, shape) + 1
