@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -35,7 +36,14 @@ def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Op
     return RowAdagrad(parameters, **options, initial_accumulator_value=accumulator)
 
 
-class RowSGD(SGD):
+class _WithoutTracer:
+    """torch's methods without their wrappers, which import the tracer of torch.compile: seconds of every start."""
+
+    add_param_group, state_dict = unwrap(Optimizer.add_param_group), unwrap(Optimizer.state_dict)
+    load_state_dict, zero_grad = unwrap(Optimizer.load_state_dict), unwrap(Optimizer.zero_grad)
+
+
+class RowSGD(_WithoutTracer, SGD):
     """torch's SGD; with a sparse gradient it updates only the rows of the batch, which equals a dense step.
 
     Args, of every optimiser here:
@@ -51,10 +59,10 @@ class RowSGD(SGD):
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         for group, parameter, lookups, values in _take_sparse(self):
             sgd_rows(parameter, lookups, values, rate=group["lr"], l2=self._row_l2)
-        return super().step(closure)
+        return unwrap(SGD.step)(self, closure)
 
 
-class RowAdagrad(Adagrad):
+class RowAdagrad(_WithoutTracer, Adagrad):
     """torch's Adagrad; with a sparse gradient it updates only the rows of the batch, which equals a dense step."""
 
     def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
@@ -69,10 +77,10 @@ class RowAdagrad(Adagrad):
         for group, parameter, lookups, values in _take_sparse(self):
             squares, rate, epsilon = self.state[parameter]["sum"], group["lr"], group["eps"]
             adagrad_rows(parameter, squares, lookups, values, rate=rate, epsilon=epsilon, l2=self._row_l2)
-        return super().step(closure)
+        return unwrap(Adagrad.step)(self, closure)
 
 
-class RowAdam(Adam):
+class RowAdam(_WithoutTracer, Adam):
     """torch's Adam; with a sparse gradient, torch's SparseAdam: the moments of other rows do not decay."""
 
     def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
@@ -84,10 +92,10 @@ class RowAdam(Adam):
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         _adam_steps_on_rows(self, self._row_l2)
-        return super().step(closure)
+        return unwrap(Adam.step)(self, closure)
 
 
-class RowAdamW(AdamW):
+class RowAdamW(_WithoutTracer, AdamW):
     """torch's AdamW (Loshchilov and Hutter 2019); with a sparse gradient, step and decay apply to its rows only."""
 
     def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
@@ -99,7 +107,7 @@ class RowAdamW(AdamW):
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         _adam_steps_on_rows(self, self._row_l2)
-        return super().step(closure)
+        return unwrap(AdamW.step)(self, closure)
 
 
 def _fused(parameters: list[Parameter]) -> bool | None:

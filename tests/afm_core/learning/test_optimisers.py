@@ -1,5 +1,7 @@
 """Steps on the rows of a batch equal torch's own optimisers."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -199,3 +201,23 @@ def test_on_a_gpu_a_step_asks_the_device_for_nothing(
     assert called.names["_local_scalar_dense"] <= 1, "the number of the step, which lies on the host"
     waiting = {"_unique2", "unique_dim", "nonzero", "masked_select", "index_add_", "item"}
     assert not waiting & called.names.keys(), called.names
+
+
+def test_no_step_imports_the_tracer_of_torch_compile() -> None:
+    """It takes seconds, at the start of every training."""
+    program = """
+import sys, torch
+from torch import nn
+from afm_core.learning.optimisers import build_optimizer
+from afm_core.settings.train import TrainSettings
+for name in ("sgd", "adagrad", "adam", "adamw"):
+    table, dense = nn.Embedding(5, 2, sparse=True), nn.Linear(2, 1)
+    optimizer = build_optimizer([*table.parameters(), *dense.parameters()], TrainSettings(optimizer=name))
+    for _ in range(2):
+        optimizer.zero_grad()
+        dense(table(torch.tensor([1, 2]))).sum().backward()
+        optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
