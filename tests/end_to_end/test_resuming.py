@@ -12,6 +12,7 @@ import torch
 
 from afm_core.bundle import read_bundle
 from afm_core.settings import load_settings
+from pipelines.training import loop
 from tests.support.jobs import RunJob, run_main
 from tests.support.processes import start_job
 from tests.support.small import Small
@@ -162,6 +163,26 @@ def test_a_loss_that_is_not_a_number_stops_and_names_the_rows(small: Small, tmp_
     assert len(named["row_keys"]) == 16
     assert set(named["row_keys"]) < set(stored)
     assert not load_settings(config).run.bundle.exists()
+
+
+def test_losses_that_are_read_every_few_steps_change_nothing(
+    small: Small, straight: Path, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, which is idle while they are read: the same training, and the same rows are named."""
+    named = []
+    for number, steps in enumerate((1, 5)):
+        monkeypatch.setattr(loop, "_STEPS_BETWEEN_READINGS", {"cpu": steps})
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        diverging = {"optimizer": "sgd", "learning_rate": 1e6, "schedule": "constant", "ema_decay": 0.0}
+        outcome = run_job("train", config_for(folder, small, **diverging))
+        assert outcome.code == 2
+        named.append((folder / "run" / "diverged-rank-0.json").read_text())
+    assert named[0] == named[1]
+    assert json.loads(named[0])["step"] % 5, "not the step after which they are read"
+    config = config_for(tmp_path, small)
+    assert run_job("train", config).code == 0
+    assert_same_outcome(config, straight)
 
 
 @pytest.mark.parametrize("checkpoint_steps", [1, 1000])
