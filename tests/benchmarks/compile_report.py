@@ -104,7 +104,8 @@ def _compiled(source: ASTSource, capability: int, options: dict[str, Any]) -> Co
 def compiled_step(kernel: str, width: int, optimizer: str, capability: int) -> Compiled:
     """Compile a kernel of the optimisers' steps on rows, for a table of rows of this width."""
     function = getattr(triton_rows, kernel)
-    fixed = {**triton_rows.constants(width), "OPTIMIZER": optimizer}
+    fixed: dict[str, Any] = {**triton_rows.constants(width), "OPTIMIZER": optimizer}
+    fixed |= {"width": 1, "stride": 1} if width == 1 else {}  # Triton makes a constant of an argument that is 1
     fixed = {name: value for name, value in fixed.items() if name in function.arg_names}
     signature = {name: "constexpr" if name in fixed else _STEP_TYPES.get(name, "fp32") for name in function.arg_names}
     at = function.arg_names.index
