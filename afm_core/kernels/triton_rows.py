@@ -10,7 +10,7 @@ Names in capitals are compile-time constants.
 import triton
 import triton.language as tl
 
-_CHUNK, _COLUMNS, _TILE, _MOST_ROWS = 64, 128, 512, 64
+_CHUNK, _COLUMNS, _TILE, _MOST_ROWS = 64, 128, 256, 64
 _CHUNKS_AT_ONCE = tl.constexpr(8)
 
 
