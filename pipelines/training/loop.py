@@ -181,9 +181,11 @@ def _diverged(context: TrainingContext, epoch: int, step: int, remaining: RowRan
     path = context.settings.run.work / f"diverged-rank-{context.ranks.rank}.json"
     with open(path, "w", encoding="utf-8", opener=open_without_links) as file:
         file.write(json.dumps({"epoch": epoch, "step": step, "row_keys": keys.tolist()}) + "\n")
+    # On GPUs the other ranks have taken the step, too, before they see its effect.
+    first = "; if another rank names an earlier step, look there" if context.device.type != "cpu" else ""
     return DivergedError(
-        f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}; check the x_i "
-        f"of those rows, or {_DIVERGED_ADVICE}"
+        f"the loss is not finite in epoch {epoch}, step {step}; the row keys of the batch are in {path}{first}; check "
+        f"the x_i of those rows, or {_DIVERGED_ADVICE}"
     )
 
 
