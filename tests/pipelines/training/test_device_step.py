@@ -80,16 +80,27 @@ def operators(events: list[FunctionEvent]) -> Iterator[str]:
             yield name
 
 
+def started(settings: Settings, device: str) -> tuple[TrainingState, Callable[[], None]]:
+    """A training, and its step."""
+    torch.manual_seed(1)
+    state = TrainingState.start(build_model(settings.model, Shape(N_IDS, FIELDS)).to(device), settings, 10)
+    label = torch.tensor([1.0, -1.0, -1.0, -1.0] * (ROWS // 4))
+    encoded = EncodedBatch.of_ids(torch.randint(1, N_IDS, (ROWS, FIELDS)))
+    batch = Batch(encoded, label, None, None).to(torch.device(device))
+
+    def step() -> None:
+        compute_gradients(state, batch, ROWS, task_of(settings.train), settings, SingleProcess())
+        update(state, settings, SingleProcess(), ROWS * FIELDS)
+
+    return state, step
+
+
 def launched(settings: Settings) -> Counter[str]:
     """What the second step of a training calls; the first one makes the optimiser's tensors."""
-    torch.manual_seed(1)
-    state = TrainingState.start(build_model(settings.model, Shape(N_IDS, FIELDS)), settings, 10)
-    label = torch.tensor([1.0, -1.0, -1.0, -1.0] * (ROWS // 4))
-    batch = Batch(EncodedBatch.of_ids(torch.randint(1, N_IDS, (ROWS, FIELDS))), label, None, None)
+    _, step = started(settings, "cpu")
     for _ in range(2):
         with profile() as profiled:
-            compute_gradients(state, batch, ROWS, task_of(settings.train), settings, SingleProcess())
-            update(state, settings, SingleProcess(), ROWS * FIELDS)
+            step()
     return Counter(operators([event for event in profiled.function_events if event.cpu_parent is None]))
 
 
@@ -121,3 +132,19 @@ def test_a_step_of_any_model_and_task_waits_for_nothing(model: str, task: str) -
     )
     assert calls["item"] <= 1, "the number of the steps of the average, on the host"
     assert not [name for name in WAITING - {"item"} if calls[name]], calls
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "adam", "adamw"])
+def test_on_a_gpu_no_step_waits_and_the_same_training_gives_the_same_bits(optimizer: str) -> None:
+    settings = load_settings(ROOT / "conf" / "frappe.yaml", [f"train.optimizer={optimizer}"])
+    ended = []
+    for _ in range(2):
+        state, step = started(settings, "cuda")
+        for number in range(6):
+            torch.cuda.set_sync_debug_mode("error" if number > 2 else "default")  # after kernels were compiled
+            step()
+        torch.cuda.set_sync_debug_mode("default")
+        ended.append([weight.cpu() for weight in state.model.state_dict().values()])
+    assert all(map(torch.equal, *ended))
