@@ -43,13 +43,14 @@ def build_model(settings: ModelSettings, shape: Shape) -> AnyModel:
 
 @torch.no_grad()
 def add_penalty_gradient(model: nn.Module, settings: ModelSettings, ranks: int = 1) -> None:
-    """Add to W's gradient that of the paper's L2 regularisation, lambda |W|^2 (section 3.2); nothing without a W.
+    """Add to W's gradient that of the paper's L2 regularisation, lambda |W|^2 (section 3.2).
+
+    A W without a gradient stays as it is: the output of a model without attention does not depend on it.
 
     Args:
         ranks: whose gradients will be summed; each adds its share.
     """
-    if isinstance(model, AFM) and settings.attention_l2:
-        assert model.W.grad is not None
+    if isinstance(model, AFM) and settings.attention_l2 and model.W.grad is not None:
         model.W.grad.add_(model.W, alpha=2.0 * settings.attention_l2 / ranks)
 
 

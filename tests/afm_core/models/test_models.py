@@ -165,3 +165,7 @@ def test_the_penalty_is_l2_on_w_only() -> None:
         for name, gradient in gradients[0.5, ranks].items():
             torch.testing.assert_close(gradient - without[name], model.W / ranks if name == "W" else 0 * gradient)
     add_penalty_gradient(random_model("fm", 4, 4), settings)  # has no W
+    model = AFM(settings.model_copy(update={"attention": False}), Shape(N_IDS, 5))
+    model(EncodedBatch.of_ids(torch.ones(8, 5, dtype=torch.long))).sum().backward()
+    add_penalty_gradient(model, settings)
+    assert model.W.grad is None, "it is not used"
