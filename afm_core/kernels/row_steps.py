@@ -32,6 +32,12 @@ class Lookups:
         ordered, order = torch.sort(self.ids, stable=True)
         return ordered, order
 
+    @cached_property
+    def distinct(self) -> Tensor:
+        """Each id once; on a GPU the host would have to wait for their number."""
+        distinct: Tensor = torch.unique(self.ids)
+        return distinct
+
 
 def sgd_rows(weight: Tensor, lookups: Lookups, gradients: Tensor, *, rate: float, l2: float = 0.0) -> None:
     """One step of gradient descent; for the arguments see `adam_rows`."""
@@ -103,7 +109,7 @@ def adam_rows(
     if compiled_for(weight):
         occurring = _with_l2(weight, lookups, gradients, l2)
         if decay:
-            weight[torch.unique(lookups.ids)] *= 1.0 - decay
+            weight[lookups.distinct] *= 1.0 - decay
         _run_compiled("afm_adam_rows", (weight, mean, squares), occurring, rate, *shares, epsilon)
         return
     rows, total = _summed(weight, lookups, gradients, l2)
@@ -121,8 +127,7 @@ def _with_l2(weight: Tensor, lookups: Lookups, gradients: Tensor, l2: float) -> 
     """Ids and gradients, with `l2` times the row added once for each distinct id."""
     if not l2:
         return lookups.ids, gradients
-    distinct = torch.unique(lookups.ids)
-    return torch.cat([lookups.ids, distinct]), torch.cat([gradients, l2 * weight[distinct]])
+    return torch.cat([lookups.ids, lookups.distinct]), torch.cat([gradients, l2 * weight[lookups.distinct]])
 
 
 def _run_compiled(name: str, tables: tuple[Tensor, ...], occurring: tuple[Tensor, Tensor], *factors: float) -> None:

@@ -36,21 +36,21 @@ def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Op
     return RowAdagrad(parameters, **options, initial_accumulator_value=accumulator)
 
 
-class _WithoutTracer:
-    """torch's methods without their wrappers, which import the tracer of torch.compile: seconds of every start."""
+class _OnRows(Optimizer):
+    """Steps sparse gradients on the rows of the batch; the optimiser of torch that it is mixed into does the rest.
+
+    torch's methods are called without their wrappers, which import the tracer of torch.compile: seconds of every start.
+    """
 
     add_param_group, state_dict = unwrap(Optimizer.add_param_group), unwrap(Optimizer.state_dict)
     load_state_dict, zero_grad = unwrap(Optimizer.load_state_dict), unwrap(Optimizer.zero_grad)
 
-
-class RowSGD(_WithoutTracer, SGD):
-    """torch's SGD; with a sparse gradient it updates only the rows of the batch, which equals a dense step.
-
-    Args, of every optimiser here:
-        row_l2: how much of a row is added to its sparse gradient, once for each batch in which it occurs.
-    """
-
     def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+        """Take torch's options, and one more.
+
+        Args:
+            row_l2: how much of a row is added to its sparse gradient, once for each batch in which it occurs.
+        """
         super().__init__(parameters, **options)
         self._row_l2 = row_l2
 
@@ -58,71 +58,41 @@ class RowSGD(_WithoutTracer, SGD):
     def step(self, closure: Any = None) -> Any:
         """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
         for group, parameter, lookups, values in _take_sparse(self):
-            sgd_rows(parameter, lookups, values, rate=group["lr"], l2=self._row_l2)
-        return unwrap(SGD.step)(self, closure)
+            self._step_rows(group, parameter, lookups, values)
+        return unwrap(super().step.__func__)(self, closure)  # type: ignore[attr-defined]
+
+    def _step_rows(self, group: dict[str, Any], parameter: Parameter, lookups: Lookups, values: Tensor) -> None:
+        raise NotImplementedError
 
 
-class RowAdagrad(_WithoutTracer, Adagrad):
+class RowSGD(_OnRows, SGD):
+    """torch's SGD; with a sparse gradient it updates only the rows of the batch, which equals a dense step."""
+
+    def _step_rows(self, group: dict[str, Any], parameter: Parameter, lookups: Lookups, values: Tensor) -> None:
+        sgd_rows(parameter, lookups, values, rate=group["lr"], l2=self._row_l2)
+
+
+class RowAdagrad(_OnRows, Adagrad):
     """torch's Adagrad; with a sparse gradient it updates only the rows of the batch, which equals a dense step."""
 
-    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+    def __init__(self, parameters: Iterable[Parameter], **options: Any) -> None:
         super().__init__(parameters, **options)
-        self._row_l2 = row_l2
         for state in self.state.values():
             state["sum"] = on_large_pages(torch.empty_like(state["sum"])).copy_(state["sum"])
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        for group, parameter, lookups, values in _take_sparse(self):
-            squares, rate, epsilon = self.state[parameter]["sum"], group["lr"], group["eps"]
-            adagrad_rows(parameter, squares, lookups, values, rate=rate, epsilon=epsilon, l2=self._row_l2)
-        return unwrap(Adagrad.step)(self, closure)
+    def _step_rows(self, group: dict[str, Any], parameter: Parameter, lookups: Lookups, values: Tensor) -> None:
+        squares, rate, epsilon = self.state[parameter]["sum"], group["lr"], group["eps"]
+        adagrad_rows(parameter, squares, lookups, values, rate=rate, epsilon=epsilon, l2=self._row_l2)
 
 
-class RowAdam(_WithoutTracer, Adam):
-    """torch's Adam; with a sparse gradient, torch's SparseAdam: the moments of other rows do not decay."""
-
-    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
+class _AdamOnRows(_OnRows):
+    def __init__(self, parameters: Iterable[Parameter], **options: Any) -> None:
         parameters = list(parameters)
-        super().__init__(parameters, fused=_fused(parameters), **options)
-        self._row_l2 = row_l2
+        # On a GPU one kernel steps all dense parameters; on a CPU torch decides.
+        super().__init__(parameters, fused=True if any(map(_on_gpu, parameters)) else None, **options)
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        _adam_steps_on_rows(self, self._row_l2)
-        return unwrap(Adam.step)(self, closure)
-
-
-class RowAdamW(_WithoutTracer, AdamW):
-    """torch's AdamW (Loshchilov and Hutter 2019); with a sparse gradient, step and decay apply to its rows only."""
-
-    def __init__(self, parameters: Iterable[Parameter], *, row_l2: float = 0.0, **options: Any) -> None:
-        parameters = list(parameters)
-        super().__init__(parameters, fused=_fused(parameters), **options)
-        self._row_l2 = row_l2
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """One step. Sparse gradients are applied and removed first; torch's own step handles the dense ones."""
-        _adam_steps_on_rows(self, self._row_l2)
-        return unwrap(AdamW.step)(self, closure)
-
-
-def _fused(parameters: list[Parameter]) -> bool | None:
-    """On a GPU one kernel steps all dense parameters; on a CPU torch decides."""
-    return True if any(_on_gpu(parameter) for parameter in parameters) else None
-
-
-def _on_gpu(parameter: Parameter) -> bool:
-    return parameter.device.type != "cpu"
-
-
-def _adam_steps_on_rows(optimizer: Adam, row_l2: float) -> None:
-    decoupled = isinstance(optimizer, AdamW)
-    for group, parameter, lookups, values in _take_sparse(optimizer):
-        state = optimizer.state[parameter]
+    def _step_rows(self, group: dict[str, Any], parameter: Parameter, lookups: Lookups, values: Tensor) -> None:
+        state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(())
             for moment in ("exp_avg", "exp_avg_sq"):
@@ -142,9 +112,21 @@ def _adam_steps_on_rows(optimizer: Adam, row_l2: float) -> None:
             rate=group["lr"] * math.sqrt(corrections[1]) / corrections[0],
             betas=betas,
             epsilon=group["eps"],
-            l2=row_l2,
-            decay=group["lr"] * group["weight_decay"] if decoupled else 0.0,
+            l2=self._row_l2,
+            decay=group["lr"] * group["weight_decay"] if isinstance(self, AdamW) else 0.0,
         )
+
+
+class RowAdam(_AdamOnRows, Adam):
+    """torch's Adam; with a sparse gradient, torch's SparseAdam: the moments of other rows do not decay."""
+
+
+class RowAdamW(_AdamOnRows, AdamW):
+    """torch's AdamW (Loshchilov and Hutter 2019); with a sparse gradient, step and decay apply to its rows only."""
+
+
+def _on_gpu(parameter: Parameter) -> bool:
+    return parameter.device.type != "cpu"
 
 
 def _take_sparse(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Parameter, Lookups, Tensor]]:

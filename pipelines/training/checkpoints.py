@@ -81,9 +81,11 @@ class Checkpoints:
             CheckpointError: it was made from other settings or data; the message says what differs.
             MachineError: the store of the copies cannot be reached, or does not let us read.
         """
+        damaged = 0
         for path, facts in self._newest_first():
             if facts is None:
-                messages.print(f"  {path} is damaged; the previous checkpoint is used")
+                messages.print(f"  {path} is damaged, or from another release; it is not used")
+                damaged += 1
                 continue
             different = self._made_from.differences(Provenance(facts["made_from"]))
             if different:
@@ -92,6 +94,8 @@ class Checkpoints:
                     "--resume"
                 )
             return self._path(facts["global_step"])
+        if damaged:
+            messages.print("  no checkpoint can be used; the training starts from the beginning")
         return None
 
     @staticmethod
@@ -106,7 +110,8 @@ class Checkpoints:
             tensors, facts = load_file(path / _TENSORS), _undamaged_facts((path / _FACTS).read_bytes())
         else:
             tensors, facts = self._read_shared(step, self._shared)
-        assert facts is not None, "damaged since it was chosen"
+        if facts is None:
+            raise CheckpointError(f"{path}: the checkpoint was damaged since it was chosen; run it again")
         state.restore(tensors, facts)
 
     def _newest_first(self) -> Iterator[tuple[Path, dict[str, Any] | None]]:

@@ -13,6 +13,7 @@ from afm_core.models import AFM, AnyModel
 from afm_core.settings import Settings
 from afm_core.storage.without_links import open_without_links
 from pipelines import phases
+from pipelines.feeding.on_device import on_device
 from pipelines.feeding.shard_plan import RowRanges
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
@@ -22,7 +23,7 @@ from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.step import compute_gradients, update
 from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
 from pipelines.training.training_logger import Epoch
-from pipelines.training.validation import attention, calibration, mean_loss, on_device, validate, validate_start
+from pipelines.training.validation import attention, calibration, mean_loss, validate, validate_start
 
 _DIVERGED_ADVICE = "lower train.learning_rate and train again, without --resume"
 _STEPS_BETWEEN_STOP_CHECKS = 8  # a check whether any rank was asked to stop costs a round trip

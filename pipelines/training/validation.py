@@ -1,7 +1,6 @@
 """Evaluating a model during training: its validation loss, its attention, and its calibration."""
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,18 +9,10 @@ from torch import Tensor
 from afm_core.learning.calibration import fit_platt
 from afm_core.learning.tasks import Task
 from afm_core.models import AFM, AnyModel
-from pipelines.feeding.batch import Batch
-from pipelines.feeding.prefetcher import Prefetcher
+from pipelines.feeding.on_device import on_device
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import read
-
-
-def on_device(batches: Iterator[Batch], device: torch.device) -> Prefetcher[Batch]:
-    """Prefetch batches in a thread; they are copied to a GPU while it computes the batch before."""
-    if device.type == "cpu":
-        return Prefetcher(batches)
-    return Prefetcher(batches, lambda batch: batch.pinned().to(device))
 
 
 @torch.inference_mode()

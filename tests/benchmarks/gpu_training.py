@@ -17,11 +17,11 @@ from afm_core.models import EncodedBatch, build_model
 from afm_core.models import Shape as ModelShape
 from afm_core.settings import Settings, load_settings
 from pipelines.feeding.batch import Batch
+from pipelines.feeding.on_device import on_device
 from pipelines.training.communicator import SingleProcess
 from pipelines.training.device_losses import read
 from pipelines.training.state import TrainingState
 from pipelines.training.step import compute_gradients, update
-from pipelines.training.validation import on_device
 from tests.benchmarks.measuring import DEVICE
 from tests.benchmarks.report import Table
 from tests.support.files import ROOT

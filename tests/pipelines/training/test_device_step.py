@@ -12,7 +12,7 @@ import torch
 from torch.autograd.profiler import profile, record_function
 from torch.autograd.profiler_util import FunctionEvent
 
-from afm_core.kernels import row_steps, rows, triton, triton_rows
+from afm_core.kernels import row_steps, rows, triton
 from afm_core.learning import optimisers
 from afm_core.learning.tasks import task_of
 from afm_core.models import REGISTRY, EncodedBatch, Shape, build_model
@@ -42,6 +42,8 @@ LAUNCHES_NOTHING = {
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     if not triton.available():
         pytest.skip("Triton is not installed")
+    from afm_core.kernels import triton_rows
+
     monkeypatch.setattr(rows, "native_library", lambda: None)
     monkeypatch.setattr(rows, "_may_count", lambda ids: False)
     monkeypatch.setattr(row_steps, "_by_triton", lambda weight: True)
