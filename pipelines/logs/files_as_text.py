@@ -13,6 +13,7 @@ from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
 from pipelines.logs.columns import CORRUPT, FILE, column, text_schema, without_marks
 from pipelines.logs.csv_files import read_csv
+from pipelines.logs.files.colons import options_for
 from pipelines.logs.files.opening import file_tree
 from pipelines.logs.files.tree import FileTree
 from pipelines.logs.lists import joined
@@ -53,7 +54,7 @@ def _read_files(
     wanted: Sequence[str],
     lists: Collection[str],
 ) -> DataFrame:
-    reader = spark.read.option("basePath", url(sources.base))
+    reader = spark.read.option("basePath", url(sources.base)).options(**options_for(sources.files))
     match logs.format:
         case "csv":
             raw = read_csv(reader, tree, logs, sources, wanted, lists)

@@ -1,7 +1,7 @@
 """Reading Parquet and ORC: the wanted columns as text, whatever types the files give to them and to others."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +16,7 @@ from afm_core.errors import LogsError
 from afm_core.settings.data import LogsSettings
 from afm_core.storage.locations import Location
 from pipelines.logs.columns import quoted, require
+from pipelines.logs.files.colons import options_for
 from pipelines.logs.sources import PARTITION, LogSources
 from pipelines.logs.typed_text import columns_as_text
 from pipelines.spark import literal, url
@@ -75,27 +76,31 @@ def _groups_of_equal_types(
     Cost: a small Spark job per file, which reads its footer, and another look at footers with numbers.
     """
     available, groups = set[str](), dict[tuple[str, frozenset[str]], _Group]()
+    options = options_for(sources.files)
     with _nanoseconds_as_numbers():
         for file in sources.files:
             path = literal(file.path)
             whole = reader.load(path).schema
             schema = StructType([field for field in whole if field.name in wanted or field.name == PARTITION])
             numbers = [field.name for field in schema if isinstance(field.dataType, LongType)]
-            nanoseconds = _in_nanoseconds(file.path, numbers if has_nanoseconds else [])
+            nanoseconds = _in_nanoseconds(file.path, numbers if has_nanoseconds else [], options)
             available.update(whole.names)
             groups.setdefault((schema.json(), nanoseconds), _Group(schema, nanoseconds, [])).files.append(path)
     return sorted(available), list(groups.values())
 
 
-def _in_nanoseconds(file: Location, numbers: Sequence[str]) -> frozenset[str]:
+def _in_nanoseconds(file: Location, numbers: Sequence[str], options: Mapping[str, str]) -> frozenset[str]:
     """Those of the columns that are times in the footer of a Parquet file, read as Spark itself does.
 
     Uses the JVM of the session, which is not a public interface of PySpark.
     """
     spark = SparkSession.active()
-    jvm, hadoop = spark._jvm, spark._jsc.hadoopConfiguration()
+    jvm = spark._jvm
     if not numbers or jvm is None:
         return frozenset()
+    hadoop = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())
+    for name, value in options.items():
+        hadoop.set(name, value)
     parquet = jvm.org.apache.parquet.hadoop
     opened = parquet.ParquetFileReader.open(
         parquet.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(url(file)), hadoop)

@@ -20,14 +20,15 @@ METADATA = "_metadata"
 
 _WHOLE = 9.0e18  # below this size a whole number is an exact bigint
 _DIGITS = 1e37  # below this size a whole number is an exact decimal of 38 digits
-_PLAIN_FROM = 1e7  # where Java begins to write numbers with an exponent
+_EXPONENT_FROM, _EXPONENT_BELOW = 1e7, 1e-3  # between them, Java writes fractions without an exponent
+_LEAST = 1e-13  # from this size on, a decimal of 30 places holds the 17 digits of a double
 
 
 def as_text(value: Column, type_: DataType) -> Column:
     """A plain value as text.
 
     A whole number has no decimal point, whatever its type: floats that pandas made of integers are these integers,
-    exactly. A fraction has no trailing zeros and, above 0.001, no exponent. NaN is a missing value, as in pandas.
+    exactly. A fraction has no trailing zeros and, from 1e-13 on, no exponent. NaN is a missing value, as in pandas.
     """
     if isinstance(type_, FloatType | DoubleType):
         return _float_as_text(value)
@@ -43,7 +44,9 @@ def _float_as_text(value: Column) -> Column:
     # In `when`, Spark evaluates a branch only for the rows that reach it: no cast overflows.
     as_decimal = F.when(size < _DIGITS, value.cast("double").cast("decimal(38,0)"))
     whole = F.when(size < _WHOLE, value.cast("bigint").cast("string")).when(size < _DIGITS, as_decimal.cast("string"))
-    fraction = F.when(size < _PLAIN_FROM, text).otherwise(_without_trailing_zeros(text.cast("decimal(38,12)")))
+    large, small = (_without_trailing_zeros(text.cast(f"decimal(38,{places})")) for places in (12, 30))
+    fraction = F.when(size >= _EXPONENT_FROM, large).when(size >= _EXPONENT_BELOW, text)
+    fraction = fraction.when(size >= _LEAST, small).otherwise(text)
     return F.when(F.isnan(value), None).when(size >= _DIGITS, text).when(is_whole, whole).otherwise(fraction)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -30,7 +31,6 @@ SCHEMA = pa.schema(
     ]
 )
 FIELDS: list[Any] = [*SCHEMA.names[:-1], {"name": "tags", "kind": "tags", "length": 3}]
-_EXACT_AS_DOUBLE = 2**53
 _PECULIAR = [
     "007",
     "1.0",
@@ -48,20 +48,29 @@ _PECULIAR = [
     "\\N",
     "true",
     "NA",
+    "\U0001f600 e\u0301 \u202e",
+    "x" * 33_000,  # too long for a value
+]
+_PLAIN_BELOW = 1e37  # larger numbers have an exponent, as Java writes it
+_EXTREME = [
+    *(float("nan"), float("inf"), -float("inf"), -0.0, 0.1 + 0.2, 2.0**53 + 2, 9.3e18, 123_456_789.123),
+    *(1e-5, -1.5e-12, 1e37, 1e300),
 ]
 # No line ends and other control characters, no mark of damage; a backslash before a quote means another dialect.
 _LETTERS = st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="\ufffd\ufeff\\")
 _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.one_of(st.sampled_from(_PECULIAR), st.text(_LETTERS, max_size=6)),
-    "whole": st.integers(-_EXACT_AS_DOUBLE, _EXACT_AS_DOUBLE),  # pandas makes doubles of a column with missing values
+    "whole": st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)])),
     "small": st.integers(-(2**15), 2**15 - 1),
     "double": st.one_of(
-        st.integers(-(10**6), 10**6).map(lambda eighths: eighths / 8), st.integers(-(10**15), 10**15).map(float)
+        st.integers(-(10**6), 10**6).map(lambda eighths: eighths / 8),
+        st.integers(-(10**15), 10**15).map(float),
+        st.sampled_from(_EXTREME),
     ),
     "exact": st.integers(-(10**9), 10**9).map(lambda thousandths: Decimal(thousandths).scaleb(-3)),
     "flag": st.booleans(),
-    "day": st.dates(date(1990, 1, 1), date(2100, 1, 1)),
-    "time": st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)),
+    "day": st.dates(date(1600, 1, 1), date(9999, 12, 31)),
+    "time": st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)),  # ORC of pyarrow has no earlier fractions
     "tags": st.lists(st.sampled_from(["a", "b", "ü x", "7"]), max_size=3),
 }
 _ROW = st.fixed_dictionaries({name: st.one_of(st.none(), values) for name, values in _VALUES.items()}).map(
@@ -106,14 +115,20 @@ class Written:
 
 
 def _text(value: Any) -> str:
-    """As the same value is written by people: whole numbers without a point, no zeros after a fraction."""
+    """As the same value is written by people: whole numbers without a point, no zeros after a fraction, no exponent."""
     match value:
         case None:
             return ""
         case bool():
             return str(value).lower()
+        case float() if not math.isfinite(value):
+            return str(value).replace("inf", "Infinity")
+        case float() if abs(value) >= _PLAIN_BELOW:
+            return repr(value).replace("e+", ".0E")
         case float() if value.is_integer():
             return str(int(value))
+        case float():
+            return f"{Decimal(repr(value)):f}"
         case Decimal():
             return f"{value:f}".rstrip("0").rstrip(".")
         case datetime():
@@ -143,6 +158,11 @@ def _json(table: pa.Table, path: Path) -> None:
             file.write(json.dumps(written, ensure_ascii=False) + "\n")
 
 
+def _pandas(table: pa.Table, path: Path) -> None:
+    """Whole numbers beside missing values as objects: pandas would make doubles of them, which hold 53 bits."""
+    table.to_pandas(integer_object_nulls=True).to_parquet(path)
+
+
 def _polars(table: pa.Table, path: Path) -> None:
     import polars
 
@@ -160,7 +180,7 @@ def _duckdb(table: pa.Table, path: Path) -> None:
 _PARQUET = {"format": "parquet"}
 WRITERS = {
     "parquet of pyarrow": Written(pq.write_table, _PARQUET),
-    "parquet of pandas": Written(lambda table, path: table.to_pandas().to_parquet(path), _PARQUET),
+    "parquet of pandas": Written(_pandas, _PARQUET),
     "parquet of polars": Written(_polars, _PARQUET),
     "parquet of DuckDB": Written(_duckdb, _PARQUET),
     "ORC": Written(lambda table, path: orc.write_table(table, str(path)), {"format": "orc"}),

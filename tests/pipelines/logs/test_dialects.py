@@ -1,5 +1,7 @@
 """Dialects of CSV, marks of missing values, and files that are something else than they seem."""
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pipelines.logs.checking import check_logs
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
 from pipelines.logs.values import tag_values
+from pipelines.spark_errors import one_line_errors
 from tests.support.reading import FIELDS, Rows, read, settings_of
 
 
@@ -115,12 +118,40 @@ def test_types_of_days_that_are_left_out_do_not_matter(spark: SparkSession, tmp_
     assert read(spark, settings) == [("7", "i")]
 
 
-def test_a_night_is_named_in_its_errors(spark: SparkSession, tmp_path: Path) -> None:
+def parquet_of(**columns: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+NIGHTS: dict[str, tuple[bytes, dict[str, Any], str]] = {
+    "column missing": (b"user,place\nu1,p\n", {}, "dt=2026-01-15: column item missing; found: user, place, dt"),
+    "column missing in Parquet": (
+        parquet_of(user=["u1"], place=["p"]),
+        {"format": "parquet"},
+        "dt=2026-01-15: column item missing; found: user, place, dt",
+    ),
+    "a column twice": (b"user,item,Item\nu1,i,j\n", {}, "dt=2026-01-15/a.log: the header names item, Item more than"),
+    "a list where a value is needed": (
+        parquet_of(user=["u1"], item=[["i"]]),
+        {"format": "parquet"},
+        "dt=2026-01-15: column item is array<string>; allowed are plain values",
+    ),
+    "Parquet read as CSV": (parquet_of(user=["u1"], item=["i"]), {}, "dt=2026-01-15/a.log: begins as Parquet"),
+    "CSV read as Parquet": (b"user,item\nu1,i\n", {"format": "parquet"}, "dt=2026-01-15/a.log"),
+    "another encoding": ("user,item\nu1,i\n".encode("utf-16"), {}, "dt=2026-01-15/a.log: begins as UTF-16"),
+    "no log at all": (b"", {}, "dt=2026-01-15: column user, item missing; found: dt"),
+}
+
+
+@pytest.mark.parametrize("name", NIGHTS)
+def test_a_night_is_named_in_its_errors(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    content, logs, message = NIGHTS[name]
     night = tmp_path / "nights" / "dt=2026-01-15"
     night.mkdir(parents=True)
-    (night / "a.csv").write_text("user,place\nu1,p\n")
-    with pytest.raises(LogsError, match="nights/dt=2026-01-15: column item missing; found: user, place, dt"):
-        read(spark, settings_of(tmp_path, tmp_path / "train"), night)
+    (night / "a.log").write_bytes(content)
+    with pytest.raises(LogsError, match=re.escape(f"nights/{message}")), one_line_errors(tmp_path / "spark.log"):
+        read(spark, settings_of(tmp_path, tmp_path / "train", **logs), night)
 
 
 @pytest.mark.parametrize(

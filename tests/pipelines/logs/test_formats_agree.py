@@ -1,12 +1,15 @@
 """The same rows are the same events, whatever format and dialect they are written in."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from pyspark.sql import SparkSession
 
+from afm_core.errors import LogsError
 from pipelines.logs.checking import check_logs
 from pipelines.logs.log_columns import LogColumns
 from pipelines.logs.reading import read_logs
@@ -43,3 +46,34 @@ def test_formats_agree(spark: SparkSession, tmp_path: Path, examples: int) -> No
             assert rows == expected, name
 
     agree()
+
+
+NESTED = {
+    "struct": pa.array([{"a": 1}]),
+    "lists of lists": pa.array([[["a"]]]),
+    "map": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+    "list of structs": pa.array([[{"a": 1}]]),
+}
+
+
+@pytest.mark.parametrize("field", ["plain", {"name": "plain", "kind": "tags"}])
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED)
+def test_nested_values_are_refused(spark: SparkSession, tmp_path: Path, nested: pa.Array, field: Any) -> None:
+    """By types, where a format has them, and by row in JSON."""
+    table = pa.table({"user": ["u1"], "plain": nested})
+    columns = ["user", field]
+    for name in ("parquet of pyarrow", "ORC"):
+        written = WRITERS[name]
+        written.write(table, tmp_path / name)
+        of_format = settings_of(tmp_path, tmp_path / name, columns, **written.logs)
+        with pytest.raises(LogsError, match=r"column plain is (struct|array|map)<.*; allowed are plain values"):
+            read_logs(spark, of_format.logs, LogColumns.of(of_format, labelled=False))
+    rows = [
+        {**row, "plain": dict(row["plain"]) if pa.types.is_map(nested.type) else row["plain"]}
+        for row in table.to_pylist()
+    ]
+    (tmp_path / "a.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    of_format = settings_of(tmp_path, tmp_path / "a.json", columns, format="json", max_rejected=1.0)
+    in_logs = LogColumns.of(of_format, labelled=False)
+    with pytest.raises(LogsError, match=r"all 1 rows rejected \(not_a_value plain\); for example plain '.*; correct"):
+        check_logs(read_logs(spark, of_format.logs, in_logs), of_format, in_logs, tmp_path)

@@ -1,12 +1,17 @@
 """Which split an instance belongs to."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import SparkSession
 
 from afm_core.errors import LogsError
+from afm_core.settings import load_settings
+from pipelines.preparation.prepare import prepare
+from tests.support.decoding import decoded
 from tests.support.jobs import RunJob
 from tests.support.preparing import Prepare, config_for, logs, pairs
 
@@ -30,6 +35,49 @@ def test_the_last_log_of_each_user_is_left_out(prepared: Prepare) -> None:
         assert sorted(pairs(actual, "user", "item", "hour")) == sorted(pairs(expected, "user", "item", "hour"))
     labels = frame.groupby("split")["label"].value_counts().unstack()
     assert labels.loc["test", -1.0] <= 2 * labels.loc["test", 1.0]
+
+
+NOTATIONS: dict[str, tuple[Callable[[pd.Series], object], dict[str, str]]] = {
+    "seconds": (lambda time: [f"{at.timestamp():.3f}" for at in time], {}),
+    "milliseconds": (lambda time: [round(at.timestamp() * 1_000) for at in time], {"time_format": "epoch_ms"}),
+    "microseconds": (lambda time: [round(at.timestamp() * 1_000_000) for at in time], {"time_format": "epoch_us"}),
+    "ISO 8601": (lambda time: [at.isoformat() for at in time], {}),
+    "of a zone": (lambda time: [f"{at + pd.Timedelta(hours=2):%Y-%m-%dT%H:%M:%S.%f}+02:00" for at in time], {}),
+    "a pattern": (
+        lambda time: [f"{at:%d/%m/%Y %H:%M:%S.%f}" for at in time],
+        {"time_format": "dd/MM/yyyy HH:mm:ss.SSSSSS"},
+    ),
+    "typed": (lambda time: time.astype("datetime64[us, UTC]"), {}),
+    "typed, nanoseconds": (lambda time: time.astype("datetime64[ns, UTC]"), {}),
+}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_fractions_of_a_second_order_the_logs_of_a_user(spark: SparkSession, tmp_path: Path, notation: str) -> None:
+    write, time = NOTATIONS[notation]
+    random, start = np.random.default_rng(5), pd.Timestamp("2026-01-02 03:04:05", tz="UTC")
+    rows = [
+        {"user": f"u{user}", "item": item, "ts": start + pd.Timedelta(milliseconds=milliseconds)}
+        for user in range(20)
+        for item, milliseconds in (("first", 200), ("middle", 201), ("last", 800))
+    ]
+    table = pd.DataFrame([rows[at] for at in random.permutation(len(rows))])
+    table["ts"] = write(table["ts"])
+    is_typed = notation.startswith("typed")
+    config = config_for(
+        tmp_path,
+        table.head(0) if is_typed else table,
+        fields=["user", "item"],
+        negatives={"per_positive": 0},
+        split={"by": "leave_one_out", "of": "user", "time": "ts", **time},
+        **({"logs": {"path": str(tmp_path / "logs.parquet"), "format": "parquet"}} if is_typed else {}),
+    )
+    if is_typed:
+        table.to_parquet(tmp_path / "logs.parquet", index=False)
+    prepare(spark, load_settings(config))
+    frame = decoded(tmp_path / "dataset")
+    for split, item in (("train", "first"), ("valid", "middle"), ("test", "last")):
+        assert frame[frame["split"] == split]["item"].tolist() == [item] * 20, split
 
 
 def given(rows: int) -> pd.DataFrame:
