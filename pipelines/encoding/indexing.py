@@ -63,5 +63,5 @@ def index_within_groups(frame: DataFrame, group: str, order: list[Column]) -> In
 def _starts(sizes: dict[int, int]) -> dict[int, int]:
     """The offset of each key when the keys are in ascending order."""
     keys = sorted(sizes)
-    before = accumulate((sizes[key] for key in keys[:-1]), initial=0)
-    return dict(zip(keys, before, strict=True))
+    starts = accumulate((sizes[key] for key in keys), initial=0)
+    return dict(zip(keys, starts, strict=False))  # the end of the last one is no start

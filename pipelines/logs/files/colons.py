@@ -23,6 +23,7 @@ def options_for(files: Sequence[LogFile]) -> dict[str, str]:
     for path in with_colons:
         if set(_OF_PATTERNS) & set(str(path)):
             raise LogsError(
-                f"{path}: Hadoop cannot read a path with a colon in the file's name and one of {_OF_PATTERNS}; rename it"
+                f"{path}: Hadoop cannot read a path with a colon in the file's name and one of {_OF_PATTERNS}; rename "
+                "the file"
             )
     return _RAW if with_colons else {}

@@ -50,7 +50,9 @@ def test_a_colon_in_the_name_of_a_file(spark: SparkSession, tmp_path: Path, name
 def test_a_colon_and_characters_of_patterns_are_refused_in_one_line(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "[1]").mkdir()
     (tmp_path / "[1]" / f"{NAME}.csv").write_text(CSV)
-    with pytest.raises(LogsError, match=r"\[1\]/logs-2026.*csv: Hadoop cannot read a path with a colon .*; rename it"):
+    with pytest.raises(
+        LogsError, match=r"\[1\]/logs-2026.*csv: Hadoop cannot read a path with a colon .*; rename the file"
+    ):
         read(spark, settings_of(tmp_path, tmp_path / "[1]"))
 
 
