@@ -3,9 +3,10 @@
 One operator with several implementations; one test suite checks all of them against `reference`.
 """
 
+import torch
 from torch import Tensor
 
-from afm_core.kernels import native_cpu, reference, tiled_cpu, triton
+from afm_core.kernels import distinct_pairs, native_cpu, reference, tiled_cpu, triton
 from afm_core.kernels.dispatch import choose, describe
 from afm_core.kernels.reference import pair_indices
 from afm_core.settings.model import Kernel, Precision
@@ -20,6 +21,7 @@ def pair_attention(
     h: Tensor,
     *,
     keep: Tensor | None = None,
+    ids: Tensor | None = None,
     need_weights: bool = True,
     precision: Precision = "float32",
     kernel: Kernel = "auto",
@@ -35,6 +37,8 @@ def pair_attention(
         mask: (B, F) bool, False where the row has no feature; a pair is masked where either of its features is.
         W: (A, K) floats, with b: (A,) and h: (A,) the attention network.
         keep: (B, P) factors for the weights after the softmax, 0 or 1 / (1 - rate), for attention dropout.
+        ids: (B, F) int64, by which `v` was looked up in a table: equal ids have equal vectors. Where a CPU computes
+            gradients in float32 and pairs of features repeat in the batch, each is then computed once.
         need_weights: whether to return the weights.
         precision: of the factors of the matrix products, where the hardware supports it; sums are float32.
         kernel: the implementation; `auto` chooses the fastest one for device, dtype and number of fields.
@@ -50,11 +54,16 @@ def pair_attention(
     chosen = choose(kernel, v.device, v.dtype, v.shape[1], v.shape[2], precision)
     gate = x * mask
     if gate.requires_grad:  # the fast implementations do not differentiate the values
-        v, gate = v * gate.unsqueeze(-1), mask.to(v.dtype)
+        v, gate, ids = v * gate.unsqueeze(-1), mask.to(v.dtype), None
     if chosen == "reference":
         pooled, weights = reference.attend(v, gate, mask, W, b, h, keep)
         return pooled, weights if need_weights else None
     v32, gate32, W32, b32, h32 = (tensor.float() for tensor in (v, gate, W, b, h))
+    if ids is not None and torch.is_grad_enabled() and distinct_pairs.replaces(chosen, precision, *W.shape):
+        pairs = distinct_pairs.find(ids, gate32, chosen)
+        if pairs:
+            pooled, weights = distinct_pairs.attend(v32, gate32, mask, W32, b32, h32, keep, pairs)
+            return pooled.to(v.dtype), weights if need_weights else None
     if chosen == "tiled":
         pooled, weights = tiled_cpu.attend(v32, gate32, mask, W32, b32, h32, keep)
         return pooled.to(v.dtype), weights if need_weights else None

@@ -16,7 +16,10 @@ def native_library() -> ctypes.CDLL | None:
             library = ctypes.CDLL(str(path))
         except OSError:
             continue
-        library.afm_active_bits.restype = library.afm_sum_rows.restype = ctypes.c_int64
+        if not hasattr(library, "afm_distinct"):  # compiled from sources of an earlier release
+            continue
+        for counting in (library.afm_active_bits, library.afm_sum_rows, library.afm_distinct):
+            counting.restype = ctypes.c_int64
         library.afm_forward.restype = library.afm_backward.restype = library.afm_gather_rows.restype = ctypes.c_bool
         return library
     return None

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from afm_core.kernels import choose, describe, pair_attention
+from afm_core.kernels.distinct_pairs import replaces
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.factors import Factors, pair_pool
 from afm_core.models.shape import Shape
@@ -47,6 +48,7 @@ class AFM(nn.Module):
             self.b,
             self.h if self.temperature == 1.0 else self.h / self.temperature,
             keep=self._kept_pairs(batch),
+            ids=batch.ids,
             need_weights=need_weights,
             precision=self.precision,
             kernel=self.kernel,
@@ -76,9 +78,9 @@ class AFM(nn.Module):
         Args:
             device: where the model will compute.
         """
-        return describe(
-            choose(self.kernel, device, self.W.dtype, n_fields, self.W.shape[1], self.precision), self.precision
-        )
+        chosen = choose(self.kernel, device, self.W.dtype, n_fields, self.W.shape[1], self.precision)
+        repeated = ", repeated pairs once" if replaces(chosen, self.precision, *self.W.shape) else ""
+        return describe(chosen, self.precision) + repeated
 
     @torch.no_grad()
     def start_as_sum(self, n_columns: int) -> None:

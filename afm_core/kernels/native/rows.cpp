@@ -157,6 +157,61 @@ extern "C" int64_t afm_sum_rows(const int64_t* ids, const float* gradients, int6
     return found;
 }
 
+namespace {
+
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void multiply(float* __restrict to, const float* left, const float* right, int64_t width) {
+    for (int64_t x = 0; x < width; ++x) to[x] = left[x] * right[x];
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default")))
+void add_product(float* __restrict to, const float* left, const float* right, int64_t width, float factor) {
+    for (int64_t x = 0; x < width; ++x) to[x] += factor * left[x] * right[x];
+}
+
+}  // namespace
+
+// products[p] = table[first[p]] * table[second[p]], element by element.
+extern "C" void afm_pair_products(const float* table, const int64_t* first, const int64_t* second, int64_t count,
+                                  int64_t width, int threads, float* products) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t p = 0; p < count; ++p)
+        multiply(products + p * width, table + first[p] * width, table + second[p] * width, width);
+}
+
+// Adds the gradient of the table, from that of the products. A thread adds up some columns in the order of the pairs, so
+// that the result does not depend on the number of threads.
+extern "C" void afm_add_pair_gradients(const float* table, const int64_t* first, const int64_t* second, int64_t count,
+                                       int64_t width, int threads, const float* d_products, float* d_table) {
+    const int64_t share = (width + threads * LINE - 1) / (threads * LINE) * LINE;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t begin = 0; begin < width; begin += share) {
+        const int64_t columns = width - begin < share ? width - begin : share;
+        for (int64_t p = 0; p < count; ++p) {
+            const float* d = d_products + p * width + begin;
+            const int64_t left = first[p] * width + begin, right = second[p] * width + begin;
+            if (left == right) {  // a feature and itself
+                add_product(d_table + left, d, table + left, columns, 2.0f);
+                continue;
+            }
+            add_product(d_table + left, d, table + right, columns, 1.0f);
+            add_product(d_table + right, d, table + left, columns, 1.0f);
+        }
+    }
+}
+
+// Numbers the distinct keys in the order of their first occurrence: `first` is the position of each one's first, and
+// `inverse` the number of the key at each position. Returns how many there are.
+extern "C" int64_t afm_distinct(const int64_t* keys, int64_t count, int64_t* first, int64_t* inverse) {
+    const Chains chains(keys, count);
+    const int64_t found = static_cast<int64_t>(chains.first.size());
+    for (int64_t d = 0; d < found; ++d) {
+        first[d] = chains.first[d];
+        for (int64_t at = chains.first[d]; at >= 0; at = chains.next[at]) inverse[at] = d;
+    }
+    return found;
+}
+
 extern "C" void afm_adagrad_rows(float* weight, float* squares, const int64_t* ids, const float* gradients,
                                  int64_t count, int64_t width, int64_t stride, int threads, float rate, float epsilon) {
     const Chains chains(ids, count);
