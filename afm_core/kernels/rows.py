@@ -102,6 +102,11 @@ def sum_rows(ids: Tensor, gradients: list[Tensor]) -> tuple[Tensor, Tensor]:
     return distinct[:n_distinct], sums[:n_distinct]
 
 
+def sum_of_each_row(ids: Tensor, gradients: Tensor) -> Tensor:
+    """The sum of the gradient rows of each distinct id, (D, K); on a GPU, where D is not known, followed by zeros."""
+    return sum_rows(ids, [gradients])[1] if _may_count(ids) else _segments(ids, gradients)[2]
+
+
 def with_contiguous_rows(gradients: Tensor) -> Tensor:
     """The same numbers with each row contiguous in memory, as the compiled functions need them."""
     return gradients if gradients.stride(1) == 1 else gradients.contiguous()

@@ -21,4 +21,6 @@ class MovingAverage(AveragedModel):
             torch._foreach_lerp_(averages, weights, 1.0 - self._decay)
         else:
             torch._foreach_copy_(averages, weights)
+        for kept, buffer in zip(self.module.buffers(), model.buffers(), strict=True):  # averages themselves
+            kept.copy_(buffer)
         self.n_averaged += 1

@@ -24,7 +24,8 @@ def build_optimizer(parameters: Iterable[Parameter], train: TrainSettings) -> Op
     over the batch, whose gradient is 2 / batch_size times that of the authors' half sum, so their accumulator is scaled
     by the square of that factor.
     """
-    parameters, options = list(parameters), {"lr": train.learning_rate, "row_l2": train.embedding_l2}
+    row_l2 = train.embedding_l2 if train.embedding_l2_counts == "rows" else 0.0
+    parameters, options = list(parameters), {"lr": train.learning_rate, "row_l2": row_l2}
     match train.optimizer:
         case "adam":
             return RowAdam(parameters, **options)

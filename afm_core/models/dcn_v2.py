@@ -22,7 +22,7 @@ class DCNv2(nn.Module):
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
         width = shape.n_columns * settings.embedding_dim
         self.cross = nn.ModuleList(_cross_layer(width, settings) for _ in range(settings.cross_layers))
-        self.deep = Perceptron(width, settings.layers, settings.deep_dropout, settings.precision)
+        self.deep = Perceptron(width, settings)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """Outputs, one real number per row: (B,)."""

@@ -14,7 +14,7 @@ class DeepAFM(AFM):
 
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__(settings, shape)
-        self.deep = Perceptron(settings.embedding_dim, settings.layers, settings.deep_dropout, settings.precision)
+        self.deep = Perceptron(settings.embedding_dim, settings)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """Outputs, one real number per row: (B,)."""

@@ -19,7 +19,7 @@ class DeepCross(nn.Module):
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
         width = shape.n_columns * settings.embedding_dim
         self.units = nn.Sequential(*_units(width, settings.layers, settings.precision))
-        self.dropout = nn.Dropout(settings.deep_dropout)
+        self.dropout = nn.Dropout(settings.dropout_of_layers[-1])
         self.output = nn.Linear(width, 1, bias=False)
 
     def forward(self, batch: EncodedBatch) -> Tensor:

@@ -16,7 +16,7 @@ class NFM(nn.Module):
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
-        self.deep = Perceptron(settings.embedding_dim, settings.layers, settings.deep_dropout, settings.precision)
+        self.deep = Perceptron(settings.embedding_dim, settings)
         self.pooled_dropout = settings.pooled_dropout
 
     def forward(self, batch: EncodedBatch) -> Tensor:

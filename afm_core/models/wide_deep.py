@@ -15,9 +15,7 @@ class WideDeep(nn.Module):
     def __init__(self, settings: ModelSettings, shape: Shape) -> None:
         super().__init__()
         self.factors = Factors(shape.n_ids, settings.embedding_dim)
-        self.deep = Perceptron(
-            shape.n_columns * settings.embedding_dim, settings.layers, settings.deep_dropout, settings.precision
-        )
+        self.deep = Perceptron(shape.n_columns * settings.embedding_dim, settings)
 
     def forward(self, batch: EncodedBatch) -> Tensor:
         """Outputs, one real number per row: (B,)."""

@@ -170,6 +170,8 @@ def task_problems(
         yield f"evaluate.group_by: found {group_by!r}, allowed is one of the fields: {', '.join(single)}"
     if train.task != "regression" and label.range is not None:
         yield f"train.task: {train.task} needs positives and negatives; label.range makes the labels numbers"
+    if train.monitor == "auc" and label.range is not None:
+        yield "train.monitor: auc needs positives and negatives; label.range makes the labels numbers"
     if label.column and split.by == "leave_one_out" and not draws_negatives:
         yield (
             "split.by: leave_one_out leaves out positives alone, and where the logs have labels there is nothing to "

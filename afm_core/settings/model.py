@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from afm_core.settings.section import Positive, Section
 
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 Kernel = Literal["auto", "reference", "cpu", "triton"]
 Precision = Literal["float32", "bfloat16"]
+Normalisation = Literal["batch", "layer"]
+Activation = Literal["relu", "gelu", "silu"]
 
 
 class ModelSettings(Section):
@@ -46,8 +48,14 @@ class ModelSettings(Section):
     """L2 regularisation: weight of the squared norm of W, the paper's lambda, added to the mean loss (afm)."""
     layers: tuple[Positive, ...] = (256, 128)
     """Units of each hidden layer; for deep_cross, the inner size of each residual unit."""
-    deep_dropout: Dropout = 0.0
-    """Dropout rate after each hidden layer during training."""
+    deep_dropout: Dropout | tuple[Dropout, ...] = 0.0
+    """Dropout rate after each hidden layer during training; a list has one rate for each of `layers`. deep_cross has
+    dropout after its last unit alone, and takes one rate."""
+    deep_normalisation: Normalisation | None = None
+    """Normalisation of each hidden layer before its activation (not deep_cross): `batch`, over the rows of a step, of
+    which each rank takes its own, or `layer`, over the units of a layer. Not set: none."""
+    deep_activation: Activation = "relu"
+    """Activation of the hidden layers: `relu`, `gelu` or `silu` (deep_cross: always `relu`)."""
     cross_layers: Positive = 3
     """Number of cross layers (dcn_v2)."""
     cross_rank: Annotated[int, Field(ge=0)] = 0
@@ -59,3 +67,20 @@ class ModelSettings(Section):
     it. Weights, sums and the optimiser's state are always float32."""
     kernel: Kernel = "auto"
     """Implementation of pair attention: `auto` chooses the fastest, `reference` is plain torch."""
+
+    @property
+    def dropout_of_layers(self) -> tuple[float, ...]:
+        """The dropout rate after each of `layers`."""
+        rates = self.deep_dropout
+        return rates if isinstance(rates, tuple) else (rates,) * len(self.layers)
+
+    @model_validator(mode="after")
+    def _of_these_layers(self) -> "ModelSettings":
+        if len(self.dropout_of_layers) != len(self.layers):
+            raise ValueError(
+                f"deep_dropout has {len(self.dropout_of_layers)} rates for {len(self.layers)} layers; give one for "
+                "each, or one number"
+            )
+        if self.name == "deep_cross" and isinstance(self.deep_dropout, tuple):
+            raise ValueError("deep_dropout is one number for deep_cross, which has dropout after its last unit alone")
+        return self

@@ -10,7 +10,7 @@ from afm_core.storage.paths import PublishedPath
 
 TaskName = Literal["regression", "classification", "ranking"]
 OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
-Schedule = Literal["constant", "linear", "cosine"]
+Schedule = Literal["constant", "linear", "cosine", "plateau"]
 
 
 def _warm_start_short_form(value: Any) -> Any:
@@ -40,6 +40,9 @@ class WarmStartSettings(Section):
     start: Literal["mean", "sum"] = "mean"
     """Initial p and h (afm, deep_afm): `mean`, p = 1, as the paper's authors do; `sum`, p = the number of pairs and
     h = 0, so that the first output equals the FM's."""
+    keep_optimizer_state: bool = False
+    """Whether the copied parameters go on with the state that the first model's optimiser had for them. With adagrad
+    their steps stay small, where a new accumulator makes the first ones as long as the learning rate."""
     freeze: bool = False
     """Whether the copied parameters stay fixed, so that only the rest of the model is trained."""
 
@@ -62,7 +65,10 @@ class TrainSettings(Section):
     learning_rate: Annotated[float, Field(gt=0.0, le=1e38)] = 0.05
     """Learning rate of the optimiser."""
     schedule: Schedule = "constant"
-    """Learning-rate schedule: `constant`, or decaying to 0 over `epochs`, `linear` or `cosine`."""
+    """Learning-rate schedule: `constant`; decaying to 0 over `epochs`, `linear` or `cosine`; or `plateau`, multiplied
+    by `plateau_factor` after each epoch whose validation result is no better than the best."""
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Factor of the learning rate on a plateau (schedule: plateau)."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     """Steps over which the learning rate rises linearly from 0."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
@@ -70,6 +76,12 @@ class TrainSettings(Section):
     embedding_l2: Annotated[float, Field(ge=0.0)] = 0.0
     """L2 regularisation of embeddings and linear weights: this times the weights is added to the gradient of the rows
     that occur in the batch."""
+    embedding_l2_counts: Literal["rows", "lookups"] = "rows"
+    """What embedding_l2 is added for: `rows`, once in a step for each row of a table, however often it is looked up; or
+    `lookups`, once for each look-up, divided by the rows of the step, as if the loss of an instance contained half
+    the squared norms of its own vectors. Frequent values are then regularised more often."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Largest Euclidean norm of the gradient of all weights; a longer one is scaled down to it. Not set: none."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Decay per step of an exponential moving average of the weights, which is then validated and kept; 0 disables it.
     Costs one pass over all embeddings per step."""
@@ -91,6 +103,9 @@ class TrainSettings(Section):
     patience: Positive = 3
     """Early stopping: number of consecutive epochs without a better validation result after which training stops. The
     best epoch is kept."""
+    monitor: Literal["loss", "auc"] = "loss"
+    """Validation result that decides which epoch is best: `loss`, the metric of the task, or `auc`, the area under the
+    ROC curve, for labels of two values."""
     stall_seconds: Positive = 600
     """Seconds that a rank may keep the others waiting before the training ends with an error that names it."""
     checkpoint_steps: Positive = 1000
@@ -100,6 +115,12 @@ class TrainSettings(Section):
     def _of_one_task(self) -> "TrainSettings":
         if self.overshoot_penalty < 1.0 and self.task != "regression":
             raise ValueError(f"overshoot_penalty needs task: regression, found {self.task}")
+        warm = self.warm_start
+        if warm and warm.keep_optimizer_state and warm.optimizer not in (None, self.optimizer):
+            raise ValueError(
+                f"warm_start.keep_optimizer_state needs one optimiser for both, found {warm.optimizer} and "
+                f"{self.optimizer}"
+            )
         if self.micro_batches > 1 and self.task == "ranking":
             raise ValueError("micro_batches would separate positives from their negatives; leave it out for ranking")
         return self

@@ -111,7 +111,7 @@ def _write_result(
         seconds_an_epoch=round(seconds[len(seconds) // 2], 2),
         metric=fit.best.metric,
         valid=fit.best.valid,
-        by_epoch=[epoch.valid for epoch in fit.epochs],
+        by_epoch=[epoch.monitored.value for epoch in fit.epochs],
         test=_test_metrics(settings, dataset) if is_tested else {},
         made_from=provenance.digest,
     )

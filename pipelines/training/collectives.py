@@ -34,8 +34,12 @@ class Collectives(Protocol):
             a function that waits for the rows of all ranks, (sum of D, K) for each message, ordered by rank.
         """
 
-    def start_sum(self, tensors: list[Tensor]) -> Callable[[], None]:
-        """Begin to sum tensors of one dtype over the ranks, in place. Returns a function that waits for the sums."""
+    def start_sum(self, tensors: list[Tensor], name: str) -> Callable[[], None]:
+        """Begin to sum tensors of one dtype over the ranks, in place. Returns a function that waits for the sums.
+
+        Args:
+            name: of what is summed; sums of the same name have tensors of the same shapes.
+        """
 
     def sum(self, values: Tensor) -> Tensor:
         """Element-wise sum of a small tensor on the CPU. Returns a new tensor."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from afm_core.storage.publishing import Condition, do_not_ask
 
@@ -34,6 +34,12 @@ class Communicator(Protocol):
                 that moves fewer bytes than the rows of so many ids. None: always send the rows of the step.
         """
 
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace float32 tensors by their means over the ranks."""
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all ranks, ordered by rank: (N, K) float32, where ranks may differ in N, to (sum of N, K)."""
+
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise sum over the ranks, in float64."""
 
@@ -59,6 +65,13 @@ class SingleProcess:
         self, parameters: Iterable[nn.Parameter], compress: bool = False, lookups: int | None = None
     ) -> None:
         """Leave the gradients as they are."""
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Leave the tensors as they are."""
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Return the rows."""
+        return rows
 
     def sum(self, values: list[float]) -> list[float]:
         """Return the values."""

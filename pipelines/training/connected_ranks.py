@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from afm_core.errors import LostRankError
 from afm_core.storage.publishing import Condition
@@ -75,7 +75,7 @@ class ConnectedRanks:
         wait_for_rows = self._collectives.start_gather([pack_rows(group) for group in groups]) if groups else list
         dense += [table for _, table in tables]
         sent = [gradient.half() for gradient in dense] if compress else dense
-        wait_for_sums = self._collectives.start_sum(sent) if sent else None
+        wait_for_sums = self._collectives.start_sum(sent, "gradients") if sent else None
         for group, rows in zip(groups, wait_for_rows(), strict=True):
             unpack_rows(rows, group)
         if wait_for_sums is not None:
@@ -85,6 +85,19 @@ class ConnectedRanks:
                 gradient.copy_(total)
         for parameter, table in tables:
             parameter.grad = table_to_sparse(table)
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """One all-reduce; none where there are no tensors."""
+        if tensors:
+            self.heartbeats.begin()
+            torch._foreach_div_(tensors, self.size)
+            self._collectives.start_sum(tensors, "statistics")()
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """One all-gather."""
+        self.heartbeats.begin()
+        (gathered,) = self._collectives.start_gather([rows])()
+        return gathered
 
     def sum(self, values: list[float]) -> list[float]:
         """Element-wise sum over the ranks, in float64."""

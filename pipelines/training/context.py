@@ -1,8 +1,10 @@
 """Everything a training uses and does not change."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from afm_core.learning.tasks import Task, task_of
 from afm_core.settings import Settings
@@ -29,6 +31,9 @@ class TrainingContext:
     """Bundle that the training continues from, optimiser included."""
     start: StartingModel | None = None
     """What is kept if no epoch is better; None for a training from random weights."""
+
+    start_optimizer: Mapping[str, Tensor] = field(default_factory=dict)
+    """State of a warm start's optimiser that the training goes on with, as `parameter/key`."""
 
     @property
     def task(self) -> Task:

@@ -29,9 +29,9 @@ class HorovodCollectives:
         handles = [self._hvd.allgather_async(message, name=f"rows.{at}") for at, message in enumerate(messages)]
         return lambda: [self._hvd.synchronize(handle) for handle in handles]
 
-    def start_sum(self, tensors: list[Tensor]) -> Callable[[], None]:
+    def start_sum(self, tensors: list[Tensor], name: str) -> Callable[[], None]:
         """Begin one grouped all-reduce."""
-        handle = self._hvd.grouped_allreduce_async_(tensors, op=self._hvd.Sum, name="gradients")
+        handle = self._hvd.grouped_allreduce_async_(tensors, op=self._hvd.Sum, name=name)
         return lambda: self._hvd.synchronize(handle)
 
     def sum(self, values: Tensor) -> Tensor:

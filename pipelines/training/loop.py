@@ -22,8 +22,9 @@ from pipelines.training.fitted import Best, Fit
 from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.step import compute_gradients, update
 from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
-from pipelines.training.training_logger import Epoch
+from pipelines.training.training_logger import Epoch, monitored
 from pipelines.training.validation import attention, calibration, mean_loss, validate, validate_start
+from pipelines.training.warm_start import go_on_with
 
 _DIVERGED_ADVICE = "lower train.learning_rate and train again, without --resume"
 _STEPS_BETWEEN_STOP_CHECKS = 8  # a check whether any rank was asked to stop costs a round trip
@@ -64,14 +65,16 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
     state = TrainingState.start(model, settings, context.train.plan.steps)
     if context.parent:
         context.parent.copy_optimizer_to(state.optimizer, model)
+    go_on_with(context.start_optimizer, state.optimizer, model)
     _resume(state, context, resume)
     with stop_requests() as stop:
         while not _is_finished(state, settings):
             _train_epoch(state, context, stop)
     assert state.best is not None
-    best = Best(state.best.number, state.best.metric, state.best.valid)
-    if context.start and start is not None and start <= best.valid:
-        best, state.best_weights = Best(0, best.metric, start), {}  # at no time more in memory than in the training
+    best = Best(state.best.number, *state.best.monitored)
+    at_start = monitored(state.best.metric, *start) if start else None
+    if context.start and at_start and at_start.value <= best.valid:
+        best, state.best_weights = Best(0, *at_start), {}  # at no time more in memory than in the training
         model.load_state_dict(context.start.build().state_dict())
         ranks.broadcast(model)
     else:
@@ -127,9 +130,9 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     _require_finite(state, context)
     seconds = time.monotonic() - start
     train_loss = mean_loss(context.task, state.loss, state.terms, ranks)
-    valid_loss = validate(state.validated, context)
-    if not math.isfinite(valid_loss):
-        raise DivergedError(f"the validation loss is {valid_loss} after epoch {number}; {_DIVERGED_ADVICE}")
+    valid = validate(state.validated, context)
+    if not math.isfinite(valid.loss):
+        raise DivergedError(f"the validation loss is {valid.loss} after epoch {number}; {_DIVERGED_ADVICE}")
     epoch = Epoch(
         model=settings.model.name,
         number=number,
@@ -137,7 +140,8 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
         rows=state.rows,
         metric=context.task.monitor,
         train=train_loss,
-        valid=valid_loss,
+        valid=valid.loss,
+        auc=valid.auc,
         rows_per_second=plan.remaining_rows / seconds,
         feed_wait=batches.waited / seconds,
         learning_rate=float(state.schedule.get_last_lr()[0]),

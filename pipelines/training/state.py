@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from afm_core.learning.moving_average import MovingAverage
 from afm_core.learning.optimisers import build_optimizer
-from afm_core.learning.schedule import rate_factor
+from afm_core.learning.schedule import n_plateaus, rate_factor
 from afm_core.models import AnyModel
 from afm_core.settings import Settings
 from pipelines.feeding.shard_plan import RowRanges
@@ -25,8 +25,8 @@ class TrainingState:
 
     model: AnyModel
     optimizer: Optimizer
-    schedule: LambdaLR
-    average: MovingAverage | None
+    schedule: LambdaLR = field(init=False)
+    average: MovingAverage | None = None
     epoch: int = 1
     """Number of the current epoch."""
     step: int = 0
@@ -43,6 +43,8 @@ class TrainingState:
     """Steps whose losses are not in the sum yet; none where a checkpoint is written."""
     epochs: list[Epoch] = field(default_factory=list)
     """Completed epochs."""
+    n_plateaus: int = 0
+    """Number of these that were no better than the best before."""
     best: Epoch | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -53,11 +55,14 @@ class TrainingState:
         steps = steps_per_epoch * train.epochs
         optimizer = build_optimizer([weight for weight in model.parameters() if weight.requires_grad], train)
 
-        def factor(step: int) -> float:
-            return rate_factor(step, steps, train.schedule, train.warmup_steps)
+        state = cls(model, optimizer, average=MovingAverage(model, train.ema_decay) if train.ema_decay else None)
 
-        average = MovingAverage(model, train.ema_decay) if train.ema_decay else None
-        return cls(model, optimizer, LambdaLR(optimizer, factor), average)
+        def factor(step: int) -> float:
+            after_plateaus = train.plateau_factor**state.n_plateaus if train.schedule == "plateau" else 1.0
+            return after_plateaus * rate_factor(step, steps, train.schedule, train.warmup_steps)
+
+        state.schedule = LambdaLR(optimizer, factor)
+        return state
 
     @property
     def global_step(self) -> int:
@@ -72,12 +77,18 @@ class TrainingState:
     def epoch_done(self, epoch: Epoch) -> bool:
         """Record a completed epoch. Returns whether it is the best so far."""
         self.epochs.append(epoch)
-        is_best = self.best is None or epoch.valid < self.best.valid
+        is_best = self.best is None or epoch.monitored.value < self.best.monitored.value
+        self._count_plateaus()
+        for group, rate in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
+            group["lr"] = rate * self.schedule.lr_lambdas[0](self.global_step)
         if is_best:
             self.best, self.best_weights = epoch, copy.deepcopy(self.validated.state_dict())
         self.epoch, self.step, self.remaining, self.rows = self.epoch + 1, 0, None, 0
         self.loss, self.terms = 0.0, 0
         return is_best
+
+    def _count_plateaus(self) -> None:
+        self.n_plateaus = n_plateaus(epoch.monitored.value for epoch in self.epochs)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor under a unique name, not copied."""
@@ -126,6 +137,7 @@ class TrainingState:
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
             group["lr"] = float.fromhex(rate)
         self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        self._count_plateaus()
         self.best = next((epoch for epoch in self.epochs if epoch.number == facts["best"]), None)
 
     def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:

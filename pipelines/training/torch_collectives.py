@@ -48,7 +48,7 @@ class TorchCollectives:
         distributed.all_gather(counts, own)
         return torch.stack(counts)
 
-    def start_sum(self, tensors: list[Tensor]) -> Callable[[], None]:
+    def start_sum(self, tensors: list[Tensor], name: str) -> Callable[[], None]:
         """Begin one all-reduce of all tensors as one vector."""
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         with _lost_peers_named():

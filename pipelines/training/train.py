@@ -36,7 +36,7 @@ from pipelines.training.parent_bundle import ParentBundle
 from pipelines.training.shared_checkpoints import shared_checkpoints
 from pipelines.training.starting_model import StartingModel, keep_outputs
 from pipelines.training.training_logger import TrainingLogger
-from pipelines.training.warm_start import open_warm_start, start_from
+from pipelines.training.warm_start import WarmStart, open_warm_start, start_from
 
 
 @subnormals_as_zeros()
@@ -100,7 +100,8 @@ def train(
             ranks.require_run,
         )
         fallback = _fallback(stage, shape, start, parent_bundle)
-        context = TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback)
+        kept = start.optimizer if start and stage.warm_start else {}
+        context = TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback, kept)
         fitted = fit(model, context, resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
@@ -121,26 +122,27 @@ def train(
                 ranks.require_run,
             )
         fits[stage.model.name] = fitted
-        start = model
+        is_kept = settings.warm_start and settings.warm_start.keep_optimizer_state
+        start = WarmStart(model, fitted.optimizer if is_kept else {})
     logger.training_ended()
     if ranks.rank == 0:
         share(settings.run, settings.run.history.name)
     return fits
 
 
-def _built(stage: Settings, shape: Shape, start: AnyModel | None, parent: ParentBundle | None) -> AnyModel:
+def _built(stage: Settings, shape: Shape, start: WarmStart | None, parent: ParentBundle | None) -> AnyModel:
     """A model as it begins its training."""
     torch.manual_seed(stage.seed)
     model = build_model(stage.model, shape)
     if start is not None and stage.warm_start:
-        start_from(model, start, stage, shape)
+        start_from(model, start.model, stage, shape)
     if parent:
         parent.copy_weights_to(model)
     return model
 
 
 def _fallback(
-    stage: Settings, shape: Shape, start: AnyModel | None, parent: ParentBundle | None
+    stage: Settings, shape: Shape, start: WarmStart | None, parent: ParentBundle | None
 ) -> StartingModel | None:
     """What is kept if no epoch is better; None for a training from random weights."""
     if parent:
@@ -148,7 +150,7 @@ def _fallback(
     if start is None or stage.warm_start is None:
         return None
     name = str(stage.warm_start.bundle or stage.warm_start.model)
-    return StartingModel(name, lambda: keep_outputs(_built(stage, shape, start, None), start, shape))
+    return StartingModel(name, lambda: keep_outputs(_built(stage, shape, start, None), start.model, shape))
 
 
 def _flat(settings: Settings) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -15,6 +15,19 @@ from afm_core.settings.run import RunSettings
 from afm_core.storage.without_links import open_without_links
 from pipelines.console import bar, messages
 from pipelines.training.event_files import EventFile
+
+
+class Monitored(NamedTuple):
+    """A validation result."""
+
+    metric: str
+    value: float
+    """Lower is better."""
+
+
+def monitored(metric: str, valid: float, auc: float | None) -> Monitored:
+    """What decides which epoch is best: the metric of the task, or AUC where there is one."""
+    return Monitored(metric, valid) if auc is None else Monitored("1 - AUC", 1.0 - auc)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,13 @@ class Epoch:
     """At the end of the epoch."""
     resident_mib: list[int]
     """Resident memory of each rank at the end of the epoch."""
+    auc: float | None = None
+    """Of the validation rows, where train.monitor is `auc`."""
+
+    @property
+    def monitored(self) -> Monitored:
+        """The validation result that decides which epoch is best."""
+        return monitored(self.metric, self.valid, self.auc)
 
 
 class Tracker(Protocol):
@@ -129,10 +149,11 @@ class TrainingLogger:
             self._tracker.epoch_done(epoch)
         mark = "*" if is_best else " "
         fastest = self._fastest[epoch.model] = max(epoch.rows_per_second, self._fastest.get(epoch.model, 0.0))
+        auc = "" if epoch.auc is None else f"  AUC {epoch.auc:.4f}"
         slow = "  less than half of what it was" if epoch.rows_per_second < 0.5 * fastest else ""
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
-            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s{slow}"
+            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s{auc}{slow}"
         )
 
     def training_ended(self) -> None:
@@ -155,6 +176,8 @@ class TrainingLogger:
             "feed wait": epoch.feed_wait,
             "resident MiB of rank 0": epoch.resident_mib[0],
         }
+        if epoch.auc is not None:
+            values["validation/AUC"] = epoch.auc
         self._events.scalars(values, epoch.number)
 
     def _append(self, epoch: Epoch) -> None:

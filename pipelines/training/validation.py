@@ -1,12 +1,16 @@
-"""Evaluating a model during training: its validation loss, its attention, and its calibration."""
+"""Evaluating a model during training: its validation result, its attention, and its calibration."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from afm_core.errors import DatasetError
 from afm_core.learning.calibration import fit_platt
+from afm_core.learning.metrics.auc import auc
+from afm_core.learning.metrics.scored import Scored
 from afm_core.learning.tasks import Task
 from afm_core.models import AFM, AnyModel
 from pipelines.feeding.on_device import on_device
@@ -15,30 +19,59 @@ from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import read
 
 
-@torch.inference_mode()
-def validate(model: AnyModel, context: TrainingContext) -> float:
-    """The validation metric of the task over all rows of all ranks."""
+class Validation(NamedTuple):
+    """The results of the validation rows of all ranks."""
+
+    loss: float
+    """The metric of the task."""
+    auc: float | None
+    """None unless train.monitor is `auc`."""
+
+
+def validate(model: AnyModel, context: TrainingContext) -> Validation:
+    """Validate a model.
+
+    Cost: an evaluation of the split; with AUC, also two numbers per row on every rank, and a sort of them.
+
+    Raises:
+        DatasetError: AUC is monitored, and all validation rows have the same label.
+    """
     model.eval()
-    task = context.task
-    losses = read(
-        [
-            task.loss(task.validated(model(batch.encoded)), batch.label, None)
-            for batch in on_device(context.valid.epoch(0), context.device)
-        ]
-    )
+    task, with_auc = context.task, context.settings.train.monitor == "auc"
+    unread, scored = [], []
+    with torch.inference_mode():
+        for batch in on_device(context.valid.epoch(0), context.device):
+            output = model(batch.encoded)
+            unread.append(task.loss(task.validated(output), batch.label, None))
+            if with_auc:
+                scored.append(torch.stack([output, batch.label], dim=1))
+    losses = read(unread)
     total, count = sum(loss for loss, _ in losses), sum(terms for _, terms in losses)
-    return mean_loss(task, total, count, context.ranks)
+    # Outside of inference mode, in which Horovod's own thread could not write the rows of the others.
+    area = _auc(context.ranks.gather(torch.cat(scored)), context) if with_auc else None
+    return Validation(mean_loss(task, total, count, context.ranks), area)
 
 
-def validate_start(context: TrainingContext) -> float | None:
-    """The validation metric of what the training starts from; None if it starts at random, or that is not finite."""
+def _auc(scored: Tensor, context: TrainingContext) -> float:
+    output, label = scored.cpu().unbind(1)
+    area = auc(Scored(output.numpy(), label.numpy()))
+    if math.isnan(area) and output.isfinite().all():
+        raise DatasetError(
+            f"{context.settings.dataset.path}: all labels of its valid split are the same, so that train.monitor: auc "
+            "has nothing to compare; split the logs otherwise, or monitor the loss"
+        )
+    return area
+
+
+def validate_start(context: TrainingContext) -> Validation | None:
+    """The results of what the training starts from; None if it starts at random, or its loss is not finite."""
     if context.start is None:
         return None
     model = context.start.build().to(context.device)
     context.ranks.broadcast(model)
     valid = validate(model, context)
-    context.logger.start_validated(context.settings.model.name, context.start.name, context.task.monitor, valid)
-    return valid if math.isfinite(valid) else None
+    context.logger.start_validated(context.settings.model.name, context.start.name, context.task.monitor, valid.loss)
+    return valid if math.isfinite(valid.loss) else None
 
 
 @torch.inference_mode()

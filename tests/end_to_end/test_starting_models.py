@@ -69,6 +69,37 @@ def test_a_model_that_cannot_give_the_outputs_of_its_start_says_that_it_is_worse
     assert f"worse than what it started from ({fm:.4f}); lower train.learning_rate" in " ".join(outcome.out.split())
 
 
+@pytest.mark.parametrize("from_bundle", [False, True])
+def test_the_copied_parameters_may_go_on_with_the_state_of_their_optimiser(
+    run_job: RunJob, small: Small, tmp_path: Path, from_bundle: bool
+) -> None:
+    """Adagrad's accumulators only grow, so those of the AFM are nowhere below those that it began with."""
+    fm = read_bundle(small.settings.run.warm_start_bundle)
+    grown = {}
+    for keep in (True, False):
+        run = tmp_path / str(keep)
+        changes = [f"run.path={run}", f"train.warm_start.keep_optimizer_state={keep}", "train.epochs=1"]
+        changes += [f"train.warm_start.bundle={fm.path}"] * from_bundle
+        outcome = run_job("train", small.config, *(part for change in changes for part in ("--set", change)))
+        assert outcome.code == 0, outcome.err
+        before, after = fm.read_optimizer(), read_bundle(run / "bundle").read_optimizer()
+        names = [name for name in before if name.endswith("/sum")]
+        grown[keep] = all(bool((after[name] >= before[name]).all()) for name in names)
+        assert names
+    assert grown == {True: True, False: False}
+
+
+def test_the_state_of_another_optimiser_is_not_kept(run_job: RunJob, small: Small, tmp_path: Path) -> None:
+    keep = ["--set", "train.warm_start.keep_optimizer_state=true", "--set", f"run.path={tmp_path}/run"]
+    outcome = run_job("train", small.config, *keep, "--set", "train.warm_start.optimizer=sgd")
+    assert outcome.code == 2
+    assert "keep_optimizer_state needs one optimiser for both, found sgd and adagrad" in outcome.err
+    fm = f"train.warm_start.bundle={small.settings.run.warm_start_bundle}"
+    outcome = run_job("train", small.config, *keep, "--set", fm, "--set", "train.optimizer=adam")
+    assert outcome.code == 2
+    assert "was trained by adagrad, train.optimizer is adam" in outcome.err
+
+
 @needs_horovod
 def test_ranks_agree_on_the_start(small: Small, tmp_path: Path) -> None:
     finish(start_ranks(small.config, *options(tmp_path)))

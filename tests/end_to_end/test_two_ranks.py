@@ -72,6 +72,10 @@ def work(ranks, _):
     layer(torch.ones(1, 3) * (1 + ranks.rank)).sum().backward()
     ranks.sum_gradients(layer.parameters(), compress=sys.argv[2] == "compressed")
     say("gradient", layer.weight.grad[0].tolist(), ranks.sum([1.0, ranks.rank]))
+    mean = torch.tensor([1.0 + ranks.rank, 4.0])
+    ranks.average([mean])
+    rows = ranks.gather(torch.full((1 + ranks.rank, 2), float(ranks.rank)))
+    say("mean", mean.tolist(), "rows", rows.tolist())
 
 run_on_ranks(load_settings(Path(sys.argv[1])), work)
 """
@@ -89,6 +93,7 @@ def test_ranks_that_disagree_are_noticed_and_gradients_are_summed(
     assert completed.stdout.count("before False") == 2
     assert completed.stdout.count("after True") == 2
     assert completed.stdout.count("gradient [3.0, 3.0, 3.0] [2.0, 1.0]") == 2
+    assert completed.stdout.count("mean [1.5, 4.0] rows [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]") == 2
 
 
 def test_alone_is_reproducible_bit_for_bit(small: Small, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from afm_core.learning.schedule import rate_factor
+from afm_core.learning.schedule import n_plateaus, rate_factor
 
 
 def test_a_constant_rate_rises_and_stays() -> None:
@@ -15,3 +15,8 @@ def test_a_falling_rate_ends_at_zero(schedule: str, half: float) -> None:
     assert factors[60] == pytest.approx(half)
     assert factors[100] == pytest.approx(0.0)
     assert factors[20:] == sorted(factors[20:], reverse=True)
+
+
+def test_results_that_are_no_better_than_the_best_are_plateaus() -> None:
+    assert [n_plateaus([3.0, 2.0, 2.0, 2.5, 1.0, 1.5][:n]) for n in range(7)] == [0, 0, 0, 1, 2, 2, 3]
+    assert rate_factor(5, 6, "plateau") == 1.0

@@ -106,6 +106,30 @@ def launched(settings: Settings) -> Counter[str]:
     return Counter(operators([event for event in profiled.function_events if event.cpu_parent is None]))
 
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "clipped": {"clip_norm": 0.1},
+    "L2 by look-up": {"embedding_l2": 0.1, "embedding_l2_counts": "lookups"},
+}
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_options_of_a_step_wait_for_nothing(options: dict[str, Any]) -> None:
+    settings = load_settings(ROOT / "conf" / "frappe.yaml", ["train.optimizer=sgd"])
+    of_model = {"name": "deepfm", "embedding_dim": 4, "layers": (8, 8), "deep_normalisation": "batch"}
+    of_train = {"warm_start": None, **options}
+    calls = launched(
+        settings.model_copy(
+            update={
+                "model": settings.model.model_copy(update=of_model),
+                "train": settings.train.model_copy(update=of_train),
+            }
+        )
+    )
+    assert not [name for name in WAITING - {"item"} if calls[name]], calls
+    assert calls["item"] <= 1, "the number of the steps of the average, on the host"
+
+
 @pytest.mark.usefixtures("as_on_a_gpu")
 @pytest.mark.parametrize("overrides", [[], ["train.embedding_l2=0.001"], ["model.precision=float32"]])
 def test_a_step_of_the_afm_launches_few_kernels_and_waits_for_none(overrides: list[str]) -> None:
