@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from afm_core.kernels import distinct_pairs, native_library, pair_attention, reference
-from tests.afm_core.kernels.test_pair_attention import worst
+from tests.support.errors import worst
 
 pytestmark = pytest.mark.skipif(native_library.native_library() is None, reason="the kernels are not compiled")
 Result = tuple[Tensor, Tensor, tuple[Tensor, ...]]
