@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from afm_core.kernels import distinct_pairs, native_library, pair_attention, reference
 from tests.support.errors import worst
@@ -38,7 +39,8 @@ class Rows:
     def run(self, dtype: torch.dtype, *, distinct: bool) -> Result:
         table, W, b, h = (leaf.detach().to(dtype).requires_grad_() for leaf in self.leaves)
         keep = None if self.keep is None else self.keep.to(dtype)
-        operands = table[self.ids], self.gate.to(dtype), self.mask, W, b, h, keep
+        # Not table[self.ids], whose gradient on several threads is a sum in any order.
+        operands = functional.embedding(self.ids, table), self.gate.to(dtype), self.mask, W, b, h, keep
         if distinct:
             pairs = distinct_pairs._find(self.ids, self.gate)
             pooled, weights = distinct_pairs.attend(*operands, pairs)
