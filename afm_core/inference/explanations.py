@@ -9,7 +9,7 @@ from torch import Tensor
 
 from afm_core.kernels import pair_indices
 from afm_core.kernels.reference import interactions
-from afm_core.models import AFM, EncodedBatch
+from afm_core.models import AFM, EncodedBatch, n_pairs
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def explain(model: AFM, batch: EncodedBatch, k: int) -> Explanation:
     both = batch.mask[:, left] & batch.mask[:, right]
     weight_BP = model.attend(batch)[1] if model.attention else both.float()
     assert weight_BP is not None
+    if model.weights_sum_to_pairs:
+        weight_BP = weight_BP * n_pairs(batch.mask).unsqueeze(1)
     contribution_BP = weight_BP * (interactions(model.factors.terms(batch)) @ model.p)
     order = torch.where(both, weight_BP, -1.0).argsort(dim=1, descending=True, stable=True)[:, :k]
     return Explanation(

@@ -18,7 +18,7 @@ from afm_core.features import FeatureMap, FieldIds
 from afm_core.features.feature_map import PADDING_ID
 from afm_core.inference.pair_terms import PairTerms
 from afm_core.kernels import pair_indices
-from afm_core.models import AFM, AnyModel, EncodedBatch
+from afm_core.models import AFM, AnyModel, EncodedBatch, n_pairs
 
 BATCH_ROWS = 1024
 """Rows of a batch, and table entries that are computed together: 45 pairs x 256 floats of them are 47 MB."""
@@ -71,6 +71,8 @@ class PairTables:
             1.0
         )  # the greatest weight is 1; a row without any pair has a sum of 0
         pooled_B = (weights_PB * contributions_PB).sum(dim=0) / total_B
+        if self._model.weights_sum_to_pairs:
+            pooled_B *= n_pairs(batch.mask)
         return self._model.factors.first_order(batch) + pooled_B
 
     def _look_up(self, batch: EncodedBatch) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,7 @@ class _ItemPairs:
         self._embedding, self._terms = model.factors.embedding, PairTerms(model)
         self._vectors_NK = model.factors.embedding(items).detach()
         self._linear_N = model.factors.linear(items).squeeze(-1).detach()
+        self._sums_to_pairs = model.weights_sum_to_pairs
         self._cache: dict[int, tuple[Tensor, Tensor]] = {}
 
     def outputs(self, others: Tensor) -> Tensor:
@@ -108,13 +109,15 @@ class _ItemPairs:
         ids, index = torch.unique(others, return_inverse=True)
         logits_UN, contributions_UN = (torch.stack(terms) for terms in zip(*self._item_terms(ids), strict=True))
         own_logits_QP, own_contributions_QP = self._terms.of(interactions(self._embedding(others)))
+        n_pairs = len(own_logits_QP[0]) + others.shape[1] if self._sums_to_pairs else 1
         rows = []
         for query, own_logits_P in enumerate(own_logits_QP):
             logits_FN, contributions_FN = logits_UN[index[query]], contributions_UN[index[query]]
             greatest = max(float(own_logits_P.max()) if own_logits_P.numel() else -torch.inf, float(logits_FN.max()))
             weights_FN, own_weights_P = torch.exp(logits_FN - greatest), torch.exp(own_logits_P - greatest)
             weighted_N = (weights_FN * contributions_FN).sum(dim=0) + own_weights_P @ own_contributions_QP[query]
-            rows.append(weighted_N / (weights_FN.sum(dim=0) + own_weights_P.sum()) + self._linear_N)
+            pooled_N = weighted_N / (weights_FN.sum(dim=0) + own_weights_P.sum())
+            rows.append(n_pairs * pooled_N + self._linear_N)
         return torch.stack(rows)
 
     def _item_terms(self, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ def native_library() -> ctypes.CDLL | None:
             library = ctypes.CDLL(str(path))
         except OSError:
             continue
-        if not hasattr(library, "afm_distinct"):  # compiled from sources of an earlier release
+        if not hasattr(library, "afm_gibbs_weights"):  # compiled from sources of an earlier release
             continue
         for counting in (library.afm_active_bits, library.afm_sum_rows, library.afm_distinct):
             counting.restype = ctypes.c_int64

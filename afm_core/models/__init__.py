@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from afm_core.models.afm import AFM
+from afm_core.models.afm import AFM, n_pairs
 from afm_core.models.batch import EncodedBatch
 from afm_core.models.dcn_v2 import DCNv2
 from afm_core.models.deep_afm import DeepAFM
@@ -68,5 +68,6 @@ __all__ = [
     "Shape",
     "add_penalty_gradient",
     "build_model",
+    "n_pairs",
     "n_parameters",
 ]

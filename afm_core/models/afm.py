@@ -33,6 +33,7 @@ class AFM(nn.Module):
         self.h = nn.Parameter(torch.randn(t))
         self.p = nn.Parameter(torch.ones(k))
         self.attention, self.temperature = settings.attention, settings.attention_temperature
+        self.weights_sum_to_pairs = settings.attention and settings.attention_sum == "pairs"
         self.pooled_dropout = settings.pooled_dropout
         self.attention_dropout = settings.attention_dropout
         self.precision = settings.precision
@@ -63,6 +64,8 @@ class AFM(nn.Module):
         pooled_BK = (
             self.attend(batch, need_weights=False)[0] if self.attention else pair_pool(self.factors.terms(batch))
         )
+        if self.weights_sum_to_pairs:
+            pooled_BK = pooled_BK * n_pairs(batch.mask).unsqueeze(1)
         return functional.dropout(pooled_BK, self.pooled_dropout, self.training)
 
     def _kept_pairs(self, batch: EncodedBatch) -> Tensor | None:
@@ -87,10 +90,18 @@ class AFM(nn.Module):
         """Make the initial output of a row without padding equal to that of an FM with the same embeddings.
 
         p becomes the number of pairs, and h = 0 makes attention uniform; h learns first, then W and b. With the
-        authors' p = 1 the initial output is close to the mean of the interactions instead of their sum.
+        authors' p = 1 the initial output is close to the mean of the interactions instead of their sum. Where the
+        weights of a row add up to its pairs, p is 1, and the outputs of rows with padding are the FM's, too.
 
         Args:
             n_columns: F, the columns of a batch.
         """
-        self.p.fill_(n_columns * (n_columns - 1) / 2 if self.attention else 1.0)
+        averaged = self.attention and not self.weights_sum_to_pairs
+        self.p.fill_(n_columns * (n_columns - 1) / 2 if averaged else 1.0)
         self.h.zero_()
+
+
+def n_pairs(mask_BF: Tensor) -> Tensor:
+    """The number of pairs of features of each row, without padding: (B,) float32."""
+    features_B = mask_BF.sum(dim=1, dtype=torch.float32)
+    return features_B * (features_B - 1.0) / 2.0

@@ -11,6 +11,8 @@ from afm_core.storage.paths import PublishedPath
 TaskName = Literal["regression", "classification", "ranking"]
 OptimizerName = Literal["adagrad", "adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine", "plateau"]
+Fitting = Literal["gradient", "gibbs"]
+Sweeps = Annotated[int, Field(ge=10, le=100_000)]
 
 
 def _warm_start_short_form(value: Any) -> Any:
@@ -25,6 +27,10 @@ class WarmStartSettings(Section):
     bundle: PublishedPath | None = None
     """Bundle to start from instead: any model whose embeddings have the same length and whose feature map is the
     dataset's or was extended to it."""
+    fit: Fitting = "gradient"
+    """How the first model is fitted, as train.fit."""
+    sweeps: Sweeps = 200
+    """Sweeps of Gibbs sampling (fit: gibbs)."""
     epochs: Positive = 10
     """Maximum number of epochs of the first model."""
     pooled_dropout: Dropout = 0.3
@@ -60,6 +66,12 @@ class TrainSettings(Section):
     warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = None
     """Warm start: `fm`, or a mapping. Available for every model with embeddings v_i except fm itself; linear, poly2 and
     ffm start at random."""
+    fit: Fitting = "gradient"
+    """How the weights are found: `gradient`, by the optimiser; or `gibbs` (fm, regression and classification), as the
+    mean of draws from their posterior distribution, which leaves nothing to tune: no rate, L2 or epochs. Rank 0 holds
+    all training rows in memory and samples, on all of its threads."""
+    sweeps: Sweeps = 200
+    """Sweeps of Gibbs sampling, each over all rows; the first three tenths are not averaged (fit: gibbs)."""
     optimizer: OptimizerName = "adagrad"
     """Optimiser: `adagrad`, as in the paper, `adam`, `adamw` or `sgd`. All update only the embeddings of the batch."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1e38)] = 0.05
@@ -121,6 +133,11 @@ class TrainSettings(Section):
                 f"warm_start.keep_optimizer_state needs one optimiser for both, found {warm.optimizer} and "
                 f"{self.optimizer}"
             )
+        for section, fit in (("train", self.fit), ("warm_start", warm.fit if warm else None)):
+            if fit == "gibbs" and self.task == "ranking":
+                raise ValueError(f"{section}.fit: gibbs is for task: regression or classification, found ranking")
+        if warm and warm.keep_optimizer_state and warm.fit == "gibbs":
+            raise ValueError("warm_start.keep_optimizer_state needs fit: gradient; sampling has no optimiser")
         if self.micro_batches > 1 and self.task == "ranking":
             raise ValueError("micro_batches would separate positives from their negatives; leave it out for ranking")
         return self

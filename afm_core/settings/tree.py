@@ -90,6 +90,7 @@ class Settings(Section):
             self.fields,
             draws_negatives=draws_negatives,
         )
+        yield from cross_checks.fit_problems(self.train, self.model, self.label)
         yield from cross_checks.experiment_problems(self.compare, self.studies, self.search, self.model, self.train)
         yield from cross_checks.logs_problems(self.logs)
         yield from cross_checks.join_problems(

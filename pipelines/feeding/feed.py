@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -49,7 +50,7 @@ class Feed:
             DatasetError: a file is missing, unreadable, or not one row group with the number of rows in the manifest.
         """
         self.plan, self._dataset = plan, dataset
-        self.value_index = dataset.feature_map.value_index
+        self.feature_map, self.value_index = dataset.feature_map, dataset.feature_map.value_index
         self._files, self._seed, self._layout = dataset.files(split), seed, RowLayout(dataset, with_row_keys)
         self._group_positives = group_positives
         self._cache: dict[int, Rows] | None = {} if in_memory else None
@@ -80,6 +81,12 @@ class Feed:
         """A feed of the same rows in the same order, with their row keys."""
         feed = copy.copy(self)
         feed._layout, feed._cache = RowLayout(self._dataset, with_row_keys=True), None
+        return feed
+
+    def of_all_ranks(self) -> "Feed":
+        """A feed of the rows of all ranks, in the order of the files."""
+        feed = copy.copy(self)
+        feed.plan, feed._seed = replace(self.plan, rank=0, size=1), None
         return feed
 
     def _file_order(self, epoch: int) -> list[int]:

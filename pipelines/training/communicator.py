@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+import psutil
 from torch import Tensor, nn
 
 from afm_core.storage.publishing import Condition, do_not_ask
@@ -86,3 +87,9 @@ class SingleProcess:
 
     def checkpoint_written(self) -> None:
         """Do nothing."""
+
+
+def resident_mib(ranks: Communicator) -> list[int]:
+    """Resident memory of the process of each rank."""
+    own = psutil.Process().memory_info().rss / 2**20
+    return [round(size) for size in ranks.sum([own if rank == ranks.rank else 0.0 for rank in range(ranks.size)])]

@@ -5,8 +5,6 @@ import math
 import time
 from dataclasses import dataclass
 
-import psutil
-
 from afm_core.errors import DivergedError, InterruptedBySignal
 from afm_core.learning.calibrated_model import CalibratedModel
 from afm_core.models import AFM, AnyModel
@@ -15,13 +13,13 @@ from afm_core.storage.without_links import open_without_links
 from pipelines import phases
 from pipelines.feeding.on_device import on_device
 from pipelines.feeding.shard_plan import RowRanges
-from pipelines.training.communicator import Communicator
+from pipelines.training.communicator import resident_mib
 from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import UnreadStep, read
 from pipelines.training.fitted import Best, Fit
 from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.step import compute_gradients, update
-from pipelines.training.stop_signals import STOPPING, StopRequest, stop_requests
+from pipelines.training.stop_signals import StopRequest, agreed_signal, stop_requests
 from pipelines.training.training_logger import Epoch, monitored
 from pipelines.training.validation import attention, calibration, mean_loss, validate, validate_start
 from pipelines.training.warm_start import go_on_with
@@ -145,7 +143,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
         rows_per_second=plan.remaining_rows / seconds,
         feed_wait=batches.waited / seconds,
         learning_rate=float(state.schedule.get_last_lr()[0]),
-        resident_mib=_resident_mib(ranks),
+        resident_mib=resident_mib(ranks),
     )
     assert state.rows == feed.plan.rows, f"{state.rows} rows in epoch {number}, the split has {feed.plan.rows}"
     is_best = state.epoch_done(epoch)
@@ -154,11 +152,6 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     context.logger.epoch_done(epoch, is_best)
     if ranks.rank == 0:
         context.checkpoints.save(state)
-
-
-def _resident_mib(ranks: Communicator) -> list[int]:
-    own = psutil.Process().memory_info().rss / 2**20
-    return [round(size) for size in ranks.sum([own if rank == ranks.rank else 0.0 for rank in range(ranks.size)])]
 
 
 def _read_losses(state: TrainingState, context: TrainingContext) -> float | None:
@@ -212,7 +205,7 @@ def _checkpoint_if_due(state: TrainingState, context: TrainingContext, stop: Sto
     ranks, steps = context.ranks, state.global_step
     due = steps % context.settings.train.checkpoint_steps == 0
     check = ranks.size == 1 or due or steps % _STEPS_BETWEEN_STOP_CHECKS == 0
-    signal = _agreed_signal(stop, ranks) if check else 0
+    signal = agreed_signal(stop, ranks) if check else 0
     if not (due or signal):
         return
     _read_losses(state, context)
@@ -230,9 +223,3 @@ def _checkpoint_if_due(state: TrainingState, context: TrainingContext, stop: Sto
             "continue with --resume auto",
             signal,
         )
-
-
-def _agreed_signal(stop: StopRequest, ranks: Communicator) -> int:
-    """The signal that any rank has received, 0 if none; the same on all ranks."""
-    counts = ranks.sum([float(stop.signal == signal) for signal in STOPPING])
-    return next((int(signal) for signal, count in zip(STOPPING, counts, strict=True) if count), 0)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pipelines.training.communicator import Communicator
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 REPORT_SECONDS = 2.0
 """How long a rank lives after a SIGTERM that follows an error of the loop. Horovod kills it after five seconds."""
@@ -48,3 +50,9 @@ def _end_soon(number: int, _: FrameType | None) -> None:
     end = threading.Timer(REPORT_SECONDS, os._exit, [128 + number])
     end.daemon = True
     end.start()
+
+
+def agreed_signal(stop: StopRequest, ranks: Communicator) -> int:
+    """The signal that any rank has received, 0 if none; the same on all ranks."""
+    counts = ranks.sum([float(stop.signal == number) for number in STOPPING])
+    return next((int(number) for number, count in zip(STOPPING, counts, strict=True) if count), 0)

@@ -11,7 +11,7 @@ from afm_core.errors import RepublishedError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.kernels.subnormals import subnormals_as_zeros
-from afm_core.models import AFM, AnyModel, Shape, build_model
+from afm_core.models import AFM, FM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
 from afm_core.storage.provenance import Provenance, text_digest
 from afm_core.storage.publishing import place_of, require_publishable
@@ -33,6 +33,7 @@ from pipelines.training.loop import fit
 from pipelines.training.mlflow_tracker import MlflowTracker
 from pipelines.training.model_card import model_card
 from pipelines.training.parent_bundle import ParentBundle
+from pipelines.training.sampling import is_sampled, sample
 from pipelines.training.shared_checkpoints import shared_checkpoints
 from pipelines.training.starting_model import StartingModel, keep_outputs
 from pipelines.training.training_logger import TrainingLogger
@@ -102,7 +103,7 @@ def train(
         fallback = _fallback(stage, shape, start, parent_bundle)
         kept = start.optimizer if start and stage.warm_start else {}
         context = TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback, kept)
-        fitted = fit(model, context, resume)
+        fitted = sample(model, context) if isinstance(model, FM) and is_sampled(stage) else fit(model, context, resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
             baseline = fit_drift_baseline(Scorer(fitted.calibrated_model, dataset.feature_map), dataset)
@@ -182,9 +183,8 @@ def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
     if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
-    overrides = {
-        name: getattr(warm, name) for name in ("overshoot_penalty", "optimizer", "learning_rate", "embedding_l2")
-    }
+    own = ("overshoot_penalty", "optimizer", "learning_rate", "embedding_l2", "fit", "sweeps")
+    overrides = {name: getattr(warm, name) for name in own}
     changed = {name: value for name, value in overrides.items() if value is not None}
     stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
     return [(settings.model_copy(update={"model": model, "train": stage}), settings.run.warm_start_bundle), main]

@@ -9,6 +9,7 @@ from afm_core.settings import Settings
 from pipelines.console import facts
 from pipelines.feeding.memory import bytes_needed, fits_in_memory
 from pipelines.training.fitted import Fit
+from pipelines.training.sampling import is_sampled
 from pipelines.training.train import open_dataset, scaled_to, shard_plan, training_stages
 
 _FLOAT_BYTES = 4
@@ -39,6 +40,9 @@ def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
             f"valid {fitted.best.metric} {fitted.best.valid:.4f} at epoch {fitted.best.epoch} of {len(fitted.epochs)}"
         )
         steps = f"{fitted.epochs[0].steps:,} steps per epoch on {ranks} rank(s)"
+        if is_sampled(stage):
+            best = f"valid {fitted.best.metric} {fitted.best.valid:.4f}"
+            steps = f"mean of {stage.train.sweeps:,} sweeps of Gibbs sampling"
         rows.append((stage.model.name, f"{best}, {steps}"))
         rows.extend(("", line) for line in [*_advice(fitted, before), str(bundle)])
         before = fitted

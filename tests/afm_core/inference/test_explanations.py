@@ -27,7 +27,9 @@ def test_pairs_of_a_field_with_several_columns_are_summed() -> None:
         assert abs(actual[fields] - weight) < 1e-6
 
 
-@pytest.mark.parametrize("options", [{}, {"attention": False}, {"attention_temperature": 3.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"attention": False}, {"attention_temperature": 3.0}, {"attention_sum": "pairs"}]
+)
 def test_first_order_and_all_contributions_add_up_to_the_output(options: dict[str, Any]) -> None:
     model, batch = random_model("afm", 6, 4, **options), random_batch(40, 5, 1)
     explained = explain(model, batch, 100)

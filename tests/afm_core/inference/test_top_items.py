@@ -51,7 +51,7 @@ def test_the_best_are_those_of_brute_force(name: str) -> None:
     assert positions.tolist() == expected_positions.tolist()
 
 
-@pytest.mark.parametrize("options", [{"attention": False}, {"attention_temperature": 3.0}])
+@pytest.mark.parametrize("options", [{"attention": False}, {"attention_temperature": 3.0}, {"attention_sum": "pairs"}])
 def test_variants_of_afm_too(options: dict) -> None:
     model, items = model_of("afm", **options), 1 + USERS + torch.randperm(ITEMS)[:77]
     positions, _ = TopItemFinder(model, SLOT, items).best(queries(), 5)

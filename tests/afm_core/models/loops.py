@@ -31,7 +31,10 @@ def attended(model: Any, ids: list[int], x: list[float]) -> Tensor:
         return pair_sum(model, ids, x)
     logits = [(model.h * torch.relu(model.W @ pair + model.b)).sum().item() / model.temperature for pair in vectors]
     total = sum(math.exp(logit - max(logits)) for logit in logits)
-    weighted = [math.exp(logit - max(logits)) / total * pair for logit, pair in zip(logits, vectors, strict=True)]
+    n_pairs = len(vectors) if model.weights_sum_to_pairs else 1
+    weighted = [
+        n_pairs * math.exp(logit - max(logits)) / total * pair for logit, pair in zip(logits, vectors, strict=True)
+    ]
     return sum(weighted, torch.zeros(len(model.p), dtype=torch.float64))
 
 

@@ -16,6 +16,7 @@ from tests.support.models import N_IDS, random_batch, random_model
 
 CASES = [(name, {}) for name in REGISTRY]
 CASES += [("afm", {"attention": False}), ("afm", {"attention_temperature": 2.5}), ("deep_afm", {"attention": False})]
+CASES += [("afm", {"attention_sum": "pairs"}), ("deep_afm", {"attention_sum": "pairs"})]
 CASES += [("dcn_v2", {"cross_rank": 3})]
 
 
