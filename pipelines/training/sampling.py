@@ -23,9 +23,9 @@ from pipelines.training.validation import calibration, mean_loss, validate
 
 _PARTS, _BURN_IN_PARTS = 10, 3
 """The sweeps are reported in ten parts; the draws of the first three, still on their way, are not averaged."""
-_LONGEST = 16
-_SHARE_OF_K = 4
-"""Vectors of the draws are a quarter as long as those of their mean, at most 16: longer ones need many more draws."""
+_SHORT, _LONGEST, _SHARE_OF_K = 8, 16, 4
+"""Vectors of the draws are a quarter as long as those of their mean, but 8 to 16 where these are no shorter: a mean of
+draws needs longer vectors than each of them, and longer draws need many more sweeps."""
 _BYTES_PER_X, _BYTES_PER_ROW = 32, 32  # while the rows are sorted by feature; half of it afterwards
 
 
@@ -88,10 +88,14 @@ def _sampler(context: TrainingContext) -> GibbsSampler:
     return GibbsSampler(
         context.train.feature_map,
         _training_rows(context.train.of_all_ranks()),
-        length=max(1, min(_LONGEST, settings.model.embedding_dim // _SHARE_OF_K)),
+        length=_length_of_draws(settings.model.embedding_dim),
         probit=settings.train.task == "classification",
         seed=settings.seed,
     )
+
+
+def _length_of_draws(k: int) -> int:
+    return max(min(k, _SHORT), min(k // _SHARE_OF_K, _LONGEST))
 
 
 def _training_rows(feed: Feed) -> TrainingRows:

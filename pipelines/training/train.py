@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from afm_core.bundle import BUNDLE_CONTENT, write_bundle
-from afm_core.errors import RepublishedError
+from afm_core.errors import RepublishedError, SettingsError
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels.heap import keep_freed_memory
 from afm_core.kernels.subnormals import subnormals_as_zeros
@@ -57,6 +57,7 @@ def train(
         dataset: the dataset to train on, where it has been opened. Default: what is published at `dataset.path`.
 
     Raises:
+        SettingsError: there is a parent, and train.fit is gibbs.
         DatasetError: the dataset is incomplete, its fields differ from the settings', or a batch does not divide
             evenly between the ranks.
         RepublishedError: another dataset was published while the ranks opened it.
@@ -67,6 +68,8 @@ def train(
         MachineError: run.mlflow is set and MLflow cannot be used.
         BusyError: another training writes to the run by now.
     """
+    if parent and is_sampled(settings):
+        raise SettingsError(["train.fit: gibbs draws anew and cannot go on from a bundle; leave out --from"])
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
     for _, bundle in training_stages(settings):

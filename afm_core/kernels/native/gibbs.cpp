@@ -62,6 +62,11 @@ struct Features {
     const int64_t* start;
     const int32_t* row;
     const float* x;
+
+    // Whether threads may draw the features of a field, and it has rows enough to be worth it.
+    bool in_parallel(int64_t field) const {
+        return exclusive[field] && start[first[field + 1]] - start[first[field]] > 4096;
+    }
 };
 
 // Draws one weight of each feature, w_i or one element of v_i, from its distribution given all others, and updates the
@@ -76,12 +81,12 @@ extern "C" void afm_gibbs_weights(const Features* features, const double* mean, 
     const float* const x = features->x;
     if (sums)
         for (int64_t field = 0; field < features->fields; ++field) {
-#pragma omp parallel for if (features->exclusive[field]) num_threads(threads) schedule(dynamic, 8)
+#pragma omp parallel for if (features->in_parallel(field)) num_threads(threads) schedule(dynamic, 8)
             for (int64_t j = features->first[field]; j < features->first[field + 1]; ++j)
                 for (int64_t at = start[j]; at < start[j + 1]; ++at) sums[row[at]] += weight[j] * x[at];
         }
     for (int64_t field = 0; field < features->fields; ++field) {
-#pragma omp parallel for if (features->exclusive[field]) num_threads(threads) schedule(dynamic, 8)
+#pragma omp parallel for if (features->in_parallel(field)) num_threads(threads) schedule(dynamic, 8)
         for (int64_t j = features->first[field]; j < features->first[field + 1]; ++j) {
             if (start[j] == start[j + 1]) {
                 weight[j] = mean[field];
