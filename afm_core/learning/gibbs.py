@@ -25,7 +25,7 @@ from afm_core.kernels.native_library import native_library
 Floats = NDArray[np.float64]
 _PRIOR_SHAPE, _PRIOR_RATE, _PRIOR_ROWS = 1.0, 1.0, 1.0
 """Of the gamma distribution of a precision, and how many weights of 0 the prior of a mean counts as; libFM's."""
-_FIRST_PRECISION = 100.0
+_FIRST_PRECISION = 100.0  # of the v_i
 _LEAST_COUNT = 1.0
 
 
@@ -130,8 +130,11 @@ class GibbsSampler:
         else:
             squares = float(self.residual @ self.residual)
             self.noise = random.gamma(0.5 * (_PRIOR_SHAPE + len(self.residual)), 2.0 / (_PRIOR_RATE + squares))
-        if self.sweeps > 1:  # from weights of 0 the precisions would be so large that many sweeps had to undo it
-            self._draw_means_and_precisions(random)
+        self._draw_means_and_precisions(random)
+        if self.sweeps == 1:
+            # From weights of 0 come large precisions. The v_i would be too slow to leave 0; the w_i shall leave it
+            # slowly, for what they explain first the v_i take over only in hundreds of sweeps.
+            self._mean[1:], self._precision[1:] = 0.0, _FIRST_PRECISION
         self._draw_bias(random)
         for number, weight in enumerate(self.weights):
             self._sums.fill(0.0)

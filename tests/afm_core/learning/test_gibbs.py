@@ -186,9 +186,9 @@ def test_a_weight_is_drawn_from_its_conditional_distribution() -> None:
     rows = TrainingRows(ids, np.full((n, 1), 2.0, np.float32), np.full(n, 3.0, np.float32))
     sampler = GibbsSampler(features, rows, length=0, probit=False, seed=1)
     sampler.sweep()
-    # The first sweep has mean 0 and precision 100; then: precision + noise x^2, and noise x (label - bias) over it.
-    total = 100.0 + sampler.noise * 4.0
-    wanted = sampler.noise * 2.0 * (3.0 - sampler.bias) / total
+    mean, precision = sampler._mean[0, 0], sampler._precision[0, 0]
+    total = precision + sampler.noise * 4.0
+    wanted = (precision * mean + sampler.noise * 2.0 * (3.0 - sampler.bias)) / total
     drawn = sampler.weights[0, sampler.counts > 0]
     assert drawn.mean() == pytest.approx(wanted, abs=4 / math.sqrt(total * n))
     assert drawn.var() == pytest.approx(1 / total, rel=0.05)
