@@ -23,8 +23,9 @@ from afm_core.features.feature_map import PADDING_ID
 from afm_core.kernels.native_library import native_library
 
 Floats = NDArray[np.float64]
-_PRIOR_SHAPE, _PRIOR_RATE, _PRIOR_ROWS = 1.0, 1.0, 1.0
-"""Of the gamma distribution of a precision, and how many weights of 0 the prior of a mean counts as; libFM's."""
+_PRIOR_SHAPE, _PRIOR_RATE, _PRIOR_ROWS = 1.0, 1e-3, 1.0
+"""Of the gamma distribution of a precision, and how many weights of 0 the prior of a mean counts as. libFM's rate is 1,
+with which the weights of a field of few values cannot all be small: forty such fields add up to noise."""
 _FIRST_PRECISION = 100.0  # of the v_i
 _LEAST_COUNT = 1.0
 
