@@ -1,5 +1,6 @@
 """Opening what is published: the pointer is resolved once, and everything is read from the version that it named."""
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,10 @@ def open_version(path: Path) -> OpenVersion:
 
 
 def _resolved(path: Path) -> Path:
-    if path.is_symlink():
-        version = path.resolve()
-        return version if version.exists() else path
-    if path.exists():
-        return path
-    return Place.of(path).adopted or path
+    if not os.path.lexists(path):
+        adopted = Place.of(path).adopted
+        if adopted:
+            return adopted
+    # Looked at again: between the two looks the link may have come and ended an adoption.
+    version = path.resolve() if path.is_symlink() else path
+    return version if version.exists() else path

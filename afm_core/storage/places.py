@@ -56,10 +56,15 @@ class Place:
     @property
     def current(self) -> Path | None:
         """What readers find: the version that the pointer names, or the pointer itself if it is a plain folder."""
+        # Where neither is there, the link may have come after the first look, and ended an adoption before the second.
+        return self._pointed_to if os.path.lexists(self.pointer) else self.adopted or self._pointed_to
+
+    @property
+    def _pointed_to(self) -> Path | None:
         if self.pointer.is_symlink():
             named = _named_by(self.pointer)
             return named if named.exists() else None
-        return self.pointer if self.pointer.exists() else self.adopted
+        return self.pointer if self.pointer.exists() else None
 
     @property
     def has_lost_its_version(self) -> bool:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,7 +86,7 @@ def _plain_folder(source: Path, path: Path) -> Kind:
     def publish(variant: str) -> None:
         if variant == "a" and place.pointer.is_symlink():  # as it was; readers are not disturbed
             plain = path.with_name("plain-again")
-            _copy_dataset(source, plain, variant)
+            _copy_dataset(source, plain, variant, uuid4().hex)  # never the one that a slow reader began with
             place.pointer.unlink()
             plain.rename(place.pointer)
         else:
@@ -93,7 +94,8 @@ def _plain_folder(source: Path, path: Path) -> Kind:
                 _copy_dataset(source, stage, variant)
 
     def read() -> str:
-        for _ in range(5):  # it is moved once, and a reader that has just opened it is told so
+        # It is moved once, and a reader that has just opened it is told so. On a busy machine a move takes its time.
+        for _ in range(100):
             with suppress(DatasetError, RepublishedError, FileNotFoundError):
                 return _variant_of_dataset(path)
             time.sleep(0.02)
@@ -102,13 +104,13 @@ def _plain_folder(source: Path, path: Path) -> Kind:
     return Kind("plain folder of an earlier release", publish, read, place.versions)
 
 
-def _copy_dataset(source: Path, target: Path, variant: str) -> None:
+def _copy_dataset(source: Path, target: Path, variant: str, copy: str = "") -> None:
     for split in SPLITS:
         shutil.copytree(source / split, target / split, copy_function=shutil.copyfile)
         (target / split / "variant").write_text(variant)
     for file in source.glob("*.parquet"):
         shutil.copyfile(file, target / file.name)
-    manifest = Dataset.open(source).manifest.model_copy(update={"digest": variant})
+    manifest = Dataset.open(source).manifest.model_copy(update={"digest": variant + copy})
     (target / MANIFEST_FILE).write_text(manifest.model_dump_json())
 
 
@@ -117,7 +119,7 @@ def _variant_of_dataset(path: Path) -> str:
     files = [file for split in SPLITS for file in dataset.files(split)]
     rows = sum(pq.read_metadata(file).num_rows for file in files)
     assert rows == dataset.manifest.instances, f"{rows} rows"
-    found = {dataset.manifest.digest} | {(dataset.path / split / "variant").read_text() for split in SPLITS}
+    found = {dataset.manifest.digest[0]} | {(dataset.path / split / "variant").read_text() for split in SPLITS}
     dataset.require_unchanged()
     return "".join(sorted(found))
 

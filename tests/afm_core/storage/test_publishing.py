@@ -176,6 +176,23 @@ class TestPlainFolder:
         fill(target, "new")
         assert [(version / "a").read_text() for version in place.all_versions] == ["old", "new"]
 
+    def test_a_reader_finds_what_is_published_between_its_looks(
+        self, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = Place.of(target)
+        place.versions.mkdir()
+        version = place.versions / "20260101T000000.000000Z-00000000"
+        target.rename(version)
+
+        def published_by_now(_: Place) -> None:
+            target.symlink_to(version)
+
+        for find in (lambda: place.current, lambda: open_version(target).path):
+            with monkeypatch.context() as while_looking:
+                while_looking.setattr(Place, "adopted", property(published_by_now))
+                assert find() == version
+            target.unlink()
+
 
 class TestCleanup:
     def test_the_last_few_stay_and_older_ones_go_after_their_time_of_grace(self, tmp_path: Path) -> None:
