@@ -13,6 +13,7 @@ from afm_core.kernels.heap import keep_freed_memory
 from afm_core.kernels.subnormals import subnormals_as_zeros
 from afm_core.models import AFM, FM, AnyModel, Shape, build_model
 from afm_core.settings import Settings
+from afm_core.settings.cross_checks import fit_problems
 from afm_core.storage.provenance import Provenance, text_digest
 from afm_core.storage.publishing import place_of, require_publishable
 from pipelines.dataset import Dataset
@@ -57,7 +58,7 @@ def train(
         dataset: the dataset to train on, where it has been opened. Default: what is published at `dataset.path`.
 
     Raises:
-        SettingsError: there is a parent, and train.fit is gibbs.
+        SettingsError: train.fit is gibbs, and there is a parent, or the model or the labels cannot be sampled.
         DatasetError: the dataset is incomplete, its fields differ from the settings', or a batch does not divide
             evenly between the ranks.
         RepublishedError: another dataset was published while the ranks opened it.
@@ -68,8 +69,11 @@ def train(
         MachineError: run.mlflow is set and MLflow cannot be used.
         BusyError: another training writes to the run by now.
     """
+    problems = list(fit_problems(settings.train, settings.model, settings.label))  # a comparison varies the settings
     if parent and is_sampled(settings):
-        raise SettingsError(["train.fit: gibbs draws anew and cannot go on from a bundle; leave out --from"])
+        problems.append("train.fit: gibbs draws anew and cannot go on from a bundle; leave out --from")
+    if problems:
+        raise SettingsError(problems)
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
     for _, bundle in training_stages(settings):

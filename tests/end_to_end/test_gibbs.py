@@ -97,6 +97,15 @@ def test_what_cannot_be_sampled_is_refused_in_one_line(
     assert told in outcome.errors[0]
 
 
+def test_a_comparison_does_not_fit_another_model_by_gradient_instead(
+    run_job: RunJob, small: Small, tmp_path: Path
+) -> None:
+    compare = {"afm": {"model": {"name": "afm"}}}
+    outcome = run_job("compare", small.training_config(tmp_path, SAMPLED, model=FM, compare=compare))
+    assert outcome.code == 2
+    assert "train.fit: gibbs is for model.name: fm, found afm" in outcome.errors[0]
+
+
 def test_rows_that_do_not_fit_in_memory_are_refused_in_one_line(
     run_job: RunJob, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
