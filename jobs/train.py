@@ -44,9 +44,9 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         return
 
     def work(ranks: Communicator, resume: bool) -> None:
-        fits = train(settings, ranks, resume, arguments.parent)
+        trained = train(settings, ranks, resume, arguments.parent)
         if ranks.rank == 0:
-            screen.print(fit_table(settings, fits, ranks.size))
+            screen.print(fit_table(settings, trained, ranks.size))
 
     run_on_ranks(settings, work, resume=arguments.resume == "auto")
 

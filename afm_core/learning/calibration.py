@@ -1,4 +1,4 @@
-"""Platt scaling (Platt 1999): two numbers, fitted on held-out rows, that turn outputs into calibrated probabilities."""
+"""A slope and an intercept for outputs, fitted on held-out rows: for probabilities (Platt 1999) or squared error."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SumOverRanks = Callable[[list[float]], list[float]]
+FitLine = Callable[[NDArray[np.float32], NDArray[np.float32], SumOverRanks], tuple[float, float]]
+"""Outputs and labels of this rank's rows to a slope and an intercept, on every rank the same."""
 _MAX_STEPS, _MIN_CHANGE, _DAMPING = 50, 1e-10, 1e-9
 
 
@@ -44,6 +46,44 @@ def fit_platt(
         parameters, loss = parameters - step, next_loss
         if np.abs(step).max() < _MIN_CHANGE:
             break
+    return float(parameters[0]), float(parameters[1])
+
+
+def fit_clipped(
+    output: NDArray[np.float32], label: NDArray[np.float32], sum_over_ranks: SumOverRanks
+) -> tuple[float, float]:
+    """The slope and intercept with the least squared hinge loss, max(0, 1 - label (slope x output + intercept))^2.
+
+    That is the squared error where outputs beyond their label are right, as clipped scores are. By Newton's method on a
+    convex, piecewise quadratic loss; every rank passes its own rows and gets the same result. Cost as `fit_platt`.
+
+    Args:
+        output: (N,) the model's outputs for the rows of this rank.
+        label: (N,) -1 or 1.
+        sum_over_ranks: adds up a list of numbers element-wise.
+    """
+    z, y = output.astype(np.float64), label.astype(np.float64)
+
+    def hinge(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.maximum(0.0, 1.0 - y * (parameters[0] * z + parameters[1])))
+
+    def loss_of(parameters: NDArray[np.float64]) -> float:
+        return sum_over_ranks([float((hinge(parameters) ** 2).sum())])[0]
+
+    parameters = np.array([1.0, 0.0])
+    loss = loss_of(parameters)
+    for _ in range(_MAX_STEPS):
+        short = hinge(parameters)
+        counts, residual = short > 0.0, -y * short
+        terms = (residual * z, residual, counts * z**2, counts * z, counts)
+        sums = sum_over_ranks([float(term.sum()) for term in terms])
+        gradient, hessian = np.array(sums[:2]), np.array([[sums[2], sums[3]], [sums[3], sums[4]]])
+        step = np.linalg.solve(hessian + (_DAMPING * np.trace(hessian) + 1e-12) * np.eye(2), gradient)
+        while (next_loss := loss_of(parameters - step)) > loss and np.abs(step).max() >= _MIN_CHANGE:
+            step /= 2
+        if np.abs(step).max() < _MIN_CHANGE:
+            break
+        parameters, loss = parameters - step, next_loss
     return float(parameters[0]), float(parameters[1])
 
 

@@ -185,7 +185,7 @@ def task_problems(
 
 def fit_problems(train: TrainSettings, model: ModelSettings, label: LabelSettings) -> Iterator[str]:
     """What Gibbs sampling cannot fit."""
-    warm_start = train.warm_start if model.name != "fm" else None
+    warm_start = train.warm_start
     if train.fit == "gibbs" and model.name != "fm":
         yield f"train.fit: gibbs is for model.name: fm, found {model.name}; start it from one: train.warm_start.fit"
     if label.weight and "gibbs" in (train.fit, warm_start.fit if warm_start else None):

@@ -44,9 +44,10 @@ class ModelSettings(Section):
     pooling (afm, deep_afm)."""
     attention_temperature: Annotated[float, Field(gt=0.0)] = 1.0
     """Divisor of the attention scores before the softmax; above 1 the weights are more even (afm, deep_afm)."""
-    attention_sum: Literal["one", "pairs"] = "one"
+    attention_sum: Literal["one", "pairs"] | None = None
     """What the attention weights of a row add up to (afm, deep_afm): `one`, as in the paper; or `pairs`, the number of
-    its pairs. With tags, rows differ in that number: even weights then give the outputs of an FM for every row."""
+    its pairs. With tags, rows differ in that number: even weights then give the outputs of an FM for every row. Not
+    set: `pairs` after an automatic warm start, otherwise `one`."""
     attention_l2: Annotated[float, Field(ge=0.0)] = 0.0
     """L2 regularisation: weight of the squared norm of W, the paper's lambda, added to the mean loss (afm)."""
     layers: tuple[Positive, ...] = (256, 128)

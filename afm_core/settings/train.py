@@ -16,6 +16,8 @@ Sweeps = Annotated[int, Field(ge=10, le=100_000)]
 
 
 def _warm_start_short_form(value: Any) -> Any:
+    if value == "auto":
+        return {"fit": "auto", "start": "sum"}
     return {"model": value} if isinstance(value, str) else value
 
 
@@ -27,8 +29,9 @@ class WarmStartSettings(Section):
     bundle: PublishedPath | None = None
     """Bundle to start from instead: any model whose embeddings have the same length and whose feature map is the
     dataset's or was extended to it."""
-    fit: Fitting = "gradient"
-    """How the first model is fitted, as train.fit."""
+    fit: Fitting | Literal["auto"] = "gradient"
+    """How the first model is fitted, as train.fit; or `auto`, by Gibbs sampling, and not at all where it cannot be
+    sampled: for ranking, with weights, or where the training split has more than 20 million x_i."""
     sweeps: Sweeps = 200
     """Sweeps of Gibbs sampling (fit: gibbs)."""
     epochs: Positive = 10
@@ -63,9 +66,11 @@ class TrainSettings(Section):
     overshoot_penalty: Share = 1.0
     """Weight of the squared error where an output overshoots the end of the label range at which its label is; the
     clipped score is correct there. 1 is the paper's squared error, 0 the squared hinge loss (regression)."""
-    warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = None
-    """Warm start: `fm`, or a mapping. Available for every model with embeddings v_i except fm itself; linear, poly2 and
-    ffm start at random."""
+    warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = WarmStartSettings(
+        fit="auto", start="sum"
+    )
+    """Warm start of a model with embeddings v_i (not linear, poly2, ffm): `auto`, short for {fit: auto, start: sum};
+    `fm`; a mapping; or null, none. An fm itself goes on from one that was sampled, not from one found by gradient."""
     fit: Fitting = "gradient"
     """How the weights are found: `gradient`, by the optimiser; or `gibbs` (fm, regression and classification), as the
     mean of draws from their posterior distribution, which leaves nothing to tune: no rate, L2 or epochs. Rank 0 holds
@@ -110,7 +115,7 @@ class TrainSettings(Section):
     fewer bytes, those rows or the whole table."""
     compress_gradients: bool = False
     """Whether dense gradients are sent between ranks as float16."""
-    epochs: Positive = 20
+    epochs: Positive = 50
     """Maximum number of epochs."""
     patience: Positive = 3
     """Early stopping: number of consecutive epochs without a better validation result after which training stops. The
@@ -136,7 +141,7 @@ class TrainSettings(Section):
         for section, fit in (("train", self.fit), ("warm_start", warm.fit if warm else None)):
             if fit == "gibbs" and self.task == "ranking":
                 raise ValueError(f"{section}.fit: gibbs is for task: regression or classification, found ranking")
-        if warm and warm.keep_optimizer_state and warm.fit == "gibbs":
+        if warm and warm.keep_optimizer_state and warm.fit != "gradient":
             raise ValueError("warm_start.keep_optimizer_state needs fit: gradient; sampling has no optimiser")
         if self.micro_batches > 1 and self.task == "ranking":
             raise ValueError("micro_batches would separate positives from their negatives; leave it out for ranking")

@@ -21,7 +21,7 @@ from afm_core.settings.train import TrainSettings, WarmStartSettings
 from afm_core.storage.locations import Location
 
 _ROWS_PER_FILE = 65_536
-_NEVER_WARM = ("linear", "poly2", "ffm", "fm")  # the first three have no embeddings v_i; fm is the warm start itself
+_NEVER_WARM = ("linear", "poly2", "ffm")  # these have no embeddings v_i
 Seed = Annotated[int, Field(ge=1, lt=2**31)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]  # names a folder, which must not be `..`
 
@@ -152,8 +152,11 @@ class Settings(Section):
 
     @property
     def warm_start(self) -> WarmStartSettings | None:
-        """The warm start of the model, None where the model cannot have one."""
-        return None if self.model.name in _NEVER_WARM else self.train.warm_start
+        """The warm start of the model, None where it cannot have one. An FM goes on from a sampled one alone."""
+        warm = self.train.warm_start
+        if warm is None or self.model.name in _NEVER_WARM or self.train.fit == "gibbs":
+            return None
+        return None if self.model.name == "fm" and (warm.fit == "gradient" or warm.bundle) else warm
 
     @property
     def group_field(self) -> str | None:

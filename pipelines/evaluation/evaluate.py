@@ -1,7 +1,6 @@
 """Evaluation from end to end: bundles and a dataset in, metrics and mean attention out."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import BundleError
@@ -43,11 +42,9 @@ def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
     dataset = dataset or Dataset.open(settings.dataset.path)
     metrics: dict[str, dict[str, float]] = {}
     attention: list[PairAttention] = []
-    for path in evaluated_bundles(settings):
-        bundle = read_bundle(path)
+    for name, bundle in evaluated_bundles(settings).items():
         require_same_map(bundle, dataset)
         scored = score_split(bundle.scorer, dataset, SPLIT, settings.group_field)
-        name = bundle.settings.model.name
         metrics[name] = all_metrics(scored.scored(bundle.calibrated_model.task), settings.evaluate.k)
         if isinstance(bundle.model, AFM):
             columns = tuple(field.name for field in dataset.feature_map.column_fields)
@@ -58,11 +55,19 @@ def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
     return evaluation
 
 
-def evaluated_bundles(settings: Settings) -> list[Path]:
-    """The bundle that the run started from, if there is one, and the run's bundle."""
-    path = settings.run.warm_start_bundle
-    warm = [path] if settings.warm_start and place_of(path).current else []
-    return [*warm, settings.run.bundle]
+def evaluated_bundles(settings: Settings) -> dict[str, Bundle]:
+    """The bundle that the run's bundle started from, if the run has one, and the run's bundle, each by its name.
+
+    Raises:
+        BundleError: there is no complete bundle.
+    """
+    main, path = read_bundle(settings.run.bundle), settings.run.warm_start_bundle
+    name, warm = main.settings.model.name, main.settings.warm_start
+    if warm is None or warm.bundle or not place_of(path).current:
+        return {name: main}
+    first = read_bundle(path)
+    first_name = first.settings.model.name
+    return {f"{first_name}_start" if first_name == name else first_name: first, name: main}
 
 
 def require_same_map(bundle: Bundle, dataset: Dataset) -> None:

@@ -5,7 +5,7 @@ from rich.table import Table
 from afm_core.learning.metrics import Metric, metrics_at
 from afm_core.settings import Settings
 from pipelines.console import bar, columns, facts
-from pipelines.evaluation.evaluate import RESULT_FILE, SETTINGS_FILE, SPLIT, Evaluation, evaluated_bundles
+from pipelines.evaluation.evaluate import RESULT_FILE, SETTINGS_FILE, SPLIT, Evaluation
 from pipelines.evaluation.promotion import SPLIT as PROMOTION_SPLIT
 from pipelines.evaluation.promotion import Promotion
 
@@ -64,7 +64,7 @@ def plan_table(settings: Settings) -> Table:
     return facts(
         f"would evaluate {settings.name}",
         [
-            ("bundles", ", ".join(map(str, evaluated_bundles(settings)))),
+            ("bundles", f"{settings.run.warm_start_bundle}, if the model started from it, and {settings.run.bundle}"),
             ("dataset", f"{settings.dataset.path}, {SPLIT} split"),
             ("write", f"{settings.run.path / RESULT_FILE} and {SETTINGS_FILE}"),
         ],

@@ -89,9 +89,8 @@ def _train_once(
     provenance = Provenance.of(settings=digest, dataset=dataset.manifest.digest)
     result = read_result(settings.run.work, provenance.digest)
     if result is None:
-        fits = train(settings, ranks, dataset=dataset)
+        fit = train(settings, ranks, dataset=dataset).main
         if ranks.rank == 0:
-            fit = fits[settings.model.name]
             result = _write_result(name, settings, fit, dataset, provenance, is_tested=is_tested)
     ranks.sum([0.0])  # a barrier: no rank may look for a result that rank 0 is still writing
     return result if ranks.rank == 0 else None

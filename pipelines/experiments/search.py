@@ -104,7 +104,7 @@ def _try(
     dataset: Dataset,
 ) -> Trial:
     start = time.monotonic()
-    best = train(with_drawn(settings, drawn), ranks, dataset=dataset)[settings.model.name].best
+    best = train(with_drawn(settings, drawn), ranks, dataset=dataset).main.best
     seconds = round(time.monotonic() - start, 1)
     if ranks.rank == 0:
         shutil.rmtree(settings.run.work, ignore_errors=True)

@@ -20,6 +20,8 @@ from pipelines.training.training_logger import TrainingLogger
 class TrainingContext:
     """Everything a training uses and does not change."""
 
+    name: str
+    """Of the stage of the run, for log lines."""
     settings: Settings
     train: Feed
     valid: Feed

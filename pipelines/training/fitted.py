@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from afm_core.learning.calibrated_model import CalibratedModel
+from pipelines.training.stages import Stage
 from pipelines.training.training_logger import Epoch
 
 
@@ -28,3 +29,15 @@ class Fit:
     best: Best
     optimizer: dict[str, Tensor]
     """Final state of the optimiser, as `parameter/key`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The finished trainings of a run: the warm start's, if there is one, and the model's."""
+
+    fits: list[tuple[Stage, Fit]]
+
+    @property
+    def main(self) -> Fit:
+        """The model's."""
+        return self.fits[-1][1]

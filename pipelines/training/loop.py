@@ -99,7 +99,7 @@ def _resume(state: TrainingState, context: TrainingContext, resume: bool) -> Non
         context.checkpoints.restore(int(step), state)
         if context.ranks.rank:  # the checkpoint holds the sums of all ranks
             state.loss, state.terms = 0.0, 0
-        context.logger.training_resumed(context.settings.model.name, state.epochs, state.epoch, state.step)
+        context.logger.training_resumed(context.name, state.epochs, state.epoch, state.step)
 
 
 def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopRequest) -> None:
@@ -110,7 +110,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     batches = on_device(feed.epoch(number, state.remaining), context.device)
     between_readings = _STEPS_BETWEEN_READINGS["cpu" if context.device.type == "cpu" else "gpu"]
     mean: float | None = None
-    with context.logger.epoch(settings.model.name, number, plan.remaining_rows) as advance:
+    with context.logger.epoch(context.name, number, plan.remaining_rows) as advance:
         for index, batch in enumerate(batches):
             seed_step(settings.seed, number, first + index, ranks.rank)
             rows = plan.global_rows(index)
@@ -121,7 +121,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
             update(state, settings, ranks, feed.lookups)
             state.step, state.remaining = first + index + 1, plan.rest(index + 1)
             state.rows += rows
-            phases.reached(phases.STEP_DONE, StepDone(settings.model.name, state.global_step, ranks.rank, stop))
+            phases.reached(phases.STEP_DONE, StepDone(context.name, state.global_step, ranks.rank, stop))
             advance(rows, mean)
             _checkpoint_if_due(state, context, stop)
     _read_losses(state, context)
@@ -132,7 +132,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     if not math.isfinite(valid.loss):
         raise DivergedError(f"the validation loss is {valid.loss} after epoch {number}; {_DIVERGED_ADVICE}")
     epoch = Epoch(
-        model=settings.model.name,
+        model=context.name,
         number=number,
         steps=state.step,
         rows=state.rows,
@@ -196,7 +196,7 @@ def _require_finite(state: TrainingState, context: TrainingContext) -> None:
     spoiled = [name for name, weight in state.model.named_parameters() if not weight.isfinite().all()]
     if spoiled:
         raise DivergedError(
-            f"{context.settings.model.name}: {spoiled[0]} is not finite after step {state.step} of epoch "
+            f"{context.name}: {spoiled[0]} is not finite after step {state.step} of epoch "
             f"{state.epoch}; {_DIVERGED_ADVICE}"
         )
 

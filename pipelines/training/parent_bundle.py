@@ -26,6 +26,7 @@ class ParentBundle:
         self._bundle: Bundle = read_bundle(path)
         require_ids(self._bundle, dataset)
         self.path, self.fingerprint = self._bundle.path, self._bundle.fingerprint
+        self.settings = self._bundle.settings
 
     def copy_weights_to(self, model: AnyModel) -> None:
         """Copy every parameter; new ids keep their initial values.

@@ -9,6 +9,7 @@ import torch
 
 from afm_core.errors import DivergedError, InterruptedBySignal, MachineError
 from afm_core.learning.calibrated_model import CalibratedModel
+from afm_core.learning.calibration import fit_clipped, fit_platt
 from afm_core.learning.gibbs import GibbsSampler, PosteriorMean, TrainingRows
 from afm_core.models import FM
 from afm_core.settings import Settings
@@ -37,8 +38,9 @@ def is_sampled(settings: Settings) -> bool:
 def sample(model: FM, context: TrainingContext) -> Fit:
     """Fit an FM to the mean of draws from its posterior. Rank 0 samples; all ranks validate and end with the same FM.
 
-    A classifier's outputs, those of a probit, are brought to the scale of log odds by Platt scaling on the validation
-    split. An interrupted sampling begins anew, with the same draws.
+    Labels of two values are sampled as a probit, whatever the task: normal noise would be the wrong model for them. A
+    slope and an intercept, fitted on the validation split, bring its outputs to the scale of log odds (classification)
+    or of the labels (regression). An interrupted sampling begins anew, with the same draws.
 
     Raises:
         InterruptedBySignal: SIGTERM or SIGINT was received.
@@ -55,7 +57,7 @@ def sample(model: FM, context: TrainingContext) -> Fit:
             sweeps = settings.train.sweeps * part // _PARTS - settings.train.sweeps * (part - 1) // _PARTS
             if sampler and part <= _BURN_IN_PARTS + 1:
                 mean = PosteriorMean(sampler, settings.model.embedding_dim)
-            with context.logger.epoch(settings.model.name, part, rows * sweeps) as advance:
+            with context.logger.epoch(context.name, part, rows * sweeps) as advance:
                 for _ in range(sweeps):
                     if sampler and mean:
                         sampler.sweep()
@@ -89,9 +91,13 @@ def _sampler(context: TrainingContext) -> GibbsSampler:
         context.train.feature_map,
         _training_rows(context.train.of_all_ranks()),
         length=_length_of_draws(settings.model.embedding_dim),
-        probit=settings.train.task == "classification",
+        probit=_has_two_labels(settings),
         seed=settings.seed,
     )
+
+
+def _has_two_labels(settings: Settings) -> bool:
+    return settings.label.range is None
 
 
 def _length_of_draws(k: int) -> int:
@@ -117,9 +123,11 @@ def _require_no_signal(stop: StopRequest, ranks: Communicator) -> None:
 
 
 def _share(model: FM, context: TrainingContext) -> tuple[float, float]:
-    """Give all ranks the model of rank 0, a classifier on the scale of log odds. Returns the slope and intercept."""
+    """Give all ranks the model of rank 0, on the scale of the task. Returns the slope and intercept."""
     context.ranks.broadcast(model.to(context.device))
-    slope, intercept = calibration(model.cpu(), context) if context.task.calibrated else (1.0, 0.0)
+    slope, intercept = 1.0, 0.0
+    if _has_two_labels(context.settings):
+        slope, intercept = calibration(model.cpu(), context, fit_platt if context.task.calibrated else fit_clipped)
     if slope <= 0.0:  # of outputs that tell nothing
         slope, intercept = 1.0, 0.0
     factors = model.factors
@@ -150,7 +158,7 @@ def _validated(
     if not math.isfinite(valid.loss):
         raise DivergedError(f"the validation loss is {valid.loss} in part {part} of the sweeps; check the x_i")
     return Epoch(
-        model=context.settings.model.name,
+        model=context.name,
         number=part,
         steps=sweeps,
         rows=sweeps * context.train.plan.rows,

@@ -28,7 +28,7 @@ from pipelines.training.cores import n_threads
 from pipelines.training.dataset_checks import checked_dataset
 from pipelines.training.device import device_of
 from pipelines.training.drift_baseline import fit_drift_baseline
-from pipelines.training.fitted import Fit
+from pipelines.training.fitted import Run
 from pipelines.training.frozen_rows import frozen_rows
 from pipelines.training.loop import fit
 from pipelines.training.mlflow_tracker import MlflowTracker
@@ -36,6 +36,7 @@ from pipelines.training.model_card import model_card
 from pipelines.training.parent_bundle import ParentBundle
 from pipelines.training.sampling import is_sampled, sample
 from pipelines.training.shared_checkpoints import shared_checkpoints
+from pipelines.training.stages import decided, scaled_to, training_stages
 from pipelines.training.starting_model import StartingModel, keep_outputs
 from pipelines.training.training_logger import TrainingLogger
 from pipelines.training.warm_start import WarmStart, open_warm_start, start_from
@@ -48,8 +49,8 @@ def train(
     resume: bool = False,
     parent: Path | None = None,
     dataset: Dataset | None = None,
-) -> dict[str, Fit]:
-    """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each. Returns the fits by model.
+) -> Run:
+    """Train the warm start, if there is one, then the model; rank 0 writes a bundle of each.
 
     Args:
         resume: continue from the newest complete checkpoint of the run, if there is one.
@@ -76,8 +77,10 @@ def train(
         raise SettingsError(problems)
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
-    for _, bundle in training_stages(settings):
-        require_publishable(place_of(bundle), BUNDLE_CONTENT)  # before the hours of training
+    parent_bundle = ParentBundle(parent, dataset) if parent else None
+    settings = decided(settings, dataset, ranks, parent_bundle)
+    for planned_stage in training_stages(settings):
+        require_publishable(place_of(planned_stage.bundle), BUNDLE_CONTENT)  # before the hours of training
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
@@ -91,25 +94,26 @@ def train(
     device = device_of(ranks)
     tracker = MlflowTracker(settings.run.mlflow) if settings.run.mlflow and ranks.rank == 0 else None
     logger = TrainingLogger(settings.run, ranks.rank, tracker)
-    shape, fits = Shape.of(dataset.feature_map), dict[str, Fit]()
-    parent_bundle = ParentBundle(parent, dataset) if parent else None
+    shape, run = Shape.of(dataset.feature_map), Run([])
     start = None if parent_bundle else open_warm_start(settings, dataset)
     if ranks.rank == 0 and not resume:
         remove_checkpoints(settings.run)
-    for unscaled, bundle in training_stages(settings)[-1 if parent_bundle else 0 :]:
-        stage = scaled_to(unscaled, ranks.size, ranks.elastic)
+    for part in training_stages(settings)[-1 if parent_bundle else 0 :]:
+        stage = scaled_to(part.settings, ranks.size, ranks.elastic)
         model = _built(stage, shape, start, parent_bundle)
         runs_on = "; ".join(filter(None, (_kernel(model, shape, device), ranks.description)))
-        logger.training_started(stage.model.name, runs_on, _flat(stage))
+        logger.training_started(part.name, runs_on, _flat(stage))
         checkpoints = Checkpoints(
-            settings.run.checkpoints / stage.model.name,
-            _provenance(unscaled, dataset, parent_bundle),
-            shared_checkpoints(settings.run.shared_checkpoints, stage.model.name),
+            settings.run.checkpoints / part.name,
+            _provenance(part.settings, dataset, parent_bundle),
+            shared_checkpoints(settings.run.shared_checkpoints, part.name),
             ranks.require_run,
         )
         fallback = _fallback(stage, shape, start, parent_bundle)
         kept = start.optimizer if start and stage.warm_start else {}
-        context = TrainingContext(stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback, kept)
+        context = TrainingContext(
+            part.name, stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback, kept
+        )
         fitted = sample(model, context) if isinstance(model, FM) and is_sampled(stage) else fit(model, context, resume)
         if ranks.rank == 0:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
@@ -119,7 +123,7 @@ def train(
             card = model_card(stage, dataset.manifest, fitted.best, ranks.size)
             frozen = frozen_rows(feeds[1])
             write_bundle(
-                bundle,
+                part.bundle,
                 fitted.calibrated_model,
                 stage,
                 dataset.path,
@@ -129,13 +133,13 @@ def train(
                 fitted.optimizer,
                 ranks.require_run,
             )
-        fits[stage.model.name] = fitted
+        run.fits.append((part, fitted))
         is_kept = settings.warm_start and settings.warm_start.keep_optimizer_state
         start = WarmStart(model, fitted.optimizer if is_kept else {})
     logger.training_ended()
     if ranks.rank == 0:
         share(settings.run, settings.run.history.name)
-    return fits
+    return run
 
 
 def _built(stage: Settings, shape: Shape, start: WarmStart | None, parent: ParentBundle | None) -> AnyModel:
@@ -183,20 +187,6 @@ def _provenance(stage: Settings, dataset: Dataset, parent: ParentBundle | None) 
     )
 
 
-def training_stages(settings: Settings) -> list[tuple[Settings, Path]]:
-    """The settings of each model to train, in order, and the path of its bundle."""
-    main = (settings, settings.run.bundle)
-    warm = settings.warm_start
-    if warm is None or warm.bundle is not None:
-        return [main]
-    model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
-    own = ("overshoot_penalty", "optimizer", "learning_rate", "embedding_l2", "fit", "sweeps")
-    overrides = {name: getattr(warm, name) for name in own}
-    changed = {name: value for name, value in overrides.items() if value is not None}
-    stage = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
-    return [(settings.model_copy(update={"model": model, "train": stage}), settings.run.warm_start_bundle), main]
-
-
 def open_dataset(settings: Settings) -> Dataset:
     """Open the dataset of the settings.
 
@@ -217,21 +207,6 @@ def _require_same_dataset(ranks: Communicator, dataset: Dataset) -> None:
     (different,) = ranks.sum([float(opened != of_rank_0)])
     if different:
         raise RepublishedError(f"{dataset.path}: another dataset was published while the ranks opened it; train again")
-
-
-def scaled_to(settings: Settings, ranks: int, elastic: bool = False) -> Settings:
-    """The settings for a number of ranks: scaled if `train.scale_learning_rate` is set.
-
-    In elastic training, where the number of ranks changes, the batch size is rounded up to a multiple of it.
-    """
-    train = settings.train
-    rows, rate = train.batch_size, train.learning_rate
-    if train.scale_learning_rate:
-        rows, rate = rows * ranks, rate * ranks
-    if elastic:
-        rows = -(-rows // ranks) * ranks
-    scaled = {"batch_size": rows, "learning_rate": rate, "scale_learning_rate": False}
-    return settings.model_copy(update={"train": train.model_copy(update=scaled)})
 
 
 def shard_plan(settings: Settings, dataset: Dataset, split: str, rank: int, size: int) -> ShardPlan:

@@ -8,9 +8,10 @@ from afm_core.models import Shape, build_model
 from afm_core.settings import Settings
 from pipelines.console import facts
 from pipelines.feeding.memory import bytes_needed, fits_in_memory
-from pipelines.training.fitted import Fit
+from pipelines.training.fitted import Fit, Run
 from pipelines.training.sampling import is_sampled
-from pipelines.training.train import open_dataset, scaled_to, shard_plan, training_stages
+from pipelines.training.stages import planned, scaled_to, training_stages
+from pipelines.training.train import open_dataset, shard_plan
 
 _FLOAT_BYTES = 4
 _ROUNDING = 1e-5
@@ -28,23 +29,20 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def fit_table(settings: Settings, fits: dict[str, Fit], ranks: int) -> Table:
+def fit_table(settings: Settings, run: Run, ranks: int) -> Table:
     """Best epoch and bundle of each model that was trained."""
     rows: list[tuple[str, str]] = []
     before: Fit | None = None
-    for stage, bundle in training_stages(settings):
-        fitted = fits.get(stage.model.name)
-        if fitted is None:  # --from has no warm start
-            continue
+    for stage, fitted in run.fits:
         best = (
             f"valid {fitted.best.metric} {fitted.best.valid:.4f} at epoch {fitted.best.epoch} of {len(fitted.epochs)}"
         )
         steps = f"{fitted.epochs[0].steps:,} steps per epoch on {ranks} rank(s)"
-        if is_sampled(stage):
+        if is_sampled(stage.settings):
             best = f"valid {fitted.best.metric} {fitted.best.valid:.4f}"
-            steps = f"mean of {stage.train.sweeps:,} sweeps of Gibbs sampling"
-        rows.append((stage.model.name, f"{best}, {steps}"))
-        rows.extend(("", line) for line in [*_advice(fitted, before), str(bundle)])
+            steps = f"mean of {stage.settings.train.sweeps:,} sweeps of Gibbs sampling"
+        rows.append((stage.name, f"{best}, {steps}"))
+        rows.extend(("", line) for line in [*_advice(fitted, before), str(stage.bundle)])
         before = fitted
     return facts(f"trained {settings.name}", rows)
 
@@ -65,7 +63,8 @@ def _advice(fitted: Fit, before: Fit | None) -> list[str]:
 
 def plan_table(settings: Settings, ranks: int) -> Table:
     """What a training would do, from the settings and the manifest alone."""
-    settings, dataset = scaled_to(settings, ranks), open_dataset(settings)
+    dataset = open_dataset(settings)
+    settings = planned(scaled_to(settings, ranks), dataset)
     plan = shard_plan(settings, dataset, "train", 0, ranks)
     shape = Shape.of(dataset.feature_map)
     tables, dense = _parameters(settings, shape)
@@ -75,7 +74,7 @@ def plan_table(settings: Settings, ranks: int) -> Table:
     return facts(
         f"would train {settings.name}",
         [
-            ("models", ", then ".join(stage.model.name for stage, _ in training_stages(settings))),
+            ("models", ", then ".join(stage.name for stage in training_stages(settings))),
             ("dataset", str(settings.dataset.path)),
             ("training split", f"{plan.rows:,} rows in {plan.n_files:,} files"),
             ("ranks", f"{ranks}, {plan.rank_rows(0):,} rows and {plan.steps:,} steps per epoch each"),
@@ -83,6 +82,6 @@ def plan_table(settings: Settings, ranks: int) -> Table:
             ("rows", f"{_mib(bytes_needed(dataset))} per rank, validation rows included; {reading}"),
             ("parameters", f"{_mib(tables + dense)}, and the same again for each state of the optimiser"),
             ("sent per step", f"at most {_mib(sent)} from each rank" if ranks > 1 else "nothing"),
-            *[(f"{stage.model.name} bundle", str(bundle)) for stage, bundle in training_stages(settings)],
+            *[(f"{stage.name} bundle", str(stage.bundle)) for stage in training_stages(settings)],
         ],
     )

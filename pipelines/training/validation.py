@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from afm_core.errors import DatasetError
-from afm_core.learning.calibration import fit_platt
+from afm_core.learning.calibration import FitLine, fit_platt
 from afm_core.learning.metrics.auc import auc
 from afm_core.learning.metrics.scored import Scored
 from afm_core.learning.tasks import Task
@@ -29,9 +29,13 @@ class Validation(NamedTuple):
 
 
 def validate(model: AnyModel, context: TrainingContext) -> Validation:
-    """Validate a model.
+    """Validate a model, a classifier as it would be published: calibrated on these rows.
 
-    Cost: an evaluation of the split; with AUC, also two numbers per row on every rank, and a sort of them.
+    Training makes classifiers overconfident while they still get better at telling positives from negatives; the loss
+    of their uncalibrated outputs would stop it too early.
+
+    Cost: an evaluation of the split; for a classifier some ten passes over its outputs, two numbers per row of a rank;
+    with AUC, those of all ranks on every rank, and a sort of them.
 
     Raises:
         DatasetError: AUC is monitored, and all validation rows have the same label.
@@ -42,14 +46,23 @@ def validate(model: AnyModel, context: TrainingContext) -> Validation:
     with torch.inference_mode():
         for batch in on_device(context.valid.epoch(0), context.device):
             output = model(batch.encoded)
-            unread.append(task.loss(task.validated(output), batch.label, None))
-            if with_auc:
+            if not task.calibrated:
+                unread.append(task.loss(task.validated(output), batch.label, None))
+            if task.calibrated or with_auc:
                 scored.append(torch.stack([output, batch.label], dim=1))
+    if task.calibrated:
+        unread = [_calibrated_loss(torch.cat(scored).cpu(), context)]
     losses = read(unread)
     total, count = sum(loss for loss, _ in losses), sum(terms for _, terms in losses)
     # Outside of inference mode, in which Horovod's own thread could not write the rows of the others.
     area = _auc(context.ranks.gather(torch.cat(scored)), context) if with_auc else None
     return Validation(mean_loss(task, total, count, context.ranks), area)
+
+
+def _calibrated_loss(scored: Tensor, context: TrainingContext) -> tuple[Tensor, int | Tensor]:
+    output, label = scored.unbind(1)
+    slope, intercept = fit_platt(output.numpy(), label.numpy(), context.ranks.sum)
+    return context.task.loss(slope * output + intercept, label, None)
 
 
 def _auc(scored: Tensor, context: TrainingContext) -> float:
@@ -70,7 +83,7 @@ def validate_start(context: TrainingContext) -> Validation | None:
     model = context.start.build().to(context.device)
     context.ranks.broadcast(model)
     valid = validate(model, context)
-    context.logger.start_validated(context.settings.model.name, context.start.name, context.task.monitor, valid.loss)
+    context.logger.start_validated(context.name, context.start.name, context.task.monitor, valid.loss)
     return valid if math.isfinite(valid.loss) else None
 
 
@@ -85,12 +98,12 @@ def attention(model: AnyModel, context: TrainingContext) -> Tensor:
 
 
 @torch.inference_mode()
-def calibration(model: AnyModel, context: TrainingContext) -> tuple[float, float]:
+def calibration(model: AnyModel, context: TrainingContext, fit_line: FitLine = fit_platt) -> tuple[float, float]:
     """Slope and intercept that fit the outputs of all ranks' validation rows to their labels, on the CPU."""
     model.eval()
     parts = [(model(batch.encoded).numpy(), batch.label.numpy()) for batch in context.valid.epoch(0)]
     output, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return fit_platt(output, label, context.ranks.sum)
+    return fit_line(output, label, context.ranks.sum)
 
 
 def mean_loss(task: Task, total: float, count: int, ranks: Communicator) -> float:

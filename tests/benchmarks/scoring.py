@@ -48,7 +48,7 @@ def settings_for(folder: Path, rows: int, size: int) -> Path:
         "negatives": {"per_positive": 2, "replace": "item", "never_seen_by": "user"},
         "dataset": {"path": str(folder / "dataset")},
         "model": {"name": "afm", "embedding_dim": size, "attention_dim": size},
-        "train": {"epochs": 1, "batch_size": 512},
+        "train": {"epochs": 1, "batch_size": 512, "warm_start": None},
         "run": {"path": str(folder / "run")},
         "score": {"logs": str(folder / f"nights-{rows}"), "path": str(folder / "scores"), "drift": {"warn": None}},
     }

@@ -63,7 +63,7 @@ def settings_for(folder: Path) -> Path:
         "negatives": {"per_positive": 2, "replace": "item", "never_seen_by": "user"},
         "dataset": {"path": str(folder / "dataset"), "rows_per_file": 65_536},
         "model": {"name": "afm", "embedding_dim": 64, "attention_dim": 64, "precision": "bfloat16"},
-        "train": {"epochs": 2, "batch_size": 512},
+        "train": {"epochs": 2, "batch_size": 512, "warm_start": None},
         "run": {"path": str(folder / "run")},
         "score": {"logs": str(folder / "logs"), "path": str(folder / "scores")},
     }

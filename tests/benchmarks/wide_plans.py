@@ -87,7 +87,7 @@ def write_logs(case: Case, folder: Path) -> Path:
         "negatives": {"per_positive": 1, "replace": "f1", "never_seen_by": "f0"},
         "dataset": {"path": str(folder / "dataset")},
         "model": {"name": "fm", "embedding_dim": 8},
-        "train": {"batch_size": 4096, "epochs": 1},
+        "train": {"batch_size": 4096, "epochs": 1, "warm_start": None},
         "run": {"path": str(folder / "run")},
         "score": {"logs": str(folder / "logs"), "path": str(folder / "scores")},
     }

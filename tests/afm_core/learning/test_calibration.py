@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from afm_core.learning.calibration import fit_platt
+from afm_core.learning.calibration import fit_clipped, fit_platt
 
 
 def rows(n: int, slope: float, intercept: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -40,3 +40,23 @@ def test_separable_rows_and_rows_of_one_class_have_an_answer() -> None:
     assert fit_platt(np.ones(3, np.float32), np.ones(3, np.float32), alone) == (1.0, 0.0)
     constant = fit_platt(np.zeros(4, np.float32), np.array([1, -1, -1, -1], np.float32), alone)
     assert constant[1] == pytest.approx(np.log((1 / 3 * 2 + 3 * 0.2) / (1 / 3 + 3 * 0.8)), abs=1e-3)
+
+
+def clipped_error(slope: float, intercept: float, output: np.ndarray, label: np.ndarray) -> float:
+    return float((np.maximum(0.0, 1.0 - label * (slope * output + intercept)) ** 2).mean())
+
+
+def test_the_line_of_least_clipped_error_cannot_be_improved() -> None:
+    output, label = rows(5000, 0.8, -0.5)
+    slope, intercept = fit_clipped(output, label, alone)
+    best = clipped_error(slope, intercept, output, label)
+    for step in (0.01, 0.1):
+        for a, b in ((step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)):
+            assert clipped_error(slope + a, intercept + b, output, label) > best
+    assert best < 0.95 * clipped_error(1.0, 0.0, output, label)
+
+
+def test_separable_rows_end_without_clipped_error() -> None:
+    output, label = np.array([-2, -1, 1, 2], np.float32), np.array([-1, -1, 1, 1], np.float32)
+    assert clipped_error(*fit_clipped(output, label, alone), output, label) == pytest.approx(0.0, abs=1e-12)
+    assert fit_clipped(np.zeros(4, np.float32), label, alone) == pytest.approx((1.0, 0.0), abs=1e-6)

@@ -1,0 +1,124 @@
+"""What a training does by default: it starts from a sampled FM, where one can be sampled."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afm_core.bundle import Bundle, read_bundle
+from afm_core.settings import load_settings
+from afm_core.settings.train import TrainSettings, WarmStartSettings
+from pipelines.evaluation.predictions import score_split
+from pipelines.training import stages
+from tests.support.jobs import RunJob
+from tests.support.processes import finish
+from tests.support.ranks import needs_horovod, start_ranks
+from tests.support.small import Small
+
+DEFAULTS = {"task": "classification", "batch_size": 64, "epochs": 2, "warm_start": "auto"}
+SIZES = {"embedding_dim": 8, "attention_dim": 4, "pooled_dropout": 0, "attention_l2": 0}
+
+
+def bundles(config: Path) -> tuple[Bundle, Bundle]:
+    run = load_settings(config).run
+    return read_bundle(run.warm_start_bundle), read_bundle(run.bundle)
+
+
+def test_it_is_the_default() -> None:
+    assert TrainSettings().warm_start == WarmStartSettings(fit="auto", start="sum")
+    assert TrainSettings(warm_start="auto") == TrainSettings()
+
+
+@pytest.mark.parametrize("name", ["afm", "fm"])
+def test_a_model_goes_on_from_a_sampled_fm_and_is_never_worse(
+    run_job: RunJob, small: Small, tmp_path: Path, name: str
+) -> None:
+    config = small.training_config(tmp_path, DEFAULTS, model={"name": name, **SIZES})
+    outcome = run_job("train", config)
+    assert outcome.code == 0, outcome.err
+    first = "fm" if name == "afm" else "fm_start"
+    assert f"{first} valid log loss" in " ".join(outcome.out.split())
+    assert "mean of 200 sweeps of Gibbs sampling" in " ".join(outcome.out.split())
+    start, model = bundles(config)
+    assert start.settings.train.fit == "gibbs"
+    assert model.metrics["valid"] <= start.metrics["valid"] * (1 + 1e-5)
+    assert model.settings.model.attention_sum == "pairs", "what was decided is written down"
+    assert run_job("evaluate", config).code == 0
+    metrics = json.loads((load_settings(config).run.work / "evaluation.json").read_text())["metrics"]
+    assert list(metrics) == [first, name]
+
+
+@needs_horovod
+def test_two_ranks_decide_alike(small: Small, tmp_path: Path) -> None:
+    config = small.training_config(tmp_path, DEFAULTS, model={"name": "fm", **SIZES})
+    assert "fm_start" in finish(start_ranks(config))
+
+
+@pytest.mark.parametrize(
+    ("train", "sections", "largest"),
+    [
+        ({"task": "ranking"}, {}, None),
+        ({}, {}, 100),
+        ({}, {"model": {"name": "linear"}}, None),
+        ({"warm_start": None}, {}, None),
+    ],
+    ids=["ranking", "too many rows", "linear", "null"],
+)
+def test_a_model_whose_fm_cannot_be_sampled_starts_at_random(
+    run_job: RunJob,
+    small: Small,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    train: dict,
+    sections: dict,
+    largest: int | None,
+) -> None:
+    if largest:
+        monkeypatch.setattr(stages, "_LARGEST_SAMPLE", largest)
+    if train.get("task") == "ranking":
+        sections = {"split": {"train": 0.7, "valid": 0.2, "test": 0.1, "by": "positive"}}
+        sections["dataset"] = {"path": str(tmp_path / "dataset")}
+        assert run_job("prepare", small.training_config(tmp_path, {**DEFAULTS, **train}, **sections)).code == 0
+    model = {"name": "afm", **SIZES, **sections.pop("model", {})}
+    config = small.training_config(tmp_path, {**DEFAULTS, **train}, model=model, **sections)
+    outcome = run_job("train", config)
+    assert outcome.code == 0, outcome.err
+    assert not load_settings(config).run.warm_start_bundle.exists()
+    bundle = read_bundle(load_settings(config).run.bundle)
+    assert bundle.settings.warm_start is None
+    assert bundle.settings.model.attention_sum in ("one", None)
+
+
+def test_weights_of_events_are_trained_with_and_not_sampled(small: Small) -> None:
+    config = small.training_config(small.folder / "weighted", DEFAULTS, label={"weight": "day"})
+    decided = stages.planned(load_settings(config), small.dataset)
+    assert decided.warm_start is None
+
+
+def test_an_afm_that_goes_on_from_a_bundle_keeps_its_scale_of_attention(
+    run_job: RunJob, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = {"name": "afm", **SIZES}
+    config = small.training_config(tmp_path / "first", DEFAULTS, model=model)
+    assert run_job("train", config).code == 0
+    _, before = bundles(config)
+    monkeypatch.setattr(stages, "_LARGEST_SAMPLE", 100)
+    further = small.training_config(tmp_path / "further", {**DEFAULTS, "learning_rate": 20}, model=model)
+    outcome = run_job("train", further, "--from", str(before.path))
+    assert outcome.code == 0, outcome.err
+    after = read_bundle(load_settings(further).run.bundle)
+    assert after.settings.model.attention_sum == "pairs"
+    assert after.metrics["valid"] == pytest.approx(before.metrics["valid"], rel=1e-5)
+
+
+def test_the_validation_loss_is_that_of_the_published_scores(run_job: RunJob, small: Small, tmp_path: Path) -> None:
+    train = {**DEFAULTS, "warm_start": None, "optimizer": "adam", "learning_rate": 0.1, "epochs": 4, "patience": 4}
+    config = small.training_config(tmp_path, train, model={"name": "fm", **SIZES})
+    assert run_job("train", config).code == 0
+    bundle = read_bundle(load_settings(config).run.bundle)
+    split = score_split(bundle.scorer, small.dataset, "valid", None)
+    chance, positive = split.score.astype(np.float64), split.label > 0
+    loss = -np.log(np.where(positive, chance, 1 - chance)).mean()
+    assert bundle.metrics["valid"] == pytest.approx(loss, rel=1e-4)
+    assert bundle.calibrated_model.slope < 0.9, "such a model is overconfident"
