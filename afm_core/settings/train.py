@@ -141,7 +141,7 @@ class TrainSettings(Section):
         for section, fit in (("train", self.fit), ("warm_start", warm.fit if warm else None)):
             if fit == "gibbs" and self.task == "ranking":
                 raise ValueError(f"{section}.fit: gibbs is for task: regression or classification, found ranking")
-        if warm and warm.keep_optimizer_state and warm.fit != "gradient":
+        if warm and warm.keep_optimizer_state and warm.fit == "gibbs":
             raise ValueError("warm_start.keep_optimizer_state needs fit: gradient; sampling has no optimiser")
         if self.micro_batches > 1 and self.task == "ranking":
             raise ValueError("micro_batches would separate positives from their negatives; leave it out for ranking")

@@ -63,11 +63,10 @@ def evaluated_bundles(settings: Settings) -> dict[str, Bundle]:
     """
     main, path = read_bundle(settings.run.bundle), settings.run.warm_start_bundle
     name, warm = main.settings.model.name, main.settings.warm_start
-    if warm is None or warm.bundle or not place_of(path).current:
+    if warm is None or warm.bundle or warm.model == name or not place_of(path).current:
         return {name: main}
     first = read_bundle(path)
-    first_name = first.settings.model.name
-    return {f"{first_name}_start" if first_name == name else first_name: first, name: main}
+    return {first.settings.model.name: first, name: main}
 
 
 def require_same_map(bundle: Bundle, dataset: Dataset) -> None:

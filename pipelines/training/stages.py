@@ -18,15 +18,19 @@ class Stage:
     """One training of a run."""
 
     name: str
-    """Of its log lines and checkpoints: the model's, or `fm_start` for the FM that an FM starts from."""
+    """Of its log lines and checkpoints: the model's, or `fm_start` for the sampled FM that an FM goes on from."""
     settings: Settings
-    bundle: Path
+    bundle: Path | None
+    """Where it is published; None if it is not."""
 
 
 def training_stages(settings: Settings) -> list[Stage]:
-    """The models to train, in order."""
-    main = Stage(settings.model.name, settings, settings.run.bundle)
-    warm = settings.warm_start
+    """The models to train, in order: each starts from the one before it."""
+    return _stages(settings, settings.run.bundle)
+
+
+def _stages(settings: Settings, bundle: Path) -> list[Stage]:
+    main, warm = Stage(settings.model.name, settings, bundle), settings.warm_start
     if warm is None or warm.bundle is not None:
         return [main]
     model = settings.model.model_copy(update={"name": warm.model, "pooled_dropout": warm.pooled_dropout})
@@ -34,9 +38,16 @@ def training_stages(settings: Settings) -> list[Stage]:
     overrides = {name: getattr(warm, name) for name in own}
     changed = {name: value for name, value in overrides.items() if value is not None}
     train = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
-    first = settings.model_copy(update={"model": model, "train": train})
-    name = f"{warm.model}_start" if warm.model == main.name else warm.model
-    return [Stage(name, first, settings.run.warm_start_bundle), main]
+    if main.name == warm.model:
+        return [Stage(f"{warm.model}_start", settings.model_copy(update={"model": model, "train": train}), None), main]
+    if warm.fit == "auto":  # the FM of model.name: fm with these settings
+        model = settings.model.model_copy(update={"name": warm.model})
+        sampled = warm.model_copy(update={"fit": "gibbs", "keep_optimizer_state": False})
+        train = settings.train.model_copy(update={"warm_start": sampled})
+    return [
+        *_stages(settings.model_copy(update={"model": model, "train": train}), settings.run.warm_start_bundle),
+        main,
+    ]
 
 
 def decided(settings: Settings, dataset: Dataset, ranks: Communicator, parent: ParentBundle | None = None) -> Settings:
@@ -57,9 +68,7 @@ def planned(
     is_sampled = can_sample and numbers <= _LARGEST_SAMPLE and not parent and settings.warm_start
     total = "pairs" if is_sampled else parent.settings.model.attention_sum if parent else None
     model = settings.model.model_copy(update={"attention_sum": settings.model.attention_sum or total or "one"})
-    train = settings.train.model_copy(
-        update={"warm_start": warm.model_copy(update={"fit": "gibbs"}) if is_sampled else None}
-    )
+    train = settings.train.model_copy(update={"warm_start": warm if is_sampled else None})
     return settings.model_copy(update={"model": model, "train": train})
 
 

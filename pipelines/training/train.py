@@ -80,7 +80,8 @@ def train(
     parent_bundle = ParentBundle(parent, dataset) if parent else None
     settings = decided(settings, dataset, ranks, parent_bundle)
     for planned_stage in training_stages(settings):
-        require_publishable(place_of(planned_stage.bundle), BUNDLE_CONTENT)  # before the hours of training
+        if planned_stage.bundle:  # before the hours of training
+            require_publishable(place_of(planned_stage.bundle), BUNDLE_CONTENT)
     keep_freed_memory()
     torch.set_num_threads(n_threads(ranks.local_size))
     scaled = scaled_to(settings, ranks.size, ranks.elastic)
@@ -115,7 +116,7 @@ def train(
             part.name, stage, *feeds, ranks, logger, checkpoints, device, parent_bundle, fallback, kept
         )
         fitted = sample(model, context) if isinstance(model, FM) and is_sampled(stage) else fit(model, context, resume)
-        if ranks.rank == 0:
+        if ranks.rank == 0 and part.bundle:
             epochs = [asdict(epoch) for epoch in fitted.epochs]
             baseline = fit_drift_baseline(Scorer(fitted.calibrated_model, dataset.feature_map), dataset)
             metrics = {"valid": fitted.best.valid, "epochs": epochs, **baseline.model_dump()}

@@ -42,7 +42,7 @@ def fit_table(settings: Settings, run: Run, ranks: int) -> Table:
             best = f"valid {fitted.best.metric} {fitted.best.valid:.4f}"
             steps = f"mean of {stage.settings.train.sweeps:,} sweeps of Gibbs sampling"
         rows.append((stage.name, f"{best}, {steps}"))
-        rows.extend(("", line) for line in [*_advice(fitted, before), str(stage.bundle)])
+        rows.extend(("", line) for line in [*_advice(fitted, before), str(stage.bundle or "not published")])
         before = fitted
     return facts(f"trained {settings.name}", rows)
 
@@ -82,6 +82,6 @@ def plan_table(settings: Settings, ranks: int) -> Table:
             ("rows", f"{_mib(bytes_needed(dataset))} per rank, validation rows included; {reading}"),
             ("parameters", f"{_mib(tables + dense)}, and the same again for each state of the optimiser"),
             ("sent per step", f"at most {_mib(sent)} from each rank" if ranks > 1 else "nothing"),
-            *[(f"{stage.name} bundle", str(stage.bundle)) for stage in training_stages(settings)],
+            *[(f"{stage.name} bundle", str(stage.bundle)) for stage in training_stages(settings) if stage.bundle],
         ],
     )

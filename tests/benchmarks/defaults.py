@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from afm_core.settings.yaml_text import load_yaml
 from tests.benchmarks.kinds_of_logs import SIMULATED, write_logs
 from tests.benchmarks.report import Table, write_report
 from tests.support.files import ROOT
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        trees = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in arguments.config]
+        trees = [load_yaml(path.read_text(encoding="utf-8")) for path in arguments.config]
         trees += [simulated(folder, kind) for kind in arguments.simulated]
         lines = [line for tree in trees for line in measured(folder, tree, arguments.task, arguments.seeds)]
     metric = METRICS[arguments.task]
