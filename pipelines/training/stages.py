@@ -39,7 +39,8 @@ def _stages(settings: Settings, bundle: Path) -> list[Stage]:
     changed = {name: value for name, value in overrides.items() if value is not None}
     train = settings.train.model_copy(update={"epochs": warm.epochs, "warm_start": None, **changed})
     if main.name == warm.model:
-        return [Stage(f"{warm.model}_start", settings.model_copy(update={"model": model, "train": train}), None), main]
+        first = settings.model_copy(update={"model": model, "train": train.model_copy(update={"fit": "gibbs"})})
+        return [Stage(f"{warm.model}_start", first, None), main]
     if warm.fit == "auto":  # the FM of model.name: fm with these settings
         model = settings.model.model_copy(update={"name": warm.model})
         sampled = warm.model_copy(update={"fit": "gibbs", "keep_optimizer_state": False})
