@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from afm_core.settings import Settings
-from jobs._command import parser, run
+from jobs._command import parser, run, whole_number_from
 from pipelines.console import screen
 from pipelines.experiments.search import search
 from pipelines.experiments.search_report import plan_table, search_table
@@ -16,7 +16,9 @@ SECTIONS = ("seed", "dataset", "model", "train", "run", "compare", "search")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the job."""
-    run(parser(__doc__, "python jobs/search.py --config conf/frappe.yaml", SECTIONS), job, argv)
+    command = parser(__doc__, "python jobs/search.py --config conf/frappe.yaml --minutes 30", SECTIONS)
+    command.add_argument("--minutes", type=whole_number_from(1), help="begin no further trial after this time")
+    run(command, job, argv)
 
 
 def job(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -26,9 +28,9 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
         return
 
     def work(ranks: Communicator, _: bool) -> None:
-        trials = search(settings, ranks)
+        trials = search(settings, ranks, arguments.minutes)
         if ranks.rank == 0:
-            screen.print(search_table(trials))
+            screen.print(search_table(settings, trials))
 
     run_on_ranks(settings, work)
 

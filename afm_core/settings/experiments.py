@@ -56,13 +56,27 @@ class SearchDimension(Section):
         return self
 
 
+DEFAULT_SPACE = {
+    "train.learning_rate": SearchDimension(low=0.001, high=0.2, log=True),
+    "train.embedding_l2": SearchDimension(low=1e-6, high=1e-2, log=True),
+    "model.pooled_dropout": SearchDimension(
+        low=0.0, high=0.6, models=("fm", "afm", "deep_afm", "nfm", "hofm", "deepfm")
+    ),
+    "model.attention_l2": SearchDimension(low=1e-4, high=1.0, log=True, models=("afm", "deep_afm")),
+    "model.deep_dropout": SearchDimension(
+        low=0.0, high=0.6, models=("deep_afm", "wide_deep", "deep_cross", "nfm", "deepfm", "dcn_v2")
+    ),
+}
+
+
 class SearchSettings(Section):
     """A search for better settings of each entry of `compare`, judged by the validation split alone."""
 
     trials: Positive = 8
-    """Number of trials for each model."""
+    """Number of trials for each model. The first one has the settings as they are."""
     space: dict[str, SearchDimension] = Field(default={})
-    """Search space: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`."""
+    """Search space: keys of `model` and `train`, such as `model.pooled_dropout: {low: 0.0, high: 0.8}`. Not set: the
+    learning rate, L2 and the dropout rates that the model has."""
     path: LocalPath = Path("conf/searches")
     """Folder of the search log, a file named after the data set with one line per trial. A search continues where its
     log ends."""

@@ -20,10 +20,9 @@ def compared_settings(settings: Settings) -> list[tuple[str, Settings]]:
 
 
 def searched_settings(settings: Settings) -> list[tuple[str, Settings]]:
-    """Name and settings of each entry of `compare` before a search has drawn any values."""
-    return [
-        (name, _vary(settings, f"search/{name}", variant, settings.seed)) for name, variant in settings.compare.items()
-    ]
+    """Name and settings of each entry of `compare` before a search has drawn any values; without any, of the model."""
+    entries = settings.compare or {settings.model.name: ModelVariant()}
+    return [(name, _vary(settings, f"search/{name}", variant, settings.seed)) for name, variant in entries.items()]
 
 
 def studied_settings(settings: Settings, study: Study) -> list[tuple[int | float, Settings]]:

@@ -1,10 +1,13 @@
 """Comparison, studies and search of settings, on the small dataset."""
 
 import json
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from afm_core.bundle import read_bundle
 from afm_core.errors import SettingsError
 from afm_core.models import REGISTRY
 from afm_core.settings import load_settings
@@ -99,6 +102,38 @@ def test_a_search_that_was_cut_short_goes_on_as_if_it_had_not_been(
     assert all(0.01 <= dict(drawn)["train.learning_rate"] <= 0.2 for _, _, drawn, _ in outcomes[0])
     assert {len(drawn) for name, _, drawn, _ in outcomes[0] if name == "fm"} == {2}
     assert not list((tmp_path / "run").rglob("evaluation.json")), "a search that reads the test split is a leak"
+
+
+def test_a_search_needs_no_settings_begins_with_those_of_the_file_and_writes_the_best(
+    small: Small, tmp_path: Path, run_job: RunJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = {"warm_start": None, "batch_size": 64, "epochs": 1}
+    search = {"trials": 3, "path": str(tmp_path / "searches")}
+    config = small.training_config(tmp_path, train, search=search)
+    assert run_job("search", config, "--minutes", "0").code == 2
+    with monkeypatch.context() as clock:
+        # It reads the time when it begins, before each trial, and at both ends of one.
+        clock.setattr("pipelines.experiments.search.time", SimpleNamespace(monotonic=count(0, 61).__next__))
+        outcome = run_job("search", config, "--minutes", "2")
+    assert outcome.code == 0, outcome.err
+    assert len(read_trials(tmp_path / "searches" / "small.jsonl")) == 1, "no trial begins after two minutes"
+    outcome = run_job("search", config)
+    assert outcome.code == 0, outcome.err
+    trials = read_trials(tmp_path / "searches" / "small.jsonl")
+    settings = load_settings(config)
+    assert [(trial.name, trial.number) for trial in trials] == [("afm", 1), ("afm", 2), ("afm", 3)]
+    assert trials[0].drawn == {
+        "train.learning_rate": settings.train.learning_rate,
+        "train.embedding_l2": settings.train.embedding_l2,
+        "model.pooled_dropout": settings.model.pooled_dropout,
+        "model.attention_l2": settings.model.attention_l2,
+    }
+    assert trials[1].drawn != trials[2].drawn
+    best = tmp_path / "run" / "search" / "afm.yaml"
+    assert str(best) in "".join(outcome.out.split())
+    assert run_job("train", best).code == 0
+    bundle = read_bundle(settings.run.bundle)
+    assert bundle.metrics["valid"] == pytest.approx(min(trial.valid for trial in trials), rel=1e-6)
 
 
 def test_a_wrong_key_of_an_entry_is_one_line(config: Path) -> None:
