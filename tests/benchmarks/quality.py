@@ -1,9 +1,10 @@
-"""Accuracy with nothing but defaults: linear, FM and AFM on logs of several kinds.
+"""Accuracy with nothing but defaults: linear, FM and AFM on logs of several kinds, and peers on the same encoded rows.
 
-`python -m tests.benchmarks.defaults` simulates three data sets: few rows in many fields, labels made by popularity,
+`python -m tests.benchmarks.quality` simulates three data sets: few rows in many fields, labels made by popularity,
 and users with two rows each. `--config FILE` adds a data set of one's own, prepared here if it has not been; of its
 settings only `model.embedding_dim` and `attention_dim` are kept for training. Everything is run by the jobs, in their
-default settings but for `train.task`, seed and size. Writes defaults_TASK.json and .md to --out.
+default settings but for `train.task`, seed and size. The peers' settings are chosen on the validation split
+(`quality_peers.py`, in the environment of `make bench`). Writes quality_TASK.json and .md to --out.
 """
 
 import argparse
@@ -16,15 +17,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 
 from afm_core.settings.yaml_text import load_yaml
+from pipelines.dataset import Dataset
 from tests.benchmarks.kinds_of_logs import SIMULATED, write_logs
 from tests.benchmarks.report import Table, write_report
 from tests.support.files import ROOT
 
 MODELS = ("linear", "fm", "afm")
 SIZE = 32
+PEERS = Path(".venv-peers/bin/python")
 METRICS = {"classification": "log loss", "regression": "RMSE"}
 
 
@@ -36,11 +40,12 @@ def main() -> None:
     parser.add_argument("--config", type=Path, nargs="+", default=[], help="settings of data sets of one's own")
     parser.add_argument("--simulated", nargs="*", choices=list(SIMULATED), default=list(SIMULATED))
     arguments = parser.parse_args()
+    peers = PEERS if PEERS.exists() else None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trees = [load_yaml(path.read_text(encoding="utf-8")) for path in arguments.config]
         trees += [simulated(folder, kind) for kind in arguments.simulated]
-        lines = [line for tree in trees for line in measured(folder, tree, arguments.task, arguments.seeds)]
+        lines = [line for tree in trees for line in measured(folder, tree, arguments.task, arguments.seeds, peers)]
     metric = METRICS[arguments.task]
     header = [
         "data set",
@@ -54,7 +59,7 @@ def main() -> None:
     ]
     seeds = ", ".join(map(str, arguments.seeds))
     title = f"task: {arguments.task}, everything else by default, seeds {seeds}: means"
-    write_report(arguments.out, f"defaults_{arguments.task}", "Accuracy by default", [Table(title, header, lines)])
+    write_report(arguments.out, f"quality_{arguments.task}", "Accuracy by default", [Table(title, header, lines)])
 
 
 def simulated(folder: Path, kind: str) -> dict[str, Any]:
@@ -71,8 +76,8 @@ def simulated(folder: Path, kind: str) -> dict[str, Any]:
     }
 
 
-def measured(folder: Path, tree: dict[str, Any], task: str, seeds: list[int]) -> list[list[str]]:
-    """A line for each model: means over the seeds, each of which trains anew on the same split."""
+def measured(folder: Path, tree: dict[str, Any], task: str, seeds: list[int], peers: Path | None) -> list[list[str]]:
+    """A line for each of our models, means over the seeds, which train anew on the same split; then the peers."""
     if not Path(tree["dataset"]["path"]).exists():
         job("prepare", settings(folder, tree, task, "afm", seeds[0]))
     rows = json.loads((Path(tree["dataset"]["path"]) / "manifest.json").read_text())["splits"]["train"]["rows"]
@@ -83,7 +88,30 @@ def measured(folder: Path, tree: dict[str, Any], task: str, seeds: list[int]) ->
         line = [tree["name"], str(tree["model"].get("embedding_dim", 64)), f"{rows:,}", model]
         lines.append([*line, f"{valid:.4f}", f"{test:.4f}", f"{auc:.4f}", f"{seconds:.0f}"])
         print(" | ".join(lines[-1]), flush=True)
+    if task == "classification" and peers:
+        lines += [peer_line(tree, rows, found) for found in peer_results(Path(tree["dataset"]["path"]), peers)]
     return lines
+
+
+def peer_results(dataset: Path, python: Path) -> list[dict[str, Any]]:
+    fields, columns = (
+        Dataset.open(dataset).feature_map.fields,
+        pq.read_schema(next((dataset / "train").glob("*"))).names,
+    )
+    spec = {
+        field.name: {"ids": list(field.id_columns), "x": f"{field.name}_x" if f"{field.name}_x" in columns else None}
+        for field in fields
+    }
+    command = [str(python), str(Path(__file__).with_name("quality_peers.py")), str(dataset), json.dumps(spec)]
+    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]  # LightGBM warns on stdout
+
+
+def peer_line(tree: dict[str, Any], rows: int, found: dict[str, Any]) -> list[str]:
+    figures = [f"{found[name]:.4f}" for name in ("valid", "test", "auc")]
+    line = [tree["name"], "", f"{rows:,}", found["model"], *figures, f"{found['seconds']:.0f}"]
+    print(" | ".join(line), flush=True)
+    return line
 
 
 def settings(folder: Path, tree: dict[str, Any], task: str, model: str, seed: int) -> Path:
