@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 SumOverRanks = Callable[[list[float]], list[float]]
 FitLine = Callable[[NDArray[np.float32], NDArray[np.float32], SumOverRanks], tuple[float, float]]
 """Outputs and labels of this rank's rows to a slope and an intercept, on every rank the same."""
+Line = NDArray[np.float64]
 _MAX_STEPS, _MIN_CHANGE, _DAMPING = 50, 1e-10, 1e-9
 
 
@@ -30,23 +31,16 @@ def fit_platt(
     if not n_positive or not n_negative:
         return 1.0, 0.0
     target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    parameters = np.array([1.0, 0.0])
-    loss = _loss(parameters, z, target, sum_over_ranks)
-    for _ in range(_MAX_STEPS):
-        p = _sigmoid(parameters[0] * z + parameters[1])
-        residual, curvature = p - target, p * (1 - p)
-        terms = (residual * z, residual, curvature * z**2, curvature * z, curvature)
-        sums = sum_over_ranks([float(term.sum()) for term in terms])
-        gradient, hessian = np.array(sums[:2]), np.array([[sums[2], sums[3]], [sums[3], sums[4]]])
-        step = np.linalg.solve(hessian + _DAMPING * np.trace(hessian) * np.eye(2) + 1e-12 * np.eye(2), gradient)
-        while (next_loss := _loss(parameters - step, z, target, sum_over_ranks)) > loss:
-            step /= 2
-            if np.abs(step).max() < _MIN_CHANGE:
-                return float(parameters[0]), float(parameters[1])
-        parameters, loss = parameters - step, next_loss
-        if np.abs(step).max() < _MIN_CHANGE:
-            break
-    return float(parameters[0]), float(parameters[1])
+
+    def loss_of(line: Line) -> float:
+        logit = line[0] * z + line[1]
+        return sum_over_ranks([float((np.logaddexp(0.0, logit) - target * logit).sum())])[0]
+
+    def derivatives(line: Line) -> tuple[Line, Line]:
+        p = 0.5 * (1.0 + np.tanh(0.5 * (line[0] * z + line[1])))
+        return p - target, p * (1 - p)
+
+    return _fit(z, loss_of, derivatives, sum_over_ranks)
 
 
 def fit_clipped(
@@ -64,38 +58,44 @@ def fit_clipped(
     """
     z, y = output.astype(np.float64), label.astype(np.float64)
 
-    def hinge(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(np.maximum(0.0, 1.0 - y * (parameters[0] * z + parameters[1])))
+    def short_of(line: Line) -> Line:
+        return np.asarray(np.maximum(0.0, 1.0 - y * (line[0] * z + line[1])))
 
-    def loss_of(parameters: NDArray[np.float64]) -> float:
-        return sum_over_ranks([float((hinge(parameters) ** 2).sum())])[0]
+    def loss_of(line: Line) -> float:
+        return sum_over_ranks([float((0.5 * short_of(line) ** 2).sum())])[0]
 
-    parameters = np.array([1.0, 0.0])
-    loss = loss_of(parameters)
+    def derivatives(line: Line) -> tuple[Line, Line]:
+        short = short_of(line)
+        return -y * short, (short > 0.0).astype(np.float64)
+
+    return _fit(z, loss_of, derivatives, sum_over_ranks)
+
+
+def _fit(
+    z: Line,
+    loss_of: Callable[[Line], float],
+    derivatives: Callable[[Line], tuple[Line, Line]],
+    sum_over_ranks: SumOverRanks,
+) -> tuple[float, float]:
+    """The slope and intercept of the least convex loss, by Newton's method; steps that go too far are halved.
+
+    Args:
+        z: (N,) outputs.
+        derivatives: maps a line to the first and second derivative of each row's loss by slope z + intercept.
+    """
+    line = np.array([1.0, 0.0])
+    loss = loss_of(line)
     for _ in range(_MAX_STEPS):
-        short = hinge(parameters)
-        counts, residual = short > 0.0, -y * short
-        terms = (residual * z, residual, counts * z**2, counts * z, counts)
+        first, second = derivatives(line)
+        terms = (first * z, first, second * z**2, second * z, second)
         sums = sum_over_ranks([float(term.sum()) for term in terms])
         gradient, hessian = np.array(sums[:2]), np.array([[sums[2], sums[3]], [sums[3], sums[4]]])
         step = np.linalg.solve(hessian + (_DAMPING * np.trace(hessian) + 1e-12) * np.eye(2), gradient)
-        while (next_loss := loss_of(parameters - step)) > loss and np.abs(step).max() >= _MIN_CHANGE:
+        while (next_loss := loss_of(line - step)) > loss and np.abs(step).max() >= _MIN_CHANGE:
             step /= 2
+        if next_loss > loss:
+            break
+        line, loss = line - step, next_loss
         if np.abs(step).max() < _MIN_CHANGE:
             break
-        parameters, loss = parameters - step, next_loss
-    return float(parameters[0]), float(parameters[1])
-
-
-def _loss(
-    parameters: NDArray[np.float64],
-    z: NDArray[np.float64],
-    target: NDArray[np.float64],
-    sum_over_ranks: SumOverRanks,
-) -> float:
-    logit = parameters[0] * z + parameters[1]
-    return sum_over_ranks([float((np.logaddexp(0.0, logit) - target * logit).sum())])[0]
-
-
-def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logit)), dtype=np.float64)
+    return float(line[0]), float(line[1])

@@ -185,10 +185,9 @@ def task_problems(
 
 def fit_problems(train: TrainSettings, model: ModelSettings, label: LabelSettings) -> Iterator[str]:
     """What Gibbs sampling cannot fit."""
-    warm_start = train.warm_start
     if train.fit == "gibbs" and model.name != "fm":
         yield f"train.fit: gibbs is for model.name: fm, found {model.name}; start it from one: train.warm_start.fit"
-    if label.weight and "gibbs" in (train.fit, warm_start.fit if warm_start else None):
+    if label.weight and "gibbs" in (train.fit, train.warm_start.fit if train.warm_start else None):
         yield "train.fit: gibbs takes no weights; leave out label.weight, or fit by gradient"
 
 

@@ -40,6 +40,8 @@ def search(settings: Settings, ranks: Communicator, minutes: float | None = None
     """
     began, dataset, log = time.monotonic(), Dataset.open(settings.dataset.path), log_path(settings)
     searches = [_Search.begun(settings, name, variation, dataset) for name, variation in searched_settings(settings)]
+    for one in searches if ranks.rank == 0 else ():
+        _write_best(settings, one)  # of a log that came from another machine, or whose run was removed since
     for number in range(1, settings.search.trials + 1):
         for one in searches:
             if len(one.trials) >= number:
@@ -52,8 +54,7 @@ def search(settings: Settings, ranks: Communicator, minutes: float | None = None
             one.trials.append(trial)
             if ranks.rank == 0:
                 append_trial(log, trial)
-                best = with_drawn(one.settings, best_trials(one.trials)[one.name].drawn)
-                write_settings(best.model_copy(update={"run": settings.run}), best_settings_path(settings, one.name))
+                _write_best(settings, one)
     return [trial for one in searches for trial in one.trials]
 
 
@@ -84,6 +85,12 @@ class _Search:
     def draw(self, seed: int) -> dict[str, Any]:
         """The values of the settings themselves, then points of the search space, given all trials before."""
         return _draw(self.space, self.trials, seed) if self.trials else _values(self.settings, self.space)
+
+
+def _write_best(settings: Settings, one: _Search) -> None:
+    if one.trials:
+        best = with_drawn(one.settings, best_trials(one.trials)[one.name].drawn)
+        write_settings(best.model_copy(update={"run": settings.run}), best_settings_path(settings, one.name))
 
 
 def best_trials(trials: list[Trial]) -> dict[str, Trial]:

@@ -131,6 +131,10 @@ def test_a_search_needs_no_settings_begins_with_those_of_the_file_and_writes_the
     assert trials[1].drawn != trials[2].drawn
     best = tmp_path / "run" / "search" / "afm.yaml"
     assert str(best) in "".join(outcome.out.split())
+    best.unlink()
+    assert run_job("search", config).code == 0, (
+        "all trials are in the log, and the best one's settings are written again"
+    )
     assert run_job("train", best).code == 0
     bundle = read_bundle(settings.run.bundle)
     assert bundle.metrics["valid"] == pytest.approx(min(trial.valid for trial in trials), rel=1e-6)
