@@ -78,7 +78,12 @@ def train(
     dataset = checked_dataset(settings, dataset or Dataset.open(settings.dataset.path))
     _require_same_dataset(ranks, dataset)
     parent_bundle = ParentBundle(parent, dataset) if parent else None
-    settings = decided(settings, dataset, ranks, parent_bundle)
+    wanted, settings = settings, decided(settings, dataset, ranks, parent_bundle)
+    start_left_out = (
+        "from random weights, as no FM can be sampled"
+        if wanted.warm_start and not (settings.warm_start or parent_bundle)
+        else ""
+    )
     for planned_stage in training_stages(settings):
         if planned_stage.bundle:  # before the hours of training
             require_publishable(place_of(planned_stage.bundle), BUNDLE_CONTENT)
@@ -102,7 +107,7 @@ def train(
     for part in training_stages(settings)[-1 if parent_bundle else 0 :]:
         stage = scaled_to(part.settings, ranks.size, ranks.elastic)
         model = _built(stage, shape, start, parent_bundle)
-        runs_on = "; ".join(filter(None, (_kernel(model, shape, device), ranks.description)))
+        runs_on = "; ".join(filter(None, (_kernel(model, shape, device), start_left_out, ranks.description)))
         logger.training_started(part.name, runs_on, _flat(stage))
         checkpoints = Checkpoints(
             settings.run.checkpoints / part.name,

@@ -90,6 +90,8 @@ def test_a_model_whose_fm_cannot_be_sampled_starts_at_random(
     outcome = run_job("train", config)
     assert outcome.code == 0, outcome.err
     assert not load_settings(config).run.warm_start_bundle.exists()
+    is_told = "from random weights, as no FM can be sampled" in " ".join((outcome.out + outcome.err).split())
+    assert is_told == (load_settings(config).warm_start is not None)
     bundle = read_bundle(load_settings(config).run.bundle)
     assert bundle.settings.warm_start is None
     assert bundle.settings.model.attention_sum in ("one", None)

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from afm_core.bundle import Bundle, read_bundle
+from afm_core.learning.calibration import fit_clipped
 from afm_core.settings import load_settings
+from pipelines.feeding.feed import Feed
+from pipelines.feeding.shard_plan import ShardPlan
 from tests.support.jobs import RunJob
 from tests.support.processes import finish, start_job
 from tests.support.ranks import needs_horovod, start_ranks
@@ -44,6 +47,20 @@ def test_it_is_better_than_gradient_descent_without_tuning(run_job: RunJob, smal
     assert len(ours.metrics["epochs"]) == 10
     assert ours.metrics["epochs"][-1]["valid"] == ours.metrics["valid"]
     assert run_job("evaluate", sampled).code == 0
+
+
+def test_for_regression_its_outputs_are_on_the_scale_of_the_labels(
+    run_job: RunJob, small: Small, tmp_path: Path
+) -> None:
+    config = small.training_config(tmp_path, {**SAMPLED, "task": "regression"}, model=FM)
+    assert run_job("train", config).code == 0
+    model, manifest = bundle_of(config).model.eval(), small.dataset.manifest
+    plan = ShardPlan(manifest.splits["valid"].rows, manifest.rows_per_file, 64, 0, 1)
+    batches = list(Feed(small.dataset, "valid", plan, None).epoch(0))
+    with torch.inference_mode():
+        output = torch.cat([model(batch.encoded) for batch in batches]).numpy()
+    label = torch.cat([batch.label for batch in batches]).numpy()
+    assert fit_clipped(output, label, list) == pytest.approx((1.0, 0.0), abs=1e-3)
 
 
 @needs_horovod
