@@ -123,6 +123,9 @@ class TrainSettings(Section):
     monitor: Literal["loss", "auc"] = "loss"
     """Validation result that decides which epoch is best: `loss`, the metric of the task, or `auc`, the area under the
     ROC curve, for labels of two values."""
+    validate_steps: Positive | None = None
+    """Steps between validations within an epoch, beside the one at its end, for a training that is best before an epoch
+    is over; the best weights are kept. Not set: only at the end of each epoch."""
     stall_seconds: Positive = 600
     """Seconds that a rank may keep the others waiting before the training ends with an error that names it."""
     checkpoint_steps: Positive = 1000

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from afm_core.learning.calibrated_model import CalibratedModel
+from pipelines.training.results import Epoch
 from pipelines.training.stages import Stage
-from pipelines.training.training_logger import Epoch
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from pipelines.training.communicator import resident_mib
 from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import UnreadStep, read
 from pipelines.training.fitted import Best, Fit
+from pipelines.training.results import Epoch, Validation
 from pipelines.training.state import TrainingState, seed_step
 from pipelines.training.step import compute_gradients, update
 from pipelines.training.stop_signals import StopRequest, agreed_signal, stop_requests
-from pipelines.training.training_logger import Epoch, monitored
 from pipelines.training.validation import attention, calibration, mean_loss, validate, validate_start
 from pipelines.training.warm_start import go_on_with
 
@@ -70,9 +70,8 @@ def fit(model: AnyModel, context: TrainingContext, resume: bool = False) -> Fit:
             _train_epoch(state, context, stop)
     assert state.best is not None
     best = Best(state.best.number, *state.best.monitored)
-    at_start = monitored(state.best.metric, *start) if start else None
-    if context.start and at_start and at_start.value <= best.valid:
-        best, state.best_weights = Best(0, *at_start), {}  # at no time more in memory than in the training
+    if context.start and start and start.monitored.value <= best.valid:
+        best, state.best_weights = Best(0, *start.monitored), {}  # at no time more in memory than in the training
         model.load_state_dict(context.start.build().state_dict())
         ranks.broadcast(model)
     else:
@@ -104,7 +103,7 @@ def _resume(state: TrainingState, context: TrainingContext, resume: bool) -> Non
 
 def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopRequest) -> None:
     settings, ranks, feed = context.settings, context.ranks, context.train
-    number, first, start = state.epoch, state.step, time.monotonic()
+    number, first, start, validating = state.epoch, state.step, time.monotonic(), 0.0
     plan = feed.plan.resume_at(state.remaining)
     state.model.train()
     batches = on_device(feed.epoch(number, state.remaining), context.device)
@@ -123,14 +122,13 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
             state.rows += rows
             phases.reached(phases.STEP_DONE, StepDone(context.name, state.global_step, ranks.rank, stop))
             advance(rows, mean)
+            validating += _validate_within_epoch_if_due(state, context)
             _checkpoint_if_due(state, context, stop)
     _read_losses(state, context)
     _require_finite(state, context)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - start - validating
     train_loss = mean_loss(context.task, state.loss, state.terms, ranks)
-    valid = validate(state.validated, context)
-    if not math.isfinite(valid.loss):
-        raise DivergedError(f"the validation loss is {valid.loss} after epoch {number}; {_DIVERGED_ADVICE}")
+    valid, valid_step = state.best_of_epoch(_validated(state, context))
     epoch = Epoch(
         model=context.name,
         number=number,
@@ -140,6 +138,7 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
         train=train_loss,
         valid=valid.loss,
         auc=valid.auc,
+        valid_step=valid_step,
         rows_per_second=plan.remaining_rows / seconds,
         feed_wait=batches.waited / seconds,
         learning_rate=float(state.schedule.get_last_lr()[0]),
@@ -152,6 +151,27 @@ def _train_epoch(state: TrainingState, context: TrainingContext, stop: StopReque
     context.logger.epoch_done(epoch, is_best)
     if ranks.rank == 0:
         context.checkpoints.save(state)
+
+
+def _validated(state: TrainingState, context: TrainingContext) -> Validation:
+    valid = validate(state.validated, context)
+    if not math.isfinite(valid.loss):
+        raise DivergedError(
+            f"the validation loss is {valid.loss} after step {state.step} of epoch {state.epoch}; {_DIVERGED_ADVICE}"
+        )
+    return valid
+
+
+def _validate_within_epoch_if_due(state: TrainingState, context: TrainingContext) -> float:
+    """Validate every `train.validate_steps` steps but the last of an epoch. Returns the seconds that it took."""
+    start, every = time.monotonic(), context.settings.train.validate_steps
+    if not every or state.global_step % every or not state.remaining:
+        return 0.0
+    _read_losses(state, context)
+    _require_finite(state, context)
+    state.validated_within_epoch(_validated(state, context))
+    state.model.train()
+    return time.monotonic() - start
 
 
 def _read_losses(state: TrainingState, context: TrainingContext) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from afm_core.errors import MachineError
 from pipelines.console import messages
-from pipelines.training.training_logger import Epoch
+from pipelines.training.results import Epoch
 
 
 class MlflowTracker:

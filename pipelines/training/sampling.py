@@ -18,8 +18,8 @@ from pipelines.training.communicator import Communicator, resident_mib
 from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import read
 from pipelines.training.fitted import Best, Fit
+from pipelines.training.results import Epoch
 from pipelines.training.stop_signals import StopRequest, agreed_signal, stop_requests
-from pipelines.training.training_logger import Epoch
 from pipelines.training.validation import calibration, mean_loss, validate
 
 _PARTS, _BURN_IN_PARTS = 10, 3

@@ -16,7 +16,7 @@ from afm_core.models import AnyModel
 from afm_core.settings import Settings
 from pipelines.feeding.shard_plan import RowRanges
 from pipelines.training.device_losses import UnreadStep
-from pipelines.training.training_logger import Epoch
+from pipelines.training.results import Epoch, Validation
 
 
 @dataclass
@@ -45,6 +45,8 @@ class TrainingState:
     """Completed epochs."""
     n_plateaus: int = 0
     """Number of these that were no better than the best before."""
+    within: tuple[Validation, int] | None = None
+    """The best validation within the current epoch, and the step after which it was made."""
     best: Epoch | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -74,6 +76,19 @@ class TrainingState:
         """The model to validate: the moving average of the weights if there is one."""
         return cast(AnyModel, self.average.module) if self.average else self.model
 
+    def validated_within_epoch(self, valid: Validation) -> None:
+        """Record a validation after the last step; keep the weights if it is the best so far."""
+        if self.within is None or valid.monitored.value < self.within[0].monitored.value:
+            self.within = valid, self.step
+            if self.best is None or valid.monitored.value < self.best.monitored.value:
+                self.best_weights = copy.deepcopy(self.validated.state_dict())
+
+    def best_of_epoch(self, at_end: Validation) -> tuple[Validation, int | None]:
+        """The best validation of the epoch, and the step after which it was made, None at the end."""
+        if self.within and self.within[0].monitored.value <= at_end.monitored.value:
+            return self.within
+        return at_end, None
+
     def epoch_done(self, epoch: Epoch) -> bool:
         """Record a completed epoch. Returns whether it is the best so far."""
         self.epochs.append(epoch)
@@ -82,9 +97,11 @@ class TrainingState:
         for group, rate in zip(self.optimizer.param_groups, self.schedule.base_lrs, strict=True):
             group["lr"] = rate * self.schedule.lr_lambdas[0](self.global_step)
         if is_best:
-            self.best, self.best_weights = epoch, copy.deepcopy(self.validated.state_dict())
+            self.best = epoch
+            if epoch.valid_step is None:
+                self.best_weights = copy.deepcopy(self.validated.state_dict())
         self.epoch, self.step, self.remaining, self.rows = self.epoch + 1, 0, None, 0
-        self.loss, self.terms = 0.0, 0
+        self.loss, self.terms, self.within = 0.0, 0, None
         return is_best
 
     def _count_plateaus(self) -> None:
@@ -119,6 +136,7 @@ class TrainingState:
             "global_step": self.global_step,
             "rates": [group["lr"].hex() for group in self.optimizer.param_groups],
             "epochs": [asdict(epoch) for epoch in self.epochs],
+            "within": (asdict(self.within[0]), self.within[1]) if self.within else None,
             "best": self.best.number if self.best else None,
         }
 
@@ -137,6 +155,7 @@ class TrainingState:
         for group, rate in zip(self.optimizer.param_groups, facts["rates"], strict=True):
             group["lr"] = float.fromhex(rate)
         self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        self.within = (Validation(**facts["within"][0]), facts["within"][1]) if facts["within"] else None
         self._count_plateaus()
         self.best = next((epoch for epoch in self.epochs if epoch.number == facts["best"]), None)
 

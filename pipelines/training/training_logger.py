@@ -4,8 +4,8 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import asdict
+from typing import Any, Protocol
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -15,49 +15,7 @@ from afm_core.settings.run import RunSettings
 from afm_core.storage.without_links import open_without_links
 from pipelines.console import bar, messages
 from pipelines.training.event_files import EventFile
-
-
-class Monitored(NamedTuple):
-    """A validation result."""
-
-    metric: str
-    value: float
-    """Lower is better."""
-
-
-def monitored(metric: str, valid: float, auc: float | None) -> Monitored:
-    """What decides which epoch is best: the metric of the task, or AUC where there is one."""
-    return Monitored(metric, valid) if auc is None else Monitored("1 - AUC", 1.0 - auc)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The results of one epoch, over all ranks."""
-
-    model: str
-    number: int
-    steps: int
-    rows: int
-    """Rows of the epoch; each was used once."""
-    metric: str
-    """Name of the metric of `train` and `valid`."""
-    train: float
-    """Metric of the training rows during the epoch, with dropout."""
-    valid: float
-    rows_per_second: float
-    feed_wait: float
-    """Share of the training time in which rank 0 waited for its next batch."""
-    learning_rate: float
-    """At the end of the epoch."""
-    resident_mib: list[int]
-    """Resident memory of each rank at the end of the epoch."""
-    auc: float | None = None
-    """Of the validation rows, where train.monitor is `auc`."""
-
-    @property
-    def monitored(self) -> Monitored:
-        """The validation result that decides which epoch is best."""
-        return monitored(self.metric, self.valid, self.auc)
+from pipelines.training.results import Epoch
 
 
 class Tracker(Protocol):
@@ -150,10 +108,11 @@ class TrainingLogger:
         mark = "*" if is_best else " "
         fastest = self._fastest[epoch.model] = max(epoch.rows_per_second, self._fastest.get(epoch.model, 0.0))
         auc = "" if epoch.auc is None else f"  AUC {epoch.auc:.4f}"
+        within = f"  best after step {epoch.valid_step}" if epoch.valid_step else ""
         slow = "  less than half of what it was" if epoch.rows_per_second < 0.5 * fastest else ""
         messages.print(
             f"  {epoch.model:<4}{epoch.number:>3}{mark} train {epoch.train:.4f}  valid {epoch.valid:.4f}  "
-            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s{auc}{slow}"
+            f"{bar(epoch.valid):<20} {epoch.rows_per_second:>8,.0f} rows/s{auc}{within}{slow}"
         )
 
     def training_ended(self) -> None:

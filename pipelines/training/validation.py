@@ -1,7 +1,6 @@
 """Evaluating a model during training: its validation result, its attention, and its calibration."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,15 +16,7 @@ from pipelines.feeding.on_device import on_device
 from pipelines.training.communicator import Communicator
 from pipelines.training.context import TrainingContext
 from pipelines.training.device_losses import read
-
-
-class Validation(NamedTuple):
-    """The results of the validation rows of all ranks."""
-
-    loss: float
-    """The metric of the task."""
-    auc: float | None
-    """None unless train.monitor is `auc`."""
+from pipelines.training.results import Validation
 
 
 def validate(model: AnyModel, context: TrainingContext) -> Validation:
@@ -56,7 +47,7 @@ def validate(model: AnyModel, context: TrainingContext) -> Validation:
     total, count = sum(loss for loss, _ in losses), sum(terms for _, terms in losses)
     # Outside of inference mode, in which Horovod's own thread could not write the rows of the others.
     area = _auc(context.ranks.gather(torch.cat(scored)), context) if with_auc else None
-    return Validation(mean_loss(task, total, count, context.ranks), area)
+    return Validation(task.monitor, mean_loss(task, total, count, context.ranks), area)
 
 
 def _calibrated_loss(scored: Tensor, context: TrainingContext) -> tuple[Tensor, int | Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.training.mlflow_tracker import MlflowTracker
-from pipelines.training.training_logger import Epoch
+from pipelines.training.results import Epoch
 from tests.support.jobs import RunJob
 from tests.support.ranks import TRAIN
 from tests.support.small import Small

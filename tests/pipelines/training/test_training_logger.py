@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from afm_core.settings.run import RunSettings
-from pipelines.training.training_logger import Epoch, TrainingLogger
+from pipelines.training.results import Epoch
+from pipelines.training.training_logger import TrainingLogger
 
 
 def test_an_epoch_at_less_than_half_of_the_best_rate_is_marked(
