@@ -3,7 +3,7 @@
 from afm_core.features.compatibility import keeps_ids
 from afm_core.features.derived_field import CoOccurrence, Crossed, Derived, Frequency, TargetRate
 from afm_core.features.feature_map import FeatureMap
-from afm_core.features.field import Categorical, Field, Hashed, Numeric, Tags, Time
+from afm_core.features.field import Categorical, Field, Hashed, Numeric, Tags, Time, has_vocabulary
 from afm_core.features.field_ids import FieldIds, IdRange, Scaling
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "Tags",
     "TargetRate",
     "Time",
+    "has_vocabulary",
     "keeps_ids",
 ]

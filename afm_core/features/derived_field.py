@@ -88,3 +88,5 @@ class TargetRate(Declaration):
 
 Derived = Crossed | Frequency | CoOccurrence | TargetRate
 """Kinds that are computed from the ids of the fields `of`."""
+COUNT_BUCKETS = 64
+"""Number of buckets of a count: their bounds are powers of the square root of 2, up to 2^32."""

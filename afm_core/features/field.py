@@ -151,5 +151,12 @@ def columns_read(field: "Field") -> tuple[str, ...]:
 
 
 Field = Categorical | Hashed | Numeric | Tags | Time | Derived
+
+
+def has_vocabulary(field: Field) -> bool:
+    """Whether the features of a field are values that occur in the logs."""
+    return isinstance(field, Categorical | Time | Tags)
+
+
 SINGLE_ID = (Categorical, Hashed, Time)
 """Kinds with one id per event that tells which value it is: these can be crossed and counted."""

@@ -10,13 +10,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import Crossed, Derived, FeatureMap, FieldIds, Frequency
+from afm_core.features.derived_field import COUNT_BUCKETS
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE
 from pipelines.logs.columns import OURS
 
 _KEY, _N = f"{OURS}key", f"{OURS}n"
-COUNT_BUCKETS = 64
-"""Number of buckets of a count: their bounds are powers of the square root of 2, up to 2^32."""
 
 
 def with_crossed(rows: DataFrame, feature_map: FeatureMap) -> DataFrame:

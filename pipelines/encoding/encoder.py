@@ -7,7 +7,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric, Tags
+from afm_core.features import FeatureMap, FieldIds, Hashed, Numeric, Tags, has_vocabulary
 from afm_core.features.feature_map import COUNTS_FILE, FEATURES_FILE, PAIRS_FILE, RATES_FILE
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import COUNT_TABLE, RATE_TABLE
@@ -16,7 +16,7 @@ from pipelines.encoding.derived import Counted, nothing_counted, with_counts, wi
 from pipelines.encoding.large_vocabularies import BROADCAST_VALUES, joined, value_column
 from pipelines.encoding.numbers import number_id, scaled
 from pipelines.encoding.target_rates import with_rates
-from pipelines.encoding.values import has_vocabulary, text_value
+from pipelines.encoding.values import text_value
 from pipelines.encoding.vocabulary import held_in_workers
 from pipelines.encoding.worker_look_up import looked_up, tags_column
 from pipelines.logs.columns import OURS, column

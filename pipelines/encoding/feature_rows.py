@@ -6,12 +6,11 @@ from itertools import pairwise
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from afm_core.features import FeatureMap, Field, FieldIds, Hashed, Numeric, Scaling
+from afm_core.features import FeatureMap, Field, FieldIds, Hashed, Numeric, Scaling, has_vocabulary
 from afm_core.features.feature_map import PADDING_ID
 from pipelines.contracts import FEATURE_TABLE
 from pipelines.encoding.indexing import INDEX
 from pipelines.encoding.value_counts import CountedValues
-from pipelines.encoding.values import has_vocabulary
 
 _PIECE = 1 << 16
 """Features of a field that one row of a plan stands for; a hashed field may have a hundred million."""

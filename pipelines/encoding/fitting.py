@@ -7,17 +7,27 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from afm_core.features import CoOccurrence, Crossed, FeatureMap, Field, Frequency, Hashed, Numeric, Scaling, TargetRate
+from afm_core.features import (
+    CoOccurrence,
+    Crossed,
+    FeatureMap,
+    Field,
+    Frequency,
+    Hashed,
+    Numeric,
+    Scaling,
+    TargetRate,
+    has_vocabulary,
+)
+from afm_core.features.derived_field import COUNT_BUCKETS
 from afm_core.features.field import SINGLE_ID
 from afm_core.storage.provenance import text_digest
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import FEATURE_TABLE
-from pipelines.encoding.derived import COUNT_BUCKETS
 from pipelines.encoding.digest import digest
 from pipelines.encoding.feature_rows import enumerated, known_values, new_values, old_features, special_rows
 from pipelines.encoding.numbers import NumberFacts, fit_scaling, number_facts
 from pipelines.encoding.value_counts import FieldValues, count_values
-from pipelines.encoding.values import has_vocabulary
 
 
 @dataclass(frozen=True)

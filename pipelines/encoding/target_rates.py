@@ -9,9 +9,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.features import FeatureMap, FieldIds, TargetRate
+from afm_core.features.derived_field import COUNT_BUCKETS
 from pipelines.contract_checks import check_frame
 from pipelines.contracts import LABEL, RATE_TABLE, ROW_KEY
-from pipelines.encoding.derived import COUNT_BUCKETS, hash_of, is_known
+from pipelines.encoding.derived import hash_of, is_known
 from pipelines.logs.columns import OURS
 
 FOLDS = 10

@@ -3,7 +3,7 @@
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from afm_core.features import Categorical, Field, Hashed, Tags, Time
+from afm_core.features import Categorical, Field, Hashed, Time
 from pipelines.logs.columns import column
 from pipelines.logs.values import part_of_time
 
@@ -19,8 +19,3 @@ def text_value(field: Field) -> Column:
             text = F.lower(column(field.source)) if field.ignore_case else column(field.source)
             return F.when(text.isNotNull(), F.pmod(F.xxhash64(text), F.lit(field.buckets))).cast("string")
     raise TypeError(f"{field.kind}: has no single value")
-
-
-def has_vocabulary(field: Field) -> bool:
-    """Whether the features of a field are values that occur in the logs."""
-    return isinstance(field, Categorical | Time | Tags)

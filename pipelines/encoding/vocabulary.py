@@ -1,17 +1,6 @@
-"""Looking up the ids of values in a feature table, in Spark's Python workers."""
+"""Which vocabularies Spark's Python workers hold."""
 
-from functools import lru_cache
-from itertools import pairwise
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
-from afm_core.features import FeatureMap, Tags
-from afm_core.features.feature_table import read_feature_table
-from afm_core.storage.paths import to_path
-from pipelines.encoding.values import has_vocabulary
+from afm_core.features import FeatureMap, Tags, has_vocabulary
 
 HELD_VALUES, HELD_IN_ALL = 100_000, 2_000_000
 """Largest vocabulary that every Python worker may hold in memory, and the largest sum of all of them."""
@@ -26,46 +15,3 @@ def held_in_workers(feature_map: FeatureMap) -> frozenset[str]:
         if ids.size <= HELD_VALUES and total <= HELD_IN_ALL:
             held.add(ids.name)
     return frozenset(held)
-
-
-class Vocabulary:
-    """The values of one field in the order of their ids."""
-
-    def __init__(self, values: pa.Array, ids: NDArray[np.int32]) -> None:
-        self._values, self.ids = values, ids
-
-    def positions(self, values: pa.Array) -> NDArray[np.int32]:
-        """(N,) the position of each value in `ids`, -1 for nulls and unseen values.
-
-        Cost: one hash look-up per value, and per call a hash table at 50 ns per value of the vocabulary. A hash table
-        that is kept (a pandas index) is cheaper only from a few hundred thousand values on, and takes eight times the
-        memory.
-        """
-        positions: NDArray[np.int32] = pc.index_in(values, value_set=self._values).fill_null(-1).to_numpy()
-        return positions
-
-    def look_up(self, values: pa.Array, unknown_id: int) -> NDArray[np.int32]:
-        """(N,) the id of each value, `unknown_id` for nulls and unseen values."""
-        ids: NDArray[np.int32] = np.append(self.ids, np.int32(unknown_id))[self.positions(values)]  # -1 is the last
-        return ids
-
-
-@lru_cache(maxsize=4)
-def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) -> dict[str, Vocabulary]:
-    """The vocabularies of some fields, read once per Python worker and feature map.
-
-    Args:
-        features: path of the feature table.
-        fingerprint: fingerprint of the map; another map may later be at the same path.
-    """
-    del fingerprint
-    table = read_feature_table(to_path(features), fields=fields)
-    table = table.filter(pc.is_valid(table["value"]))
-    field = pc.index_in(table["field"], value_set=pa.array(fields, pa.string())).to_numpy()
-    by_field = table.take(pa.array(np.argsort(field, kind="stable")))  # the values of each field by id
-    ends = np.searchsorted(np.sort(field), np.arange(len(fields) + 1))
-    parts = [by_field.slice(start, end - start) for start, end in pairwise(ends.tolist())]
-    return {
-        name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy())
-        for name, part in zip(fields, parts, strict=True)
-    }

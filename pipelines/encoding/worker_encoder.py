@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from afm_core.encoding.vocabulary import read_vocabularies
 from afm_core.features import FeatureMap, FieldIds, Tags
-from pipelines.encoding.vocabulary import held_in_workers, read_vocabularies
+from pipelines.encoding.vocabulary import held_in_workers
 
 
 def looked_up_in_workers(feature_map: FeatureMap) -> tuple[FieldIds, ...]:

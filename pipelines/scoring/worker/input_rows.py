@@ -7,11 +7,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from afm_core.bundle import Bundle
-from afm_core.features import Categorical, FeatureMap, FieldIds, Numeric, Tags
+from afm_core.features import Categorical, FeatureMap, FieldIds, Numeric, Tags, has_vocabulary
 from pipelines.contract_checks import Contract, check_frame
 from pipelines.contracts import rows_to_score
 from pipelines.encoding.encoder import Encoding, encode
-from pipelines.encoding.values import has_vocabulary, text_value
+from pipelines.encoding.values import text_value
 from pipelines.encoding.worker_encoder import looked_up_in_workers
 from pipelines.logs.columns import OURS, column
 from pipelines.logs.rules import REJECT

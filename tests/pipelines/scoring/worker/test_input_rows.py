@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from afm_core.encoding.vocabulary import Vocabulary
 from afm_core.features import Categorical, CoOccurrence, FeatureMap, Field, Frequency, Numeric, Time
-from pipelines.encoding.vocabulary import HELD_VALUES, Vocabulary
+from pipelines.encoding.vocabulary import HELD_VALUES
 from pipelines.scoring.worker.input_rows import WorkerColumns
 
 

@@ -1,0 +1,1 @@
+"""Looking up what values are encoded with, as Spark's Python workers and the predictor do."""
