@@ -49,6 +49,10 @@ class LogsError(AfmError):
     """The raw logs cannot be used: absent, empty, unreadable, a column missing, or too many rejected rows."""
 
 
+class RowsError(AfmError):
+    """Rows that a predictor was given cannot be scored: a column is missing, or a row breaks a rule."""
+
+
 class EmptyLogsError(LogsError):
     """The logs exist but contain no rows."""
 

@@ -16,10 +16,10 @@ from pyspark.sql.types import (
 )
 
 from afm_core.features import FeatureMap
+from afm_core.prediction.row_explainer import FIRST_ORDER, INTERACTIONS
 from pipelines.contract_checks import Contract
 
 ROW_KEY, LABEL, WEIGHT, SCORE, MODEL = "row_key", "label", "weight", "score", "model"
-FIRST_ORDER, INTERACTIONS = "first_order", "interactions"
 
 
 def _required(name: str, data_type: DataType) -> StructField:

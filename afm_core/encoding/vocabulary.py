@@ -4,6 +4,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -15,8 +16,14 @@ from afm_core.storage.paths import to_path
 class Vocabulary:
     """The values of one field in the order of their ids."""
 
-    def __init__(self, values: pa.Array, ids: NDArray[np.int32]) -> None:
+    def __init__(self, values: pa.Array, ids: NDArray[np.int32], *, indexed: bool = False) -> None:
+        """Keep the values.
+
+        Args:
+            indexed: keep a hash table of them, too, for look-ups of few values at a time.
+        """
         self._values, self.ids = values, ids
+        self._index = pd.Index(values.to_pandas()) if indexed and len(values) else None
 
     def positions(self, values: pa.Array) -> NDArray[np.int32]:
         """(N,) the position of each value in `ids`, -1 for nulls and unseen values.
@@ -25,6 +32,9 @@ class Vocabulary:
         that is kept (a pandas index) is cheaper only from a few hundred thousand values on, and takes eight times the
         memory.
         """
+        if self._index is not None:
+            found: NDArray[np.int32] = self._index.get_indexer(values.to_pandas()).astype(np.int32)
+            return found
         positions: NDArray[np.int32] = pc.index_in(values, value_set=self._values).fill_null(-1).to_numpy()
         return positions
 
@@ -35,12 +45,15 @@ class Vocabulary:
 
 
 @lru_cache(maxsize=4)
-def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) -> dict[str, Vocabulary]:
+def read_vocabularies(
+    features: str, fields: tuple[str, ...], fingerprint: str, *, indexed: bool = False
+) -> dict[str, Vocabulary]:
     """The vocabularies of some fields, read once per process and feature map.
 
     Args:
         features: path of the feature table.
         fingerprint: fingerprint of the map; another map may later be at the same path.
+        indexed: see `Vocabulary`.
     """
     del fingerprint
     table = read_feature_table(to_path(features), fields=fields)
@@ -50,6 +63,6 @@ def read_vocabularies(features: str, fields: tuple[str, ...], fingerprint: str) 
     ends = np.searchsorted(np.sort(field), np.arange(len(fields) + 1))
     parts = [by_field.slice(start, end - start) for start, end in pairwise(ends.tolist())]
     return {
-        name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy())
+        name: Vocabulary(part["value"].combine_chunks(), part["id"].to_numpy(), indexed=indexed)
         for name, part in zip(fields, parts, strict=True)
     }

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pyspark.sql import SparkSession
 
 from afm_core.bundle import Bundle
+from afm_core.prediction.row_explainer import require_explainable
 from afm_core.settings import Settings
 from afm_core.storage.atomic import replacing
 from afm_core.storage.locations import Location
@@ -30,7 +31,6 @@ from pipelines.scoring.published.opening import night_store
 from pipelines.scoring.published.publish import publish_night, read_published
 from pipelines.scoring.published.store import NightStage, NightStore
 from pipelines.scoring.usually_missing import usually_missing
-from pipelines.scoring.worker.explanations import require_explainable
 from pipelines.scoring.worker.input_rows import WorkerColumns, prepare_rows
 from pipelines.scoring.worker.task import scoring_task
 from pipelines.scoring.worker.task_counters import NightCounters

@@ -10,11 +10,11 @@ import torch
 
 from afm_core.bundle import Bundle, read_bundle
 from afm_core.errors import ReplacedBundleError
+from afm_core.prediction.row_explainer import RowExplainer
 from afm_core.storage.paths import to_path
 from pipelines.contract_checks import check_batch
 from pipelines.contracts import MODEL, SCORE
 from pipelines.encoding.worker_encoder import WorkerEncoder
-from pipelines.scoring.worker.explanations import RowExplainer
 from pipelines.scoring.worker.input_rows import WorkerColumns
 from pipelines.scoring.worker.task_counters import NightCounters, TaskCounters
 from pipelines.spark import Batches

@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pyspark.sql.pandas.types import to_arrow_type
 
 from afm_core.bundle import Bundle
 from afm_core.errors import BundleError
@@ -12,9 +11,19 @@ from afm_core.features.feature_table import values_by_id
 from afm_core.inference.explanations import explain
 from afm_core.kernels import pair_indices
 from afm_core.models import AFM, EncodedBatch
-from pipelines.contracts import FIRST_ORDER, INTERACTION_LIST, INTERACTIONS
 
-_LISTED = to_arrow_type(INTERACTION_LIST)
+FIRST_ORDER, INTERACTIONS = "first_order", "interactions"
+_INTERACTION = pa.struct(
+    [
+        pa.field("left_field", pa.string(), nullable=False),
+        pa.field("left_value", pa.string()),
+        pa.field("right_field", pa.string(), nullable=False),
+        pa.field("right_value", pa.string()),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("contribution", pa.float32(), nullable=False),
+    ]
+)
+_LISTED = pa.list_(pa.field("element", _INTERACTION, nullable=False))
 _ROWS_AT_ONCE = 256  # the interactions of 256 rows, 45 pairs x 256 floats each, are 12 MB
 
 

@@ -1,0 +1,79 @@
+"""Tables of raw rows, whatever library made them, as columns of text."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from afm_core.errors import RowsError
+from afm_core.prediction.plain_values import text_of
+
+
+def arrow_table(rows: Any, wanted: Collection[str]) -> pa.Table:
+    """The wanted columns of a table of pyarrow, pandas or polars, or of a list of dictionaries, as far as it has them.
+
+    Raises:
+        RowsError: it is something else, or a column holds values of several types.
+    """
+    try:
+        if isinstance(rows, pa.Table | pa.RecordBatch):
+            table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        elif hasattr(rows, "iloc"):  # pandas, which is not imported for those who do not use it
+            table = pa.Table.from_pandas(rows[[name for name in rows if name in wanted]], preserve_index=False)
+        elif hasattr(rows, "to_arrow"):  # polars
+            table = rows.to_arrow()
+        elif isinstance(rows, list):
+            table = pa.Table.from_pylist(rows)
+        else:
+            raise RowsError(
+                f"rows are a {type(rows).__name__}; allowed are tables of pyarrow, pandas and polars, and lists of "
+                "dictionaries"
+            )
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RowsError(f"rows: {str(error).splitlines()[0]}; give each column values of one type") from error
+    return table.select([name for name in table.column_names if name in wanted])
+
+
+class RawColumns:
+    """The columns of some rows as text, without blanks at their ends, null for what the settings call missing."""
+
+    def __init__(self, table: pa.Table, missing: Sequence[str]) -> None:
+        """Wrap a table.
+
+        Args:
+            missing: values that mean that there is none, beside empty text.
+        """
+        self._table = table
+        self._missing = pa.array(["", *missing], pa.string())
+        self._cleaned: dict[str, pa.Array] = {}
+        self.n_rows = table.num_rows
+
+    def is_list(self, name: str) -> bool:
+        """Whether the column holds lists."""
+        type_ = self._table.schema.field(name).type if name in self._table.column_names else pa.null()
+        return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_))
+
+    def raw(self, name: str) -> pa.Array:
+        """A column as it is; nulls if there is none of that name."""
+        if name not in self._table.column_names:
+            return pa.nulls(self.n_rows, pa.string())
+        return combined(self._table[name])
+
+    def text(self, name: str) -> pa.Array:
+        """(N,) a column of plain values as cleaned text."""
+        if name not in self._cleaned:
+            self._cleaned[name] = self.cleaned(text_of(self.raw(name), name))
+        return self._cleaned[name]
+
+    def cleaned(self, text: pa.Array) -> pa.Array:
+        """Text without leading and trailing blanks; null for empty text and the marks of missing values."""
+        trimmed = pc.utf8_trim(text, " ")
+        is_missing = pc.is_in(trimmed, value_set=self._missing)
+        return pc.if_else(is_missing, pa.scalar(None, pa.string()), trimmed)
+
+
+def combined(column: pa.ChunkedArray) -> pa.Array:
+    """A column of a table as one array."""
+    chunks = column.combine_chunks()
+    return pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks
