@@ -14,9 +14,9 @@ from afm_core.prediction.derived import DerivedFields
 from afm_core.prediction.hashes import hash_of_texts
 from afm_core.prediction.numbers import encode_numbers
 from afm_core.prediction.rules import Broken, broken_rules
-from afm_core.prediction.sources import Sources
+from afm_core.prediction.sources import SourceReader, Sources
 from afm_core.prediction.tables import RawColumns
-from afm_core.prediction.tags import lowered, tag_lists
+from afm_core.prediction.tags import lowered
 from afm_core.prediction.times import part_of_time
 
 Ids = NDArray[np.int32]
@@ -39,11 +39,21 @@ class RowEncoder:
 
     def __init__(self, bundle: Bundle) -> None:
         """Read them."""
-        self._map, self._settings = bundle.feature_map, bundle.settings
+        self._map = bundle.feature_map
         names = tuple(ids.name for ids in self._map.fields if has_vocabulary(ids.declared))
         path = str(bundle.features_path.absolute())
         self._vocabularies = read_vocabularies(path, names, self._map.fingerprint, indexed=True)
         self._derived = DerivedFields(self._map, bundle.path)
+        self._fields = bundle.settings.fields
+        self._sources = SourceReader(self._fields)
+        self._required = tuple(
+            source for name in bundle.settings.required_fields for source in bundle.settings.field(name).sources
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the fields read, each once."""
+        return self._sources.columns
 
     def encode(self, columns: RawColumns) -> EncodedRows:
         """Encode N rows.
@@ -51,19 +61,14 @@ class RowEncoder:
         Raises:
             RowsError: a column holds values of a type that no night could have.
         """
-        declared = self._settings.fields
-        sources = Sources(columns, declared)
-        tags = {field.source: tag_lists(columns, field) for field in declared if isinstance(field, Tags)}
-        required = tuple(
-            source for name in self._settings.required_fields for source in self._settings.field(name).sources
-        )
-        broken = broken_rules(sources.texts, tags, declared, required)
+        sources = self._sources.read(columns)
+        broken = broken_rules(sources, self._fields, self._required)
         ids: dict[str, Ids] = {}
         x: dict[str, X] = {}
         given = [field for field in self._map.fields if not isinstance(field.declared, Derived)]
         derived = [field for field in self._map.fields if isinstance(field.declared, Derived)]
         for field in given:
-            ids[field.name], of_x = self._encode(field, columns, sources)
+            ids[field.name], of_x = self._encode(field, sources)
             if of_x is not None:
                 x[str(field.x_column)] = of_x
         for field in derived:
@@ -78,22 +83,22 @@ class RowEncoder:
         no_x = np.empty((columns.n_rows, 0), dtype=np.float32)
         return EncodedRows(np.hstack(in_order), np.stack(x_in_order, axis=1) if x_in_order else no_x, broken)
 
-    def _encode(self, field: FieldIds, columns: RawColumns, sources: Sources) -> tuple[Ids, X | None]:
+    def _encode(self, field: FieldIds, sources: Sources) -> tuple[Ids, X | None]:
         """The ids (N, columns of the field), and x_i (N,) where the field has one."""
         match field.declared:
             case Tags() as tags:
-                lists, vocabulary = tag_lists(columns, tags), self._vocabularies[field.name]
+                lists, vocabulary = sources.tags[tags.name], self._vocabularies[field.name]
                 return encode_lists(lists, vocabulary, tags.width, field.unknown_id)
             case Numeric() as numeric:
-                ids, x = encode_numbers(sources.of(numeric), field, numeric)
+                ids, x = encode_numbers(sources.texts[numeric.source], field, numeric)
                 return ids[:, None], x
             case Hashed() as hashed:
-                text = sources.of(hashed)
+                text = sources.texts[hashed.source]
                 return _bucket(lowered(text) if hashed.ignore_case else text, field, hashed.buckets)[:, None], None
             case Time() as time:
-                value = part_of_time(sources.of(time), time)
+                value = part_of_time(sources.texts[time.source], time)
             case Categorical() as categorical:
-                text = sources.of(categorical)
+                text = sources.texts[categorical.source]
                 value = lowered(text) if categorical.ignore_case else text
             case _:
                 raise TypeError(field.declared.kind)

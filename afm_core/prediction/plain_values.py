@@ -22,9 +22,11 @@ def text_of(values: pa.Array, name: str) -> pa.Array:
         RowsError: the column `name` holds no plain values.
     """
     type_ = values.type
+    if type_ == pa.string():
+        return values
     if pa.types.is_dictionary(type_):
         return text_of(values.dictionary_decode(), name)
-    if pa.types.is_string(type_) or pa.types.is_null(type_):
+    if pa.types.is_null(type_):
         return values.cast(pa.string())
     if pa.types.is_floating(type_):
         return _text_of_floats(values.cast(pa.float32()) if type_ == pa.float16() else values)

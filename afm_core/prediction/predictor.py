@@ -13,7 +13,6 @@ from afm_core.errors import RowsError
 from afm_core.prediction.encoder import EncodedRows, RowEncoder
 from afm_core.prediction.row_explainer import RowExplainer
 from afm_core.prediction.rules import Broken
-from afm_core.prediction.sources import columns_of
 from afm_core.prediction.tables import RawColumns, arrow_table
 from afm_core.storage.paths import to_path
 
@@ -39,7 +38,7 @@ class Predictor:
         self.bundle = bundle
         self._encoder = RowEncoder(bundle)
         self._missing = bundle.settings.logs.missing
-        self.columns: Sequence[str] = columns_of(bundle.settings.fields)
+        self.columns: Sequence[str] = self._encoder.columns
         """Columns that rows must have, as far as `logs.optional` does not name them."""
 
     @classmethod

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from afm_core.features import Categorical, Field, Numeric, Time
+from afm_core.features import Categorical, Field, Numeric, Tags, Time
 from afm_core.prediction.numbers import numbers_of
+from afm_core.prediction.sources import Sources
 from afm_core.prediction.times import is_time
 
 _MAX_LENGTH = 32_768
@@ -31,35 +32,25 @@ class Broken:
         return f"{self.rule} {self.column}"
 
 
-def broken_rules(
-    texts: Mapping[str, pa.Array], tags: Mapping[str, pa.Array], fields: tuple[Field, ...], required: tuple[str, ...]
-) -> list[Broken | None]:
+def broken_rules(sources: Sources, fields: tuple[Field, ...], required: tuple[str, ...]) -> list[Broken | None]:
     """(N,) the first rule that each row breaks, or None.
 
     Args:
-        texts: (N,) by source of the fields, what they read.
-        tags: (N,) by column, the lists of tags.
+        fields: those that the sources were read for.
         required: sources that must have a value.
     """
-    n_rows = len(next(iter({**texts, **tags}.values())))
-    broken: list[Broken | None] = [None] * n_rows
-    for rule, column, breaks in _rules(texts, tags, fields, required):
+    broken: list[Broken | None] = [None] * sources.n_rows
+    for rule, column, breaks in _rules(sources, fields, required):
         for row in np.flatnonzero(breaks):
             broken[row] = broken[row] or Broken(rule, column)
     return broken
 
 
-def _rules(
-    texts: Mapping[str, pa.Array], tags: Mapping[str, pa.Array], fields: tuple[Field, ...], required: tuple[str, ...]
-) -> Iterator[tuple[str, str, Flags]]:
-    joined = {name: pc.binary_join(lists, "") for name, lists in tags.items()}
-    everything = {**texts, **joined}
-    for name, text in everything.items():
-        yield "not_utf8", name, _flags(pc.match_substring(text, _REPLACEMENT_CHARACTER))
-    for name, text in everything.items():
-        yield "too_long", name, _flags(pc.greater(pc.utf8_length(text), _MAX_LENGTH))
-    for name, text in everything.items():
-        yield "control_character", name, _flags(pc.match_substring_regex(text, _CONTROL))
+def _rules(sources: Sources, fields: tuple[Field, ...], required: tuple[str, ...]) -> Iterator[tuple[str, str, Flags]]:
+    texts = sources.texts
+    tags = {field.source: sources.tags[field.name] for field in fields if isinstance(field, Tags)}
+    everything = {**texts, **{name: pc.binary_join(lists, "") for name, lists in tags.items()}}
+    yield from _text_rules(everything, sources.n_rows)
     for name in required:
         yield "missing", name, _flags(pc.is_null(everything[name]))
     for field in fields:
@@ -76,6 +67,20 @@ def _rules(
             case Time():
                 given = texts[field.source].is_valid().to_numpy(zero_copy_only=False)
                 yield "not_a_timestamp", field.source, given & ~is_time(texts[field.source], field.format)
+
+
+def _text_rules(texts: Mapping[str, pa.Array], n_rows: int) -> Iterator[tuple[str, str, Flags]]:
+    """Hardly any row breaks them, so all columns are tested as one."""
+    together = pa.concat_arrays(list(texts.values()))
+    for rule, breaks in (
+        ("not_utf8", pc.match_substring(together, _REPLACEMENT_CHARACTER)),
+        ("too_long", pc.greater(pc.utf8_length(together), _MAX_LENGTH)),
+        ("control_character", pc.match_substring_regex(together, _CONTROL)),
+    ):
+        if pc.any(breaks).as_py():
+            flags = _flags(breaks)
+            for at, name in enumerate(texts):
+                yield rule, name, flags[at * n_rows : (at + 1) * n_rows]
 
 
 def _flags(condition: pa.Array) -> Flags:

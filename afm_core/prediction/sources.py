@@ -1,7 +1,9 @@
 """What each field reads of a row: a column, several joined with blanks, or the part that its `extract` matches."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,41 +12,62 @@ from afm_core.features import Categorical, Field, Hashed, Numeric, Tags
 from afm_core.features.field import columns_read
 from afm_core.prediction.distinct import by_distinct_value
 from afm_core.prediction.tables import RawColumns
+from afm_core.prediction.tags import tag_lists
 
 
-def columns_of(fields: Iterable[Field]) -> tuple[str, ...]:
-    """The columns that fields read, each once."""
-    return tuple(dict.fromkeys(name for field in fields for name in columns_read(field)))
-
-
+@dataclass(frozen=True)
 class Sources:
-    """The text that each field reads."""
+    """What each field reads of N rows: text, or for tags lists of text."""
 
-    def __init__(self, columns: RawColumns, fields: Iterable[Field]) -> None:
-        """Read the columns; fields of tags are left out.
+    n_rows: int
+    texts: dict[str, pa.Array]
+    """(N,) by source of the fields that have one value per row."""
+    tags: dict[str, pa.Array]
+    """(N,) by name of the fields of tags, the distinct tags of each row."""
+
+
+class SourceReader:
+    """Reads what fields read."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        """Work out once which columns that are."""
+        self._tags = [field for field in fields if isinstance(field, Tags)]
+        self._single = [_Single.of(field) for field in fields if field.sources and not isinstance(field, Tags)]
+        self._plain = tuple(dict.fromkeys(name for each in self._single for name in each.columns))
+        self._of_tags = tuple(dict.fromkeys(field.source for field in self._tags))
+        self.columns = tuple(dict.fromkeys(name for field in fields for name in columns_read(field)))
+        """All columns, each once."""
+
+    def read(self, columns: RawColumns) -> Sources:
+        """What the fields read of some rows.
 
         Raises:
-            RowsError: a column holds no plain values.
+            RowsError: a column holds no plain values, or for tags no lists of them.
         """
-        texts: dict[str, pa.Array] = {}
-        for field in fields:
-            if not isinstance(field, Tags):
-                for source in field.sources:
-                    if source not in texts:
-                        texts[source] = _text(columns, field)
-        self.texts = texts
-
-    def of(self, field: Field) -> pa.Array:
-        """(N,) the text that a field reads."""
-        return self.texts[field.sources[0]]
+        written = [name for name in self._of_tags if name not in self._plain and not columns.is_list(name)]
+        texts = columns.texts([*self._plain, *written])
+        tags = {field.name: tag_lists(columns, texts.get(field.source), field) for field in self._tags}
+        return Sources(columns.n_rows, {each.source: each.text(columns, texts) for each in self._single}, tags)
 
 
-def _text(columns: RawColumns, field: Field) -> pa.Array:
-    parts = [columns.text(name) for name in columns_read(field)]
-    text = pc.binary_join_element_wise(*parts, " ") if len(parts) > 1 else parts[0]
-    if isinstance(field, Categorical | Hashed | Numeric) and field.extract:
-        return columns.cleaned(_extracted(text, field.extract))
-    return columns.cleaned(text) if len(parts) > 1 else text
+@dataclass(frozen=True)
+class _Single:
+    source: str
+    columns: tuple[str, ...]
+    """Joined with blanks."""
+    pattern: str | None
+
+    @classmethod
+    def of(cls, field: Field) -> Self:
+        pattern = field.extract if isinstance(field, Categorical | Hashed | Numeric) else None
+        return cls(field.sources[0], columns_read(field), pattern)
+
+    def text(self, columns: RawColumns, texts: Mapping[str, pa.Array]) -> pa.Array:
+        parts = [texts[name] for name in self.columns]
+        text = pc.binary_join_element_wise(*parts, " ") if len(parts) > 1 else parts[0]
+        if self.pattern:
+            text = _extracted(text, self.pattern)
+        return columns.cleaned(text) if self.pattern or len(parts) > 1 else text
 
 
 def _extracted(text: pa.Array, pattern: str) -> pa.Array:

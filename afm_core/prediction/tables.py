@@ -46,7 +46,6 @@ class RawColumns:
         """
         self._table = table
         self._missing = pa.array(["", *missing], pa.string())
-        self._cleaned: dict[str, pa.Array] = {}
         self.n_rows = table.num_rows
 
     def is_list(self, name: str) -> bool:
@@ -58,13 +57,16 @@ class RawColumns:
         """A column as it is; nulls if there is none of that name."""
         if name not in self._table.column_names:
             return pa.nulls(self.n_rows, pa.string())
-        return combined(self._table[name])
+        return _moved(combined(self._table[name]))
 
-    def text(self, name: str) -> pa.Array:
-        """(N,) a column of plain values as cleaned text."""
-        if name not in self._cleaned:
-            self._cleaned[name] = self.cleaned(text_of(self.raw(name), name))
-        return self._cleaned[name]
+    def texts(self, names: Sequence[str]) -> dict[str, pa.Array]:
+        """(N,) columns of plain values as cleaned text.
+
+        They are cleaned as one column: for a single row, the number of calls is what counts.
+        """
+        texts = [text_of(self.raw(name), name) for name in names]
+        cleaned = self.cleaned(pa.concat_arrays(texts)) if texts else pa.array([], pa.string())
+        return {name: _moved(cleaned.slice(at * self.n_rows, self.n_rows)) for at, name in enumerate(names)}
 
     def cleaned(self, text: pa.Array) -> pa.Array:
         """Text without leading and trailing blanks; null for empty text and the marks of missing values."""
@@ -75,5 +77,12 @@ class RawColumns:
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
     """A column of a table as one array."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
     chunks = column.combine_chunks()
     return pa.concat_arrays(chunks.chunks) if isinstance(chunks, pa.ChunkedArray) else chunks
+
+
+def _moved(array: pa.Array) -> pa.Array:
+    """An array that begins at the start of its memory: of text that does not, pyarrow 14's `if_else` makes garbage."""
+    return pa.concat_arrays([array, array.slice(0, 0)]) if array.offset else array

@@ -18,17 +18,20 @@ LIST_OF_TEXT = pa.list_(pa.string())
 _SINGLE_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"(?:[^\"\\]|\\.)*\"")
 
 
-def tag_lists(columns: RawColumns, declared: Tags) -> pa.Array:
+def tag_lists(columns: RawColumns, text: pa.Array | None, declared: Tags) -> pa.Array:
     """(N,) the distinct tags of each row, null where it has none. Text such as `[27, 9]` is a list, too.
+
+    Args:
+        text: (N,) the column as text; None where it holds lists.
 
     Raises:
         RowsError: the column holds neither text nor lists of plain values.
     """
     name = declared.source
-    if columns.is_list(name):
+    if text is None:
         elements = _lists_of_text(columns.raw(name), name)
     else:
-        elements = by_distinct_value(columns.text(name), lambda text: _split(text, declared.separator), LIST_OF_TEXT)
+        elements = by_distinct_value(text, lambda written: _split(written, declared.separator), LIST_OF_TEXT)
     if declared.ignore_case:
         elements = _with(elements, lowered(pc.list_flatten(elements)))
     return _distinct(elements)

@@ -144,6 +144,9 @@ def test_one_row_at_a_time_and_all_at_once_are_the_same(as_text: Scored) -> None
     assert at_once.dtype == np.float32
     one_by_one = [as_text.predictor.predict([row])[0] for row in rows.to_dict("records")]
     assert np.array_equal(at_once, one_by_one)
+    table = pa.Table.from_pandas(rows)
+    assert np.array_equal(at_once[7:], as_text.predictor.predict(table.slice(7)))
+    assert np.array_equal(at_once, as_text.predictor.predict(pa.concat_tables([table.slice(0, 9), table.slice(9)])))
     assert len(as_text.predictor.predict(rows.head(0))) == 0
 
 
