@@ -15,8 +15,11 @@ import pytest
 from tests.support.files import ROOT
 
 PACKAGES = ("afm_core", "pipelines", "jobs")
-WITHOUT_SPARK = ("train", "evaluate", "compare", "search", "export", "promote")
-WITHOUT_TRAINING = ("simulate_logs", "partition", "prepare", "score", "recommend", "evaluate", "promote", "export")
+WITHOUT_SPARK = ("train", "evaluate", "compare", "search", "export", "promote", "predict", "doctor", "schema", "afm")
+WITHOUT_TRAINING = (
+    *("simulate_logs", "partition", "prepare", "score", "recommend", "evaluate", "promote", "export"),
+    *("predict", "doctor", "schema", "afm"),
+)
 """Jobs that run on clusters, whose packages are newer than those that training is pinned to."""
 OF_TRAINING = {"petastorm", "horovod", "optuna", "tensorboard"}
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Tag
 
+from afm_core.features.declaration_types import FieldName
 from afm_core.features.derived_field import CoOccurrence, Crossed, Frequency, TargetRate
 from afm_core.features.field import Categorical, Hashed, Numeric, Tags, Time
 
@@ -18,7 +19,7 @@ def _from_short_form(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-FieldOrName = Annotated[
+_Declared = Annotated[
     Annotated[Categorical, Tag("categorical")]
     | Annotated[Hashed, Tag("hashed")]
     | Annotated[Numeric, Tag("numeric")]
@@ -29,6 +30,6 @@ FieldOrName = Annotated[
     | Annotated[CoOccurrence, Tag("co_occurrence")]
     | Annotated[TargetRate, Tag("target_rate")],
     Discriminator(_kind, custom_error_type="kind", custom_error_message=f"kind must be one of {', '.join(_KINDS)}"),
-    BeforeValidator(_from_short_form),
 ]
+FieldOrName = Annotated[_Declared, BeforeValidator(_from_short_form, json_schema_input_type=FieldName | _Declared)]
 """A field in a settings file: a mapping, or just the name of a categorical field."""

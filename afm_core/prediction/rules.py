@@ -84,5 +84,6 @@ def _text_rules(texts: Mapping[str, pa.Array], n_rows: int) -> Iterator[tuple[st
 
 
 def _flags(condition: pa.Array) -> Flags:
-    flags: Flags = condition.fill_null(False).to_numpy(zero_copy_only=False)
+    without_nulls = condition.fill_null(False) if condition.null_count else condition
+    flags: Flags = without_nulls.to_numpy(zero_copy_only=False)
     return flags

@@ -24,7 +24,8 @@ def arrow_table(rows: Any, wanted: Collection[str]) -> pa.Table:
         elif hasattr(rows, "to_arrow"):  # polars
             table = rows.to_arrow()
         elif isinstance(rows, list):
-            table = pa.Table.from_pylist(rows)
+            given = [name for name in wanted if not rows or any(name in row for row in rows)]
+            table = pa.table({name: [row.get(name) for row in rows] for name in given})
         else:
             raise RowsError(
                 f"rows are a {type(rows).__name__}; allowed are tables of pyarrow, pandas and polars, and lists of "
@@ -44,20 +45,20 @@ class RawColumns:
         Args:
             missing: values that mean that there is none, beside empty text.
         """
-        self._table = table
+        self._columns = dict(zip(table.column_names, table.columns, strict=True))
         self._missing = pa.array(["", *missing], pa.string())
         self.n_rows = table.num_rows
 
     def is_list(self, name: str) -> bool:
         """Whether the column holds lists."""
-        type_ = self._table.schema.field(name).type if name in self._table.column_names else pa.null()
+        type_ = self._columns[name].type if name in self._columns else pa.null()
         return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_))
 
     def raw(self, name: str) -> pa.Array:
         """A column as it is; nulls if there is none of that name."""
-        if name not in self._table.column_names:
+        if name not in self._columns:
             return pa.nulls(self.n_rows, pa.string())
-        return _moved(combined(self._table[name]))
+        return _moved(combined(self._columns[name]))
 
     def texts(self, names: Sequence[str]) -> dict[str, pa.Array]:
         """(N,) columns of plain values as cleaned text.

@@ -27,7 +27,10 @@ class _FilesSettings(Section):
     """A file, a folder (with or without `dt=YYYY-MM-DD` partitions), a pattern such as `logs/2026-*.csv`, the name of a
     table, or a list of them: `[web/2026, app/2026]`. Files, folders and patterns may be URLs: `s3://` (or `s3a://`),
     `gs://`, `abfss://`, `hdfs://`, `file://`."""
-    format: Literal["csv", "json", "parquet", "orc", "table"] = "csv"
+    format: Annotated[
+        Literal["csv", "json", "parquet", "orc", "table"],
+        Field(json_schema_extra={"enum": ["csv", "tsv", "json", "parquet", "orc", "table"]}),
+    ] = "csv"
     """Format of the logs: `csv` with any separator, `tsv` with tabs, `json` lines, `parquet`, `orc`, or a `table` of
     Spark's catalogue."""
     separator: Annotated[str, Field(min_length=1, max_length=8), BeforeValidator(_tab)] = ","

@@ -13,7 +13,11 @@ def _names_short_form(value: Any) -> Any:
     return (value,) if isinstance(value, str) and value not in ("context", "nothing") else value
 
 
-Names = Annotated[tuple[ColumnName, ...], Field(min_length=1), BeforeValidator(_names_short_form)]
+Names = Annotated[
+    tuple[ColumnName, ...],
+    Field(min_length=1),
+    BeforeValidator(_names_short_form, json_schema_input_type=ColumnName | tuple[ColumnName, ...]),
+]
 """One or more names; a single one may be given as text."""
 
 

@@ -66,9 +66,12 @@ class TrainSettings(Section):
     overshoot_penalty: Share = 1.0
     """Weight of the squared error where an output overshoots the end of the label range at which its label is; the
     clipped score is correct there. 1 is the paper's squared error, 0 the squared hinge loss (regression)."""
-    warm_start: Annotated[WarmStartSettings | None, BeforeValidator(_warm_start_short_form)] = WarmStartSettings(
-        fit="auto", start="sum"
-    )
+    warm_start: Annotated[
+        WarmStartSettings | None,
+        BeforeValidator(
+            _warm_start_short_form, json_schema_input_type=WarmStartSettings | Literal["auto", "fm"] | None
+        ),
+    ] = WarmStartSettings(fit="auto", start="sum")
     """Warm start of a model with embeddings v_i (not linear, poly2, ffm): `auto`, short for {fit: auto, start: sum};
     `fm`; a mapping; or null, none. An fm itself goes on from one that was sampled, not from one found by gradient."""
     fit: Fitting = "gradient"

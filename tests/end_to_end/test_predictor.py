@@ -20,6 +20,7 @@ from afm_core.errors import BundleError, RowsError
 from afm_core.prediction import Predictor
 from afm_core.settings import load_settings
 from afm_core.settings.cross_checks import REGISTERED_MODELS
+from jobs import afm
 from tests.support.config import write_tree
 from tests.support.files import ROOT
 from tests.support.jobs import run_main
@@ -147,7 +148,7 @@ def test_one_row_at_a_time_and_all_at_once_are_the_same(as_text: Scored) -> None
     table = pa.Table.from_pandas(rows)
     assert np.array_equal(at_once[7:], as_text.predictor.predict(table.slice(7)))
     assert np.array_equal(at_once, as_text.predictor.predict(pa.concat_tables([table.slice(0, 9), table.slice(9)])))
-    assert len(as_text.predictor.predict(rows.head(0))) == 0
+    assert len(as_text.predictor.predict(rows.head(0))) == len(as_text.predictor.predict([])) == 0
 
 
 def test_rows_that_a_night_would_reject_are_refused_and_named(as_text: Scored) -> None:
@@ -204,3 +205,40 @@ def test_every_model(tmp_path: Path, model: str) -> None:
     assert_same(scored, scored.rows)
     with pytest.raises(BundleError, match="--explain needs an afm"):
         scored.predictor.explain(odd_logs(3, 6, 0.0))
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_file_of_rows(as_text: Scored, folder: Path, tmp_path: Path, format: str) -> None:
+    rows = as_text.rows.head(400).drop(columns=["label"])
+    source, out = tmp_path / f"rows.{format}", tmp_path / "scores.csv"
+    match format:
+        case "csv" | "tsv":
+            rows.to_csv(source, index=False, sep="\t" if format == "tsv" else ",")
+        case "jsonl":
+            rows.to_json(source, orient="records", lines=True)
+        case _:
+            rows.to_parquet(source)
+    bundle = load_settings(folder / "settings.yaml").run.bundle
+    afm.main(["predict", str(source), "--bundle", str(bundle), "--out", str(out)])
+    written = pd.read_csv(out, dtype={"score": np.float32})
+    scores, broken = as_text.predictor.predict_accepted(rows)
+    assert written["key"].tolist() == rows["key"].tolist()
+    assert np.array_equal(written["score"].to_numpy(), scores, equal_nan=True)
+    assert written["rejected"].isna().tolist() == [rule is None for rule in broken]
+    assert 0 < written["rejected"].count() < len(rows)
+
+
+def test_a_file_that_cannot_be_read(
+    as_text: Scored, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = str(load_settings(folder / "settings.yaml").run.bundle)
+    (tmp_path / "rows.csv").write_text("key,user\nk1,u1\n")
+    for source, message in [
+        ("rows.csv", "missing; the fields of odd read user, item"),
+        ("none.csv", "none.csv: cannot be read"),
+    ]:
+        with pytest.raises(SystemExit, match="2"):
+            afm.main(["predict", str(tmp_path / source), "--bundle", bundle])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: ")
+        assert message in line

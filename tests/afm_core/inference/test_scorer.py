@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from afm_core.features import Categorical, FeatureMap, Numeric
+from afm_core.inference.pair_tables import BATCH_ROWS, FEW_ROWS
 from afm_core.inference.scorer import Scorer
 from afm_core.kernels import native_cpu
 from afm_core.learning.calibrated_model import CalibratedModel
@@ -66,3 +67,21 @@ def test_a_rows_score_is_the_same_bit_for_bit_whatever_rows_come_with_it(
 def test_no_rows_have_no_scores() -> None:
     _, scorer = scorer_of("afm", LOOKED_UP)
     assert scorer.columns(*rows_of(LOOKED_UP, 0)).shape == (0,)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_few_rows_are_a_smaller_batch_only_where_products_round_alike(
+    monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    _, scorer = scorer_of("fm", LOOKED_UP)
+    outputs, sizes = scorer._outputs, list[int]()
+
+    def as_on_another_machine(batch: EncodedBatch) -> torch.Tensor:
+        sizes.append(len(batch.ids))
+        return outputs(batch) + (0.0 if exact else len(batch.ids) * 1e-3)
+
+    monkeypatch.setattr(scorer, "_outputs", as_on_another_machine)
+    ids, x = rows_of(LOOKED_UP, 2000)
+    whole = scorer.columns(ids, x)
+    assert np.array_equal(scorer.columns(ids[:3], x[:3]), whole[:3])
+    assert sizes[-1] == (FEW_ROWS if exact else BATCH_ROWS)
