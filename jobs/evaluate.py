@@ -1,4 +1,4 @@
-"""Evaluate a run's models on the test split: errors, ranking, calibration, and mean attention by pair of fields."""
+"""Evaluate a run's models on the test split, and write a report to look at: errors, ranking, calibration, attention."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from jobs._command import parser, run
 from pipelines.console import screen
 from pipelines.evaluation.evaluate import evaluate
 from pipelines.evaluation.evaluate_report import attention_table, metrics_table, plan_table
+from pipelines.evaluation.report.report import write_report
 
 SECTIONS = ("dataset", "evaluate", "run")
 
@@ -26,6 +27,7 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     screen.print(metrics_table(settings, evaluation))
     if evaluation.attention:
         screen.print(attention_table(evaluation))
+    screen.print(f"wrote {write_report(settings, evaluation)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

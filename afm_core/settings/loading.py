@@ -61,7 +61,12 @@ def _load(path: Path, overrides: Sequence[str]) -> Settings:
 
 def write_settings(settings: Settings, path: Location) -> None:
     """Write the effective settings, defaults and overrides included, in a form that can be loaded again."""
-    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    write_text(path, settings_text(settings))
+
+
+def settings_text(settings: Settings) -> str:
+    """The YAML that `write_settings` writes."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
 def _parse(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ PACKAGES = (
     "pipelines",
     "jobs",
 )  # jobs for the driver: a script's own folder is on its path, the root is not
-SUFFIXES = (".py", ".properties")
+SUFFIXES = (".py", ".properties", ".jinja")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -21,7 +21,7 @@ def metrics_table(settings: Settings, evaluation: Evaluation) -> Table:
     }
     rows = [
         [
-            _title(metric, settings),
+            title_of(metric, settings),
             *[f"{values[name]:.4f}" if name in values else "" for values in evaluation.metrics.values()],
         ]
         for name, metric in shown.items()
@@ -67,6 +67,7 @@ def plan_table(settings: Settings) -> Table:
             ("bundles", f"{settings.run.warm_start_bundle}, if the model started from it, and {settings.run.bundle}"),
             ("dataset", f"{settings.dataset.path}, {SPLIT} split"),
             ("write", f"{settings.run.path / RESULT_FILE} and {SETTINGS_FILE}"),
+            ("report", str(settings.run.path / "report.html")),
         ],
     )
 
@@ -83,5 +84,6 @@ def promotion_plan_table(settings: Settings) -> Table:
     )
 
 
-def _title(metric: Metric, settings: Settings) -> str:
+def title_of(metric: Metric, settings: Settings) -> str:
+    """The title of a metric, with the field by which rows are ranked."""
     return f"{metric.title} by {settings.group_field}" if metric.need == "lists" else metric.title

@@ -1,0 +1,1 @@
+"""HTML pages to look at: tables and figures, without scripts or links to other hosts."""
