@@ -3,10 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Literal
 
 from jinja2 import Environment, select_autoescape
 
 from pipelines.console import printable
+
+Mark = Literal["", "good", "doubtful", "bad"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that is more than text."""
+
+    text: str
+    link: str = ""
+    """To an anchor of the page."""
+    mark: Mark = ""
+    """How it is coloured; the text must say the same."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +29,7 @@ class TableOf:
 
     caption: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Cell]]
     folded: bool = False
     """Whether it is shown only on demand, such as the numbers of a figure."""
 
@@ -30,6 +44,8 @@ class Section:
     """SVG, made by `figures`."""
     tables: Sequence[TableOf] = field(default_factory=tuple)
     code: str = ""
+    anchor: str = ""
+    """What a link `#anchor` leads to."""
 
 
 def page(title: str, summary: str, sections: Sequence[Section]) -> str:

@@ -23,6 +23,7 @@ from pipelines.logs.inputs import Inputs, ListedLogs
 from pipelines.scoring.finished_logs import require_finished
 from pipelines.scoring.monitoring.ledger import LedgerEntry, NightFigures, write_entry
 from pipelines.scoring.monitoring.ledger_months import gather_ledger
+from pipelines.scoring.monitoring.ledger_page import write_page
 from pipelines.scoring.monitoring.ledger_plot import plot_ledger
 from pipelines.scoring.night_dates import find_night
 from pipelines.scoring.night_freshness import UP_TO_DATE, night_provenance, what_changed
@@ -129,9 +130,11 @@ def _run_night(
 
 
 def _gather_and_plot(output: Location, settings: Settings) -> None:
-    """Gather and plot the ledger; what cannot be written is reported and fails no night."""
+    """Gather and show the ledger; what cannot be written is reported and fails no night."""
     try:
-        plot_ledger(output, gather_ledger(output), settings.nightly.drift)
+        rows = gather_ledger(output)
+        plot_ledger(output, rows, settings.nightly.drift)
+        write_page(output, rows, settings.nightly.drift)
     except (OSError, MachineError) as error:
         messages.print(f"  {output}: the ledger could not be gathered and plotted: {_reason(error)}")
 

@@ -26,7 +26,7 @@ CASES = {
     "prepare": ((), {"dataset"}),
     "partition": (("--by", "time", "--out", "{folder}/days"), {"days"}),
     "train": (("--ranks", "2"), {"dataset", "run/bundle_warm_start", "run/bundle"}),
-    "evaluate": ((), {"dataset", "run/bundle", "run/bundle_warm_start", "run/evaluation.json"}),
+    "evaluate": ((), {"dataset", "run/bundle", "run/bundle_warm_start", "run/evaluation.json", "run/report.html"}),
     "promote": ((), {"dataset", "run/bundle", "run/current"}),
     "export": (("--out", "{folder}/model.onnx"), {"run/bundle", "run/bundle/features.parquet", "model.onnx"}),
     "score": (("--date", NIGHT), {"current", f"scores/{NIGHT_FOLDER}"}),

@@ -13,7 +13,8 @@ from afm_core.storage.locations import Location
 from pipelines.scoring.monitoring.ledger import LEDGER, LedgerEntry
 
 PLOT = "trend.png"
-_NIGHTS = 60
+NIGHTS_SHOWN = 60
+"""Number of nights, the last ones."""
 _LABELLED = 5  # fields with a label; more lines cannot be told apart
 
 
@@ -22,11 +23,20 @@ def plot_ledger(nights: Location, rows: Sequence[LedgerEntry], limits: DriftSett
 
     Args:
         rows: of the ledger, oldest first.
-
-    Recommendations have rows only: no mean score, unknown values or drift.
     """
+    figure = trend(rows, limits)
+    if figure is None:
+        return None
+    path = nights / LEDGER / PLOT
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=120)
+    return path
+
+
+def trend(rows: Sequence[LedgerEntry], limits: DriftSettings) -> Figure | None:
+    """The plot. Recommendations have rows only: no mean score, unknown values or drift."""
     last = {entry.night: entry for entry in rows if entry.outcome == "published"}
-    entries = [last[night] for night in sorted(last)][-_NIGHTS:]
+    entries = [last[night] for night in sorted(last)][-NIGHTS_SHOWN:]
     if len(entries) < 2:
         return None
     has_scores = any(entry.figures.mean_score is not None for entry in entries)
@@ -38,10 +48,7 @@ def plot_ledger(nights: Location, rows: Sequence[LedgerEntry], limits: DriftSett
     if has_scores:
         _plot_scores(others, entries, limits)
     figure.autofmt_xdate()
-    path = nights / LEDGER / PLOT
-    with replacing(path) as unfinished:
-        figure.savefig(unfinished, format="png", dpi=120)
-    return path
+    return figure
 
 
 def _plot_scores(axes: Sequence[Axes], entries: Sequence[LedgerEntry], limits: DriftSettings) -> None:
