@@ -210,5 +210,5 @@ def test_a_validation_loss_that_is_not_a_number_is_one_line(small: Small, tmp_pa
     outcome = run_job("train", config)
     assert outcome.code == 2, outcome.err
     (line,) = outcome.errors
-    assert "the validation loss is nan after epoch 1; lower train.learning_rate and train again" in line
+    assert "the validation loss is nan after step 1 of epoch 1; lower train.learning_rate and train again" in line
     assert not checkpoints(config)
