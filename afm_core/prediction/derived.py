@@ -40,11 +40,13 @@ class DerivedFields:
 
     def __init__(self, feature_map: FeatureMap, folder: Path) -> None:
         """Read the tables of the map from a bundle's folder."""
-        self._map, self._pairs = feature_map, str(folder / PAIRS_FILE)
+        self._map = feature_map
+        self._pairs = {
+            declared.of: read_pairs(str(folder / PAIRS_FILE), declared.of, feature_map.fingerprint)
+            for _, declared in feature_map.co_occurrences
+        }
         self._counts = _read(folder / COUNTS_FILE, "count") if feature_map.frequencies else {}
         self._rates = _read(folder / RATES_FILE, "log_odds") if feature_map.target_rates else {}
-        for _, declared in feature_map.co_occurrences:
-            read_pairs(self._pairs, declared.of, feature_map.fingerprint)
 
     def encode(self, ids: FieldIds, declared: Derived, of: list[Ids]) -> tuple[Ids, X | None]:
         """The ids (N,), and x_i (N,) where the field has one.
@@ -65,8 +67,8 @@ class DerivedFields:
                 half_powers = np.floor(2.0 * (np.log(1.0 + n) / math.log(2.0)))
                 return _ids(ids, known, np.minimum(half_powers, COUNT_BUCKETS - 1)), None
             case CoOccurrence():
-                pairs = read_pairs(self._pairs, declared.of, self._map.fingerprint)
-                strength = pairs.co_occurrence(of[0], of[1], np.zeros(len(known), dtype=bool), declared)
+                not_counted = np.zeros(len(known), dtype=bool)
+                strength = self._pairs[declared.of].co_occurrence(of[0], of[1], not_counted, declared)
                 return encode_co_occurrence(ids, declared, strength, known)
             case TargetRate():
                 value = self._rates.get(ids.name, _NOTHING).look_up(hash_of_ids(of))

@@ -90,13 +90,13 @@ class RowEncoder:
                 lists, vocabulary = sources.tags[tags.name], self._vocabularies[field.name]
                 return encode_lists(lists, vocabulary, tags.width, field.unknown_id)
             case Numeric() as numeric:
-                ids, x = encode_numbers(sources.texts[numeric.source], field, numeric)
+                ids, x = encode_numbers(sources.numbers(numeric.source), field, numeric)
                 return ids[:, None], x
             case Hashed() as hashed:
                 text = sources.texts[hashed.source]
                 return _bucket(lowered(text) if hashed.ignore_case else text, field, hashed.buckets)[:, None], None
             case Time() as time:
-                value = part_of_time(sources.texts[time.source], time)
+                value = part_of_time(sources.times(time.source, time.format), time)
             case Categorical() as categorical:
                 text = sources.texts[categorical.source]
                 value = lowered(text) if categorical.ignore_case else text

@@ -27,10 +27,10 @@ def numbers_of(texts: pa.Array) -> Doubles:
 
 
 def encode_numbers(
-    texts: pa.Array, field: FieldIds, declared: Numeric
+    value: Doubles, field: FieldIds, declared: Numeric
 ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
-    """The ids (N,), and x_i (N,) where the field has one, of N numbers in text."""
-    value, scaling = numbers_of(texts), field.scaling
+    """The ids (N,), and x_i (N,) where the field has one, of N numbers, NaN where there is none."""
+    scaling = field.scaling
     assert scaling is not None
     if declared.missing == "mean":
         value = np.where(np.isnan(value), scaling.mean, value)

@@ -1,6 +1,6 @@
 """The public interface of predictions without Spark."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from afm_core.prediction.tables import RawColumns, arrow_table
 from afm_core.storage.paths import to_path
 
 _SHOWN = 3
+_CELLS_AT_ONCE = 1 << 21
 
 
 class Predictor:
@@ -53,14 +54,15 @@ class Predictor:
     def predict(self, rows: Any) -> NDArray[np.float32]:
         """The scores of N rows, (N,) float32, in their order.
 
+        Memory: that of the scores, and of a block of the rows.
+
         Raises:
             RowsError: a column is missing, or a row breaks a rule for which a night would reject it.
         """
-        encoded = self._encoded(rows)
-        broken = encoded.broken
+        scores, broken = self._scored(rows)
         if any(broken):
             raise RowsError(_described(broken))
-        return self.bundle.scorer.columns(encoded.ids, encoded.x)
+        return scores
 
     def predict_accepted(self, rows: Any) -> tuple[NDArray[np.float32], list[str | None]]:
         """The scores of N rows, NaN for those that a night would reject, and for each of these the broken rule.
@@ -68,10 +70,9 @@ class Predictor:
         Raises:
             RowsError: a column is missing, or holds no plain values.
         """
-        encoded = self._encoded(rows)
-        scores = self.bundle.scorer.columns(encoded.ids, encoded.x)
-        broken = np.array([rule is not None for rule in encoded.broken], dtype=bool)
-        return np.where(broken, np.float32(np.nan), scores), [str(rule) if rule else None for rule in encoded.broken]
+        scores, broken = self._scored(rows)
+        scores[np.array([rule is not None for rule in broken], dtype=bool)] = np.nan
+        return scores, [str(rule) if rule else None for rule in broken]
 
     def explain(self, rows: Any, k: int = 5) -> pa.Table:
         """The score of each row, `first_order` (w_0 + sum w_i x_i), and `interactions`: its k most weighted pairs.
@@ -82,14 +83,23 @@ class Predictor:
             RowsError: as `predict`.
             BundleError: the model's output is not a sum over weighted pairs.
         """
-        explainer = RowExplainer(self.bundle, k)
-        encoded = self._encoded(rows)
-        if any(encoded.broken):
-            raise RowsError(_described(encoded.broken))
-        scores = self.bundle.scorer.columns(encoded.ids, encoded.x)
-        return pa.table({"score": scores, **explainer.columns(encoded.ids, encoded.x)})
+        explainer, parts = RowExplainer(self.bundle, k), []
+        for encoded in self._encoded(rows):
+            if any(encoded.broken):
+                raise RowsError(_described(encoded.broken))
+            scores = self.bundle.scorer.columns(encoded.ids, encoded.x)
+            parts.append(pa.table({"score": scores, **explainer.columns(encoded.ids, encoded.x)}))
+        return pa.concat_tables(parts)
 
-    def _encoded(self, rows: Any) -> EncodedRows:
+    def _scored(self, rows: Any) -> tuple[NDArray[np.float32], list[Broken | None]]:
+        scores, broken = [], list[Broken | None]()
+        for encoded in self._encoded(rows):
+            scores.append(self.bundle.scorer.columns(encoded.ids, encoded.x))
+            broken += encoded.broken
+        return np.concatenate(scores), broken
+
+    def _encoded(self, rows: Any) -> Iterator[EncodedRows]:
+        """The rows block by block, at least one."""
         table = arrow_table(rows, self.columns)
         missing = set(self.columns) - set(table.column_names) - set(self.bundle.settings.logs.optional)
         if missing:
@@ -97,7 +107,9 @@ class Predictor:
                 f"rows: column {', '.join(sorted(missing))} missing; the fields of {self.bundle.settings.name} read "
                 f"{', '.join(self.columns)}"
             )
-        return self._encoder.encode(RawColumns(table, self._missing))
+        size = max(1, _CELLS_AT_ONCE // max(1, len(self.columns)))
+        for start in range(0, max(1, table.num_rows), size):
+            yield self._encoder.encode(RawColumns(table.slice(start, size), self._missing))
 
 
 def _described(broken: Sequence[Broken | None]) -> str:

@@ -9,9 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from afm_core.features import Categorical, Field, Numeric, Tags, Time
-from afm_core.prediction.numbers import numbers_of
 from afm_core.prediction.sources import Sources
-from afm_core.prediction.times import is_time
 
 _MAX_LENGTH = 32_768
 _CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F]"
@@ -60,13 +58,17 @@ def _rules(sources: Sources, fields: tuple[Field, ...], required: tuple[str, ...
                 yield "not_an_integer", field.source, _flags(pc.invert(pc.match_substring_regex(text, _INTEGER)))
             case Numeric():
                 given = texts[field.source].is_valid().to_numpy(zero_copy_only=False)
-                is_number = ~np.isnan(numbers_of(texts[field.source]))
+                is_number = ~np.isnan(sources.numbers(field.source))
                 yield "not_a_number", field.source, given & ~is_number
                 if field.missing == "reject":
                     yield "missing", field.source, ~given
             case Time():
                 given = texts[field.source].is_valid().to_numpy(zero_copy_only=False)
-                yield "not_a_timestamp", field.source, given & ~is_time(texts[field.source], field.format)
+                yield (
+                    "not_a_timestamp",
+                    field.source,
+                    given & _flags(sources.times(field.source, field.format).is_null()),
+                )
 
 
 def _text_rules(texts: Mapping[str, pa.Array], n_rows: int) -> Iterator[tuple[str, str, Flags]]:

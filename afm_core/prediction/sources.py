@@ -5,25 +5,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from afm_core.features import Categorical, Field, Hashed, Numeric, Tags
 from afm_core.features.field import columns_read
 from afm_core.prediction.distinct import by_distinct_value
+from afm_core.prediction.numbers import numbers_of
 from afm_core.prediction.tables import RawColumns
 from afm_core.prediction.tags import tag_lists
+from afm_core.prediction.times import timestamps
 
 
-@dataclass(frozen=True)
 class Sources:
-    """What each field reads of N rows: text, or for tags lists of text."""
+    """What each field reads of N rows: text, or for tags lists of text. Numbers and times are parsed once."""
 
-    n_rows: int
-    texts: dict[str, pa.Array]
-    """(N,) by source of the fields that have one value per row."""
-    tags: dict[str, pa.Array]
-    """(N,) by name of the fields of tags, the distinct tags of each row."""
+    def __init__(self, n_rows: int, texts: Mapping[str, pa.Array], tags: Mapping[str, pa.Array]) -> None:
+        """Keep them.
+
+        Args:
+            texts: (N,) by source of the fields that have one value per row.
+            tags: (N,) by name of the fields of tags, the distinct tags of each row.
+        """
+        self.n_rows, self.texts, self.tags = n_rows, texts, tags
+        self._numbers: dict[str, NDArray[np.float64]] = {}
+        self._times: dict[tuple[str, str | None], pa.Array] = {}
+
+    def numbers(self, source: str) -> NDArray[np.float64]:
+        """(N,) a text as numbers, NaN where it is none."""
+        if source not in self._numbers:
+            self._numbers[source] = numbers_of(self.texts[source])
+        return self._numbers[source]
+
+    def times(self, source: str, format: str | None) -> pa.Array:
+        """(N,) a text as timestamps, null where it is none."""
+        if (source, format) not in self._times:
+            self._times[source, format] = timestamps(self.texts[source], format)
+        return self._times[source, format]
 
 
 class SourceReader:

@@ -14,7 +14,7 @@ def arrow_table(rows: Any, wanted: Collection[str]) -> pa.Table:
     """The wanted columns of a table of pyarrow, pandas or polars, or of a list of dictionaries, as far as it has them.
 
     Raises:
-        RowsError: it is something else, or a column holds values of several types.
+        RowsError: it is something else, a column holds values of several types, or two columns have one name.
     """
     try:
         if isinstance(rows, pa.Table | pa.RecordBatch):
@@ -31,9 +31,13 @@ def arrow_table(rows: Any, wanted: Collection[str]) -> pa.Table:
                 f"rows are a {type(rows).__name__}; allowed are tables of pyarrow, pandas and polars, and lists of "
                 "dictionaries"
             )
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowTypeError, ValueError) as error:  # ArrowInvalid and pandas' own are ValueErrors
         raise RowsError(f"rows: {str(error).splitlines()[0]}; give each column values of one type") from error
-    return table.select([name for name in table.column_names if name in wanted])
+    names = [name for name in table.column_names if name in wanted]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RowsError(f"rows: column {', '.join(twice)} occurs more than once; rename the columns")
+    return table.select(names)
 
 
 class RawColumns:

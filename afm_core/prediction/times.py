@@ -5,10 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from afm_core.features import Time
 from afm_core.prediction.distinct import by_distinct_value
@@ -43,9 +41,9 @@ def timestamps(texts: pa.Array, format: str | None) -> pa.Array:
     return by_distinct_value(texts, _reader(format), pa.int64()).cast(pa.timestamp("us", "UTC"))
 
 
-def part_of_time(texts: pa.Array, declared: Time) -> pa.Array:
-    """(N,) the value of a time field as text, null where there is no time."""
-    local = timestamps(texts, declared.format).cast(pa.timestamp("us", declared.timezone))
+def part_of_time(times: pa.Array, declared: Time) -> pa.Array:
+    """(N,) the value of a time field as text, from timestamps or null."""
+    local = times.cast(pa.timestamp("us", declared.timezone))
     match declared.part:
         case "hour":
             part = pc.hour(local)
@@ -97,9 +95,3 @@ def _iso(text: str) -> int | None:
     except ValueError:
         return None
     return (time - EPOCH) // MICROSECOND if zone else None
-
-
-def is_time(texts: pa.Array, format: str | None) -> NDArray[np.bool_]:
-    """(N,) whether each text is a time; False for nulls."""
-    valid: NDArray[np.bool_] = timestamps(texts, format).is_valid().to_numpy(zero_copy_only=False)
-    return valid

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import afm_core.prediction.predictor
 from afm_core.errors import BundleError, RowsError
 from afm_core.prediction import Predictor
 from afm_core.settings import load_settings
@@ -24,7 +24,7 @@ from jobs import afm
 from tests.support.config import write_tree
 from tests.support.files import ROOT
 from tests.support.jobs import run_main
-from tests.support.odd_rows import FIELDS, odd_logs
+from tests.support.odd_rows import FIELDS, odd_logs, typed_rows
 
 NIGHT = "2026-01-09"
 
@@ -103,34 +103,9 @@ def test_whatever_a_text_column_holds(as_text: Scored) -> None:
     assert_same(as_text, as_text.rows)
 
 
-def typed(rows: pd.DataFrame) -> pa.Table:
-    """The same columns with types that a warehouse would give them."""
-    random = np.random.default_rng(4)
-    prices = random.choice([0.1, 1e-5, 3.0, 1e7 + 0.25, 123456789.123, 2.0**53 + 2, 1e37, float("nan")], len(rows))
-    at = pd.to_datetime(rows["at"]).astype("datetime64[ns]") + pd.to_timedelta(random.integers(0, 10**9, len(rows)))
-    lists = [list(random.choice(["a", " b ", "C", "", "x|y"], 4)) for _ in range(len(rows))]
-    return pa.table(
-        {
-            "key": rows["key"],
-            "user": pa.array(rows["user"]).dictionary_encode(),
-            "item": pa.array(rows["item"], pa.large_string()),
-            "shop": pa.array(rows["shop"].astype(int), pa.int16()),
-            "title": rows["title"],
-            "price": pa.array(prices),
-            "genres": pa.array(lists),
-            "ip": pa.array([Decimal(row).scaleb(-3) for row in range(1000, 1000 + len(rows))], pa.decimal128(9, 3)),
-            "at": pa.array(at),
-            "seen": pa.array(rows["seen"].astype(int)),
-            "day": rows["day"],
-            "clock": rows["clock"],
-            "label": rows["label"],
-        }
-    )
-
-
 def test_typed_columns(folder: Path, as_text: Scored) -> None:
     rows = odd_logs(1500, 3, 0.0)
-    table = typed(rows)
+    table = typed_rows(rows)
     scored = score(folder, rows, lambda _, path: pq.write_table(table, path))
     assert len(scored.scores) == len(rows)
     assert_same(scored, table)
@@ -151,6 +126,14 @@ def test_one_row_at_a_time_and_all_at_once_are_the_same(as_text: Scored) -> None
     assert len(as_text.predictor.predict(rows.head(0))) == len(as_text.predictor.predict([])) == 0
 
 
+def test_rows_are_scored_block_by_block(as_text: Scored, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = as_text.predictor.predict_accepted(as_text.rows)
+    monkeypatch.setattr(afm_core.prediction.predictor, "_CELLS_AT_ONCE", 7000)
+    in_blocks = as_text.predictor.predict_accepted(as_text.rows)
+    assert np.array_equal(whole[0], in_blocks[0], equal_nan=True)
+    assert whole[1] == in_blocks[1]
+
+
 def test_rows_that_a_night_would_reject_are_refused_and_named(as_text: Scored) -> None:
     rows = odd_logs(6, 5, 0.0)
     rows.loc[[1, 4], "shop"] = "x"
@@ -168,6 +151,10 @@ def test_rows_that_a_night_would_reject_are_refused_and_named(as_text: Scored) -
         (lambda rows: rows.drop(columns=["shop", "at"]), "column at, shop missing; the fields of odd read user, item"),
         (lambda rows: rows.assign(user=[1, *["u"] * 5]), "give each column values of one type"),
         (lambda rows: rows.assign(user=[[1]] * 6), "column user is list<item: int64>; allowed are plain values"),
+        (
+            lambda rows: pa.table([rows["user"]] * 2 + [rows["shop"]], ["user", "user", "shop"]),
+            "column user occurs more",
+        ),
         (lambda rows: rows.to_dict(), "rows are a dict; allowed are tables of pyarrow, pandas and polars"),
     ],
 )

@@ -1,10 +1,12 @@
 """Logs with every kind of field, in which some columns hold odd values."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 FIELDS: list[Any] = [
     "user",
@@ -89,3 +91,28 @@ def odd_logs(rows: int, seed: int, oddness: float) -> pd.DataFrame:
         for row in np.flatnonzero(random.random(rows) < oddness):
             values[row] = ODD[name][int(random.integers(len(ODD[name])))]
     return pd.DataFrame({"key": [f"k{row}" for row in range(rows)], **usual, "label": random.integers(0, 2, rows)})
+
+
+def typed_rows(rows: pd.DataFrame) -> pa.Table:
+    """The same columns with types that a warehouse would give them."""
+    random = np.random.default_rng(4)
+    prices = random.choice([0.1, 1e-5, 3.0, 1e7 + 0.25, 123456789.123, 2.0**53 + 2, 1e37, float("nan")], len(rows))
+    at = pd.to_datetime(rows["at"]).astype("datetime64[ns]") + pd.to_timedelta(random.integers(0, 10**9, len(rows)))
+    lists = [list(random.choice(["a", " b ", "C", "", "x|y"], 4)) for _ in range(len(rows))]
+    return pa.table(
+        {
+            "key": rows["key"],
+            "user": pa.array(rows["user"]).dictionary_encode(),
+            "item": pa.array(rows["item"], pa.large_string()),
+            "shop": pa.array(rows["shop"].astype(int), pa.int16()),
+            "title": rows["title"],
+            "price": pa.array(prices),
+            "genres": pa.array(lists),
+            "ip": pa.array([Decimal(row).scaleb(-3) for row in range(1000, 1000 + len(rows))], pa.decimal128(9, 3)),
+            "at": pa.array(at),
+            "seen": pa.array(rows["seen"].astype(int)),
+            "day": rows["day"],
+            "clock": rows["clock"],
+            "label": rows["label"],
+        }
+    )
