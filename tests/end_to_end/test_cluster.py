@@ -1,5 +1,6 @@
 """Preparation and scoring on a Spark standalone cluster: a master and two workers, and their processes dying."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,8 +39,13 @@ def test_the_archive_depends_on_the_sources_only(tmp_path: Path) -> None:
         subprocess.run(command, cwd=tmp_path, check=True)
     assert archives[0].read_bytes() == archives[1].read_bytes()
     names = zipfile.ZipFile(archives[0]).namelist()
-    assert {"pipelines/log4j2.properties", "pipelines/spark.py", "jobs/_command.py"} < set(names)
-    assert not [name for name in names if not name.endswith((".py", ".properties"))]
+    data = {"pipelines/log4j2.properties", "pipelines/pages/page.html.jinja"}
+    assert {*data, "pipelines/spark.py", "jobs/_command.py"} < set(names)
+    assert {name for name in names if not name.endswith(".py")} == data
+    read_page = "from pipelines.pages.page import page; print(page('a title', '', []))"
+    env = {**os.environ, "PYTHONPATH": str(archives[0])}
+    shown = subprocess.run([sys.executable, "-c", read_page], cwd=tmp_path, env=env, check=True, capture_output=True)
+    assert b"<h1>a title</h1>" in shown.stdout
 
 
 def test_the_cluster_prepares_the_dataset_of_one_machine_although_an_executor_is_killed(

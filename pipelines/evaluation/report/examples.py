@@ -52,13 +52,19 @@ def examples(sample: Sample, bundle: Bundle, start: Bundle | None, values: pa.Ar
     chosen = np.flatnonzero(sample.label > 0)[:_ROWS]
     batch = EncodedBatch(*(tensor[torch.from_numpy(chosen)] for tensor in sample.batch))
     explained, scores, of_fm = explain(model, batch, _PAIRS), bundle.scorer.batch(batch), _of_fm(start, batch)
-    names, pairs = [field.name for field in bundle.feature_map.column_fields], pair_indices(batch.ids.shape[1])
+    fields, pairs = bundle.feature_map.column_fields, pair_indices(batch.ids.shape[1])
     n_present = batch.mask.sum(dim=1)
     sums = n_present * (n_present - 1) / 2 if model.weights_sum_to_pairs else torch.ones(len(chosen))
 
     def feature(row: int, column: int) -> str:
-        value = values[int(batch.ids[row, column])].as_py()
-        return f"{names[column]} unknown" if value is None else f"{names[column]} = {value}"
+        field, value = fields[column], values[int(batch.ids[row, column])].as_py()
+        if value is None:
+            return f"{field.name} unknown"
+        return (
+            f"{field.name}, x = {batch.values[row, column]:.3g}"
+            if field.x_column and field.size == 1
+            else f"{field.name} = {value}"
+        )
 
     def pair(row: int, at: int) -> Pair:
         number = int(explained.pair[row, at])

@@ -17,6 +17,7 @@ from afm_core.settings import Settings
 from pipelines.evaluation.report.sample import Sample
 
 _BINS, _VALUES_SHOWN, _REPEATS = 10, 6, 3
+_ANY_NUMBER = "any number"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def popularity(sample: Sample, bundle: Bundle, settings: Settings) -> Scored | N
 
 
 def errors_by_value(sample: Sample, bundle: Bundle, scored: Scored, values: pa.Array) -> dict[str, list[ValueResult]]:
-    """For each field with values, its most frequent ones, the rest, and what is missing or was never seen.
+    """For each field its most frequent values, the rest, and what is missing or was never seen.
+
+    Of tags, the most frequent one of a row counts.
 
     Args:
         values: (n_ids,) the value of every id.
@@ -93,19 +96,26 @@ def errors_by_value(sample: Sample, bundle: Bundle, scored: Scored, values: pa.A
     names = [field.name for field in bundle.feature_map.column_fields]
     found = {}
     for field in bundle.feature_map.fields:
-        ids = sample.batch.ids[:, names.index(field.name if field.name in names else field.id_columns[0])].numpy()
-        groups = _groups(ids, field.unknown_id, values)
+        ids = sample.batch.ids[:, names.index(field.name)].numpy()
+        groups = _groups(ids, field.unknown_id, None if field.x_column and field.size == 1 else values)
         if len(groups) > 1:
             found[field.name] = [_value_result(name, rows, scored, metric) for name, rows in groups]
     return found
 
 
-def _groups(ids: NDArray[np.int64], unknown: int, values: pa.Array) -> list[tuple[str, NDArray[np.int64]]]:
+def _groups(ids: NDArray[np.int64], unknown: int, values: pa.Array | None) -> list[tuple[str, NDArray[np.int64]]]:
+    """The name and the rows of each group.
+
+    Args:
+        values: None for numbers, which have one id.
+    """
     number, counts = np.unique(ids, return_counts=True)
     known = number[np.argsort(-counts, kind="stable")]
     known = known[(known != unknown) & (known != 0)]
     shown, others = known[:_VALUES_SHOWN], known[_VALUES_SHOWN:]
-    groups = [(str(values[int(id_)].as_py()), np.flatnonzero(ids == id_)) for id_ in shown]
+    groups = [
+        (_ANY_NUMBER if values is None else str(values[int(id_)].as_py()), np.flatnonzero(ids == id_)) for id_ in shown
+    ]
     groups += [(f"{len(others):,} others", np.flatnonzero(np.isin(ids, others)))] if len(others) else []
     is_unknown = np.flatnonzero(ids == unknown)
     return [*groups, ("missing or not seen in training", is_unknown)] if len(is_unknown) else groups
