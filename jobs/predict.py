@@ -27,7 +27,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     counts = predict_file(arguments.bundle, arguments.rows, arguments.out)
     rejected = [(f"rejected: {rule}", f"{rows:,}") for rule, rows in sorted(counts.rejected.items())]
     rows = [("rows", f"{counts.rows:,}"), *rejected, ("rows per second", f"{counts.rows / counts.seconds:,.0f}")]
-    messages.print(facts(f"scored {arguments.rows}", [*rows, ("scores", str(arguments.out or "standard output"))]))
+    files = [("rows of", str(arguments.rows)), ("scores", str(arguments.out or "standard output"))]
+    messages.print(facts("scored without Spark", [*rows, *files]))
     sys.stdout.flush()
 
 

@@ -35,6 +35,8 @@ class Predicted:
 def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
     """Score the rows of a file and write a CSV with their keys, scores, and the rules that rejected rows break.
 
+    A line of a CSV file with another number of columns than the header has no row there; it is counted as malformed.
+
     Memory: that of a block of the file, but for JSON all of it.
 
     Raises:
@@ -48,7 +50,7 @@ def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
     wanted = tuple(dict.fromkeys([*logs.keys, *predictor.columns]))
     with out.open("wb") if out else nullcontext(sys.stdout.buffer) as file:
         written = False
-        for table in _tables(rows, logs, wanted):
+        for table in _tables(rows, logs, wanted, counts):
             scores, broken = predictor.predict_accepted(table)
             keys = {name: table[name] for name in logs.keys if name in table.column_names}
             rejected = pa.array(broken, pa.string())
@@ -63,8 +65,8 @@ def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
     return counts
 
 
-def _tables(path: Path, logs: LogsSettings, wanted: tuple[str, ...]) -> Iterator[pa.Table]:
-    """The wanted columns of a file, block by block."""
+def _tables(path: Path, logs: LogsSettings, wanted: tuple[str, ...], counts: Predicted) -> Iterator[pa.Table]:
+    """The wanted columns of a file, block by block; malformed lines of CSV are left out and counted."""
     suffix = path.suffix.lower()
     try:
         if suffix in _PARQUET:
@@ -73,24 +75,31 @@ def _tables(path: Path, logs: LogsSettings, wanted: tuple[str, ...]) -> Iterator
         elif suffix in _JSON:
             yield pyarrow.json.read_json(path)
         else:
-            for batch in _csv(path, logs, wanted, tabs=suffix in _TABS):
+            for batch in _csv(path, logs, wanted, counts, tabs=suffix in _TABS):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         raise RowsError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _csv(path: Path, logs: LogsSettings, wanted: tuple[str, ...], *, tabs: bool) -> Any:
+def _csv(path: Path, logs: LogsSettings, wanted: tuple[str, ...], counts: Predicted, *, tabs: bool) -> Any:
     """All columns as text, in the dialect of the logs that the bundle was trained on."""
     separator = "\t" if tabs else logs.separator if logs.format == "csv" else ","
     if len(separator) != 1:
         raise RowsError(f"{path}: logs.separator is {separator!r}; without Spark it must be one character")
     names = logs.columns if logs.format == "csv" else ()
+
+    def malformed(_: Any) -> str:
+        counts.rows += 1
+        counts.rejected["malformed"] += 1
+        return "skip"
+
     parse = pyarrow.csv.ParseOptions(
         delimiter=separator,
         quote_char=logs.quote or False,
         double_quote=logs.escape == logs.quote,
         escape_char=False if logs.escape == logs.quote else logs.escape,
         newlines_in_values=logs.multiline,
+        invalid_row_handler=malformed,
     )
     return pyarrow.csv.open_csv(
         path,

@@ -215,6 +215,19 @@ def test_a_file_of_rows(as_text: Scored, folder: Path, tmp_path: Path, format: s
     assert 0 < written["rejected"].count() < len(rows)
 
 
+def test_malformed_lines_are_counted(
+    as_text: Scored, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = odd_logs(20, 8, 0.0)
+    lines = rows.to_csv(index=False).splitlines()
+    (tmp_path / "rows.csv").write_text("\n".join([*lines[:4], "k,cut", *lines[4:]]))
+    bundle = load_settings(folder / "settings.yaml").run.bundle
+    afm.main(["predict", str(tmp_path / "rows.csv"), "--bundle", str(bundle)])
+    told = capsys.readouterr()
+    assert "rejected: malformed" in told.err
+    assert [line.split(",")[0].strip('"') for line in told.out.splitlines()[1:]] == rows["key"].tolist()
+
+
 def test_a_file_that_cannot_be_read(
     as_text: Scored, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
