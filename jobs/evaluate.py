@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from afm_core.settings import Settings
 from jobs._command import parser, run
 from pipelines.console import screen
-from pipelines.evaluation.evaluate import evaluate
 from pipelines.evaluation.evaluate_report import attention_table, metrics_table, plan_table
-from pipelines.evaluation.report.report import write_report
+from pipelines.evaluation.report.report import evaluate_and_report
 
 SECTIONS = ("dataset", "evaluate", "run")
 
@@ -23,11 +22,11 @@ def job(settings: Settings, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         screen.print(plan_table(settings))
         return
-    evaluation = evaluate(settings)
+    evaluation, report = evaluate_and_report(settings)
     screen.print(metrics_table(settings, evaluation))
     if evaluation.attention:
         screen.print(attention_table(evaluation))
-    screen.print(f"wrote {write_report(settings, evaluation)}", soft_wrap=True)
+    screen.print(f"wrote {report}", soft_wrap=True)
 
 
 if __name__ == "__main__":

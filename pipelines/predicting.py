@@ -4,10 +4,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from afm_core.errors import RowsError
 from afm_core.prediction import Predictor
 from afm_core.settings.data import LogsSettings
+from afm_core.storage.atomic import replacing
 
 _JSON, _PARQUET, _TABS = (".json", ".jsonl", ".ndjson"), (".parquet", ".pq"), (".tsv", ".tab")
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 1 << 16, 1 << 24
@@ -42,13 +43,15 @@ def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
     Raises:
         BundleError: there is no bundle, or it is damaged.
         RowsError: the file cannot be read, or lacks a column.
-        MachineError: the output cannot be written.
+        OSError: the output cannot be written.
     """
+    if out and out.exists() and out.samefile(rows):
+        raise RowsError(f"{out}: is the file of the rows; write the scores to another one")
     start, counts = time.monotonic(), Predicted()
     predictor = Predictor.from_bundle(bundle)
     logs = predictor.bundle.settings.logs
     wanted = tuple(dict.fromkeys([*logs.keys, *predictor.columns]))
-    with out.open("wb") if out else nullcontext(sys.stdout.buffer) as file:
+    with _output(out) as file:
         written = False
         for table in _tables(rows, logs, wanted, counts):
             scores, broken = predictor.predict_accepted(table)
@@ -65,6 +68,16 @@ def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
     return counts
 
 
+@contextmanager
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
+    """The file, which appears as a whole or not at all; standard output without one."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        yield file
+
+
 def _tables(path: Path, logs: LogsSettings, wanted: tuple[str, ...], counts: Predicted) -> Iterator[pa.Table]:
     """The wanted columns of a file, block by block; malformed lines of CSV are left out and counted."""
     suffix = path.suffix.lower()
@@ -73,12 +86,27 @@ def _tables(path: Path, logs: LogsSettings, wanted: tuple[str, ...], counts: Pre
             for batch in pq.ParquetFile(path).iter_batches(_ROWS_AT_ONCE):
                 yield pa.Table.from_batches([batch])
         elif suffix in _JSON:
-            yield pyarrow.json.read_json(path)
+            yield _json(path)
         else:
             for batch in _csv(path, logs, wanted, counts, tabs=suffix in _TABS):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         raise RowsError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _json(path: Path) -> pa.Table:
+    """JSON lines; text that looks like a time stays text."""
+    table = pyarrow.json.read_json(path)
+    as_text = [pa.field(each.name, _without_times(each.type)) for each in table.schema]
+    if as_text == list(table.schema):
+        return table
+    return pyarrow.json.read_json(path, parse_options=pyarrow.json.ParseOptions(explicit_schema=pa.schema(as_text)))
+
+
+def _without_times(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(type_):
+        return pa.list_(_without_times(type_.value_type))
+    return pa.string() if pa.types.is_timestamp(type_) or pa.types.is_time(type_) else type_
 
 
 def _csv(path: Path, logs: LogsSettings, wanted: tuple[str, ...], counts: Predicted, *, tabs: bool) -> Any:

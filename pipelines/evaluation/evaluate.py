@@ -29,11 +29,14 @@ class Evaluation:
     """Mean attention weight of each pair of fields of the AFM, in descending order; empty if no model is an AFM."""
 
 
-def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
+def evaluate(
+    settings: Settings, dataset: Dataset | None = None, bundles: dict[str, Bundle] | None = None
+) -> Evaluation:
     """Evaluate the run's bundle, and the one it started from, on the test split. Writes `evaluation.json`.
 
     Args:
         dataset: the dataset to read, where it has been opened. Default: what is published at `dataset.path`.
+        bundles: see `evaluated_bundles`, where they have been opened. Default: what is published below `run.path`.
 
     Raises:
         BundleError: there is no complete bundle, or its feature map is not the dataset's.
@@ -42,7 +45,7 @@ def evaluate(settings: Settings, dataset: Dataset | None = None) -> Evaluation:
     dataset = dataset or Dataset.open(settings.dataset.path)
     metrics: dict[str, dict[str, float]] = {}
     attention: list[PairAttention] = []
-    for name, bundle in evaluated_bundles(settings).items():
+    for name, bundle in (bundles or evaluated_bundles(settings)).items():
         require_same_map(bundle, dataset)
         scored = score_split(bundle.scorer, dataset, SPLIT, settings.group_field)
         metrics[name] = all_metrics(scored.scored(bundle.calibrated_model.task), settings.evaluate.k)

@@ -236,9 +236,12 @@ def test_a_file_that_cannot_be_read(
     for source, message in [
         ("rows.csv", "missing; the fields of odd read user, item"),
         ("none.csv", "none.csv: cannot be read"),
+        ("scores.csv", "is the file of the rows; write the scores to another one"),
     ]:
+        (tmp_path / "scores.csv").write_text("earlier")
         with pytest.raises(SystemExit, match="2"):
-            afm.main(["predict", str(tmp_path / source), "--bundle", bundle])
+            afm.main(["predict", str(tmp_path / source), "--bundle", bundle, "--out", str(tmp_path / "scores.csv")])
+        assert (tmp_path / "scores.csv").read_text() == "earlier"
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: ")
         assert message in line

@@ -1,6 +1,5 @@
 """Writing the report of an evaluation."""
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,7 @@ from afm_core.settings.loading import settings_text
 from afm_core.storage.atomic import write_text
 from afm_core.storage.paths import open_for_reading
 from pipelines.dataset import PROFILE_FILE, Dataset
-from pipelines.evaluation.evaluate import SPLIT, Evaluation, evaluated_bundles, require_same_map
+from pipelines.evaluation.evaluate import SPLIT, Evaluation, evaluate, evaluated_bundles
 from pipelines.evaluation.evaluate_report import title_of
 from pipelines.evaluation.report import figures
 from pipelines.evaluation.report.examples import Example, examples
@@ -30,26 +29,31 @@ REPORT_FILE = "report.html"
 _PAIRS_SHOWN = 20
 
 
-def write_report(settings: Settings, evaluation: Evaluation) -> Path:
-    """Write `report.html` into the run's folder. Returns its path.
+def evaluate_and_report(settings: Settings) -> tuple[Evaluation, Path]:
+    """Evaluate, and write `report.html` into the run's folder. Returns its path, too.
 
-    Cost: a pass over the test split, and three evaluations of at most 100,000 of its rows for each field.
+    Dataset and bundles are opened once, so that all figures are of the same ones, whatever is published meanwhile.
+    Cost: that of the evaluation, a pass over the test split, and three evaluations of at most 100,000 of its rows for
+    each field.
 
     Raises:
         BundleError: there is no complete bundle, or its feature map is not the dataset's.
         DatasetError: there is no complete dataset.
     """
-    dataset = Dataset.open(settings.dataset.path)
-    bundles = evaluated_bundles(settings)
+    dataset, bundles = Dataset.open(settings.dataset.path), evaluated_bundles(settings)
+    evaluation = evaluate(settings, dataset, bundles)
+    return evaluation, _write_report(settings, evaluation, dataset, bundles)
+
+
+def _write_report(settings: Settings, evaluation: Evaluation, dataset: Dataset, bundles: dict[str, Bundle]) -> Path:
     name, bundle = list(bundles.items())[-1]
-    require_same_map(bundle, dataset)
     start = next(iter(bundles.values())) if len(bundles) > 1 else None
     sample = sample_of(dataset, SPLIT)
     scored = sample.scored(bundle.scorer, bundle.calibrated_model.task)
     values = values_by_id(bundle.features_path)
     sections = [
         _headline(settings, evaluation, popularity(sample, bundle, settings)),
-        *_training(settings),
+        _training(bundles),
         _scores(scored),
         *_attention(evaluation, examples(sample, bundle, start, values)),
         _importance(sample, bundle, scored),
@@ -89,25 +93,21 @@ def _headline(settings: Settings, evaluation: Evaluation, popular: Scored | None
     )
 
 
-def _training(settings: Settings) -> Iterable[Section]:
-    """Nothing where the history is absent or damaged: it is only for looking at."""
-    try:
-        lines = settings.run.history.read_text(encoding="utf-8").splitlines()
-        epochs = [json.loads(line) for line in lines]
-        by_stage: dict[str, list[tuple[float, float]]] = {}
-        for epoch in epochs:
-            by_stage.setdefault(str(epoch["model"]), []).append((float(epoch["train"]), float(epoch["valid"])))
-        metric = str(epochs[-1]["metric"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return
+def _training(bundles: dict[str, Bundle]) -> Section:
+    """The epochs that the bundles themselves record."""
+    by_model = {
+        name: [(float(epoch["train"]), float(epoch["valid"])) for epoch in bundle.metrics["epochs"]]
+        for name, bundle in bundles.items()
+    }
+    metric = next(iter(bundles.values())).calibrated_model.task.monitor
     rows = [
-        [f"{stage} {number}", _number(train), _number(valid)]
-        for stage, results in by_stage.items()
+        [f"{name} {number}", _number(train), _number(valid)]
+        for name, results in by_model.items()
         for number, (train, valid) in enumerate(results, 1)
     ]
     table = TableOf(f"{metric} by epoch", ["epoch", "training", "validation"], rows, folded=True)
-    text = "The stages of the training, one after the other; each starts from the one before."
-    yield Section("Training", text if len(by_stage) > 1 else "", [figures.curves(by_stage, metric)], [table])
+    text = "The second model starts from the first." if len(by_model) > 1 else ""
+    return Section("Training", text, [figures.curves(by_model, metric)], [table])
 
 
 def _scores(scored: Scored) -> Section:

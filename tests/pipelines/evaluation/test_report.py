@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.evaluation.report import report as report_module
 from pipelines.evaluation.report.sample import sample_of
 from tests.support.config import write_minimal_config
 from tests.support.jobs import RunJob
@@ -65,12 +67,22 @@ def test_the_same_evaluation_writes_the_same_report(run_job: RunJob, small: Smal
     assert report(run) == before
 
 
-def test_a_damaged_history_costs_its_figure_only(run_job: RunJob, small: Small, run: Path) -> None:
-    history = run / "history.jsonl"
-    history.write_text(history.read_text()[:100])
-    tables = evaluate(run_job, small, run).tables
-    assert "RMSE by epoch" not in tables
-    assert "Metrics on the test split" in tables
+def test_the_figures_are_of_the_bundles_that_were_evaluated(
+    run_job: RunJob, small: Small, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although others are published between the two."""
+    evaluate(run_job, small, run)
+    before, measure = report(run), report_module.evaluate
+
+    def and_publish(*opened: Any) -> Any:
+        found = measure(*opened)
+        (run / "bundle").unlink()
+        (run / "bundle").symlink_to((run / "bundle_warm_start").readlink())
+        return found
+
+    monkeypatch.setattr(report_module, "evaluate", and_publish)
+    evaluate(run_job, small, run)
+    assert report(run) == before
 
 
 @pytest.mark.parametrize(("task", "measure"), [("classification", "log loss"), ("ranking", "AUC")])
