@@ -45,7 +45,7 @@ def predict_file(bundle: Path, rows: Path, out: Path | None) -> Predicted:
         RowsError: the file cannot be read, or lacks a column.
         OSError: the output cannot be written.
     """
-    if out and out.exists() and out.samefile(rows):
+    if out and out.exists() and rows.exists() and out.samefile(rows):
         raise RowsError(f"{out}: is the file of the rows; write the scores to another one")
     start, counts = time.monotonic(), Predicted()
     predictor = Predictor.from_bundle(bundle)
